@@ -1,0 +1,110 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target is held to the same rules: the compiler, not a reviewer, keeps the layout.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A C library that Debian packages, by its pkg-config name.
+func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
+    .systemLibrary(name: name, path: "Sources/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+/// One of our modules, in `Sources/NAME`.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: strict)
+}
+
+/// The tests of one module, in `Tests/NAMETests`.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: dependencies, path: "Tests/\(name)Tests",
+        swiftSettings: strict)
+}
+
+/// A monitor, push adapter or farm: one folder, which holds its code, tests, README and example.
+struct Plugin {
+    let folder: String
+    let name: String
+    let uses: [Target.Dependency]
+
+    init(_ folder: String, _ name: String, uses: [Target.Dependency] = []) {
+        (self.folder, self.name, self.uses) = (folder, name, uses)
+    }
+
+    var targets: [Target] {
+        [
+            .target(
+                name: name, dependencies: ["Gateway", "Base"] + uses, path: "Plugins/\(folder)/Sources",
+                swiftSettings: strict),
+            .testTarget(
+                name: "\(name)Tests", dependencies: [.target(name: name), "Gateway", "Base", "GatewayTestKit"] + uses,
+                path: "Plugins/\(folder)/Tests", swiftSettings: strict),
+        ]
+    }
+}
+
+let plugins: [Plugin] = [
+    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
+    Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
+    Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"]),
+    Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"]),
+    Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"]),
+    Plugin("Farms/Link", "LinkFarm"),
+    Plugin("Farms/RDP", "RDPFarm", uses: ["Cryptography"]),
+]
+
+let pluginModules: [Target.Dependency] = plugins.map { .target(name: $0.name) }
+
+let package = Package(
+    name: "farbell",
+    products: [
+        .executable(name: "farbell", targets: ["farbell"])
+    ],
+    targets: [
+        library("CCurl", "libcurl", "libcurl4-openssl-dev"),
+        library("CSQLite", "sqlite3", "libsqlite3-dev"),
+        library("CCrypto", "libcrypto", "libssl-dev"),
+        library("CArgon2", "libargon2", "libargon2-dev"),
+        library("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
+        library("CGMime", "gmime-3.0", "libgmime-3.0-dev"),
+        library("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
+        library("CTLS", "libssl", "libssl-dev"),
+
+        module("Base"),
+        module("Outbound", ["Base", "CCurl"]),
+        module("Inbound", ["Base", "CMicroHTTPD"]),
+        module("Cryptography", ["Base", "CCrypto", "CArgon2"]),
+        module("Mail", ["Base", "CGMime"]),
+        module("Gateway", ["Base"]),
+        module("Storage", ["Gateway", "Base", "CSQLite"]),
+        module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
+        module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
+
+        .executableTarget(
+            name: "farbell",
+            dependencies: [
+                "Base", "Outbound", "Inbound", "Cryptography", "Mail", "Gateway", "Storage", "GatewayAPI",
+            ] + pluginModules,
+            path: "Sources/farbell", swiftSettings: strict),
+        .executableTarget(
+            name: "farbell-bench", dependencies: ["Base", "Gateway", "GatewayTestKit"],
+            path: "Sources/farbell-bench", swiftSettings: strict),
+
+        tests("Base", ["Base", "GatewayTestKit"]),
+        tests("Outbound", ["Outbound", "Base", "GatewayTestKit"]),
+        tests("Inbound", ["Inbound", "Base", "GatewayTestKit"]),
+        tests("Cryptography", ["Cryptography", "Base"]),
+        tests("Mail", ["Mail", "Base"]),
+        tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
+        tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
+        tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
+        tests("EndToEnd", ["Base", "GatewayTestKit"]),
+    ] + plugins.flatMap(\.targets),
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,160 @@
+/// Header fields in the order they were sent; names compare without case (RFC 9110 section 5.1).
+package struct HTTPFields: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+    package struct Field: Sendable, Hashable {
+        package let name: String
+        package let value: String
+    }
+    package private(set) var fields: [Field] = []
+
+    package init() {}
+    package init(dictionaryLiteral elements: (String, String)...) {
+        fields = elements.map { Field(name: $0.0, value: $0.1) }
+    }
+
+    /// The first value of a name; setting replaces all of them, nil removes them.
+    package subscript(_ name: String) -> String? {
+        get { fields.first { Self.same($0.name, name) }?.value }
+        set {
+            fields.removeAll { Self.same($0.name, name) }
+            if let newValue { fields.append(Field(name: name, value: newValue)) }
+        }
+    }
+
+    /// Adds a field beside others of the same name.
+    package mutating func append(_ name: String, _ value: String) {
+        fields.append(Field(name: name, value: value))
+    }
+
+    private static func same(_ a: String, _ b: String) -> Bool {
+        a.utf8.count == b.utf8.count
+            && zip(a.utf8, b.utf8).allSatisfy { x, y in
+                x == y || (x | 0x20 == y | 0x20 && (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(x | 0x20))
+            }
+    }
+}
+
+/// One request of ours to somebody's server.
+package struct HTTPRequest: Sendable {
+    /// Which HTTP version to speak.
+    package enum Version: Sendable, Hashable {
+        /// HTTP/2 where TLS negotiates it, else HTTP/1.1.
+        case automatic
+        /// HTTP/1.1 only.
+        case http1
+        /// HTTP/2 only, many requests on one connection; a server without it is an error.
+        case http2
+    }
+
+    /// Which addresses may be connected to; checked on the resolved address, at connect.
+    package enum Destination: Sendable, Hashable {
+        /// Any: for servers the administrator named in the configuration.
+        case any
+        /// No loopback, private, link-local or otherwise special address, unless the URL's host is in
+        /// the list: for URLs that users or devices gave us.
+        case publicExcept(hosts: [String])
+    }
+
+    package var method: String
+    package var url: String
+    package var headers: HTTPFields
+    package var body: [UInt8]
+    package var version: Version = .automatic
+    /// From the call to the last byte of the answer.
+    package var timeout: Duration = .seconds(30)
+    /// Longer bodies fail with `responseTooLarge`.
+    package var responseLimit = 1 << 20
+    /// PEM file with the trusted roots; nil for the system's.
+    package var caFile: String?
+    /// PEM file with a client certificate and its key.
+    package var certificateFile: String?
+    package var destination: Destination = .any
+    /// Requests of different pools never share a connection: one pool for each credential.
+    package var pool = ""
+    /// Redirects to follow; 0 hands the 3xx answer back.
+    package var redirectLimit = 0
+
+    package init(_ method: String, _ url: String, headers: HTTPFields = [:], body: [UInt8] = []) {
+        (self.method, self.url, self.headers, self.body) = (method, url, headers, body)
+    }
+}
+
+/// Somebody's answer to a request.
+package struct HTTPResponse: Sendable {
+    package var status: Int
+    package var headers: HTTPFields
+    package var body: [UInt8]
+
+    package init(status: Int, headers: HTTPFields = [:], body: [UInt8] = []) {
+        (self.status, self.headers, self.body) = (status, headers, body)
+    }
+
+    /// The pause the server asks for: seconds, or a date (RFC 9110 section 10.2.3); nil without one.
+    package func retryAfter(now: Timestamp) -> Duration? {
+        guard let text = headers["Retry-After"] else { return nil }
+        if let seconds = Int64(text.trimmingSpace) { return .seconds(min(max(0, seconds), 86_400 * 30)) }
+        return HTTPDate.parse(text).map { max(.zero, $0 - now) }
+    }
+}
+
+/// Why a request got no answer.
+package struct HTTPTransportError: Error, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable, CaseIterable {
+        case nameResolution = "name_resolution"
+        case connect
+        case tls
+        case timeout
+        case connectionLost = "connection_lost"
+        case protocolError = "protocol_error"
+        case responseTooLarge = "response_too_large"
+        case addressRefused = "address_refused"
+        case invalidRequest = "invalid_request"
+        case overloaded
+        case stopped
+    }
+
+    package let code: Code
+    /// What the library said, without the URL.
+    package let message: String
+    /// Whether the server surely has not acted on the request (not connected, REFUSED_STREAM, a stream
+    /// above GOAWAY's last). Otherwise the outcome is unknown and a repeat needs the same id.
+    package let surelyNotProcessed: Bool
+
+    package init(_ code: Code, _ message: String, surelyNotProcessed: Bool) {
+        (self.code, self.message, self.surelyNotProcessed) = (code, message, surelyNotProcessed)
+    }
+
+    package var description: String { "\(code.rawValue): \(message)" }
+}
+
+/// Sends requests. The real one is `Outbound.HTTPClient`; tests answer from memory.
+package protocol HTTPTransport: Sendable {
+    /// Sends a request and returns the whole answer, of whatever status.
+    /// - Throws: `HTTPTransportError`; `CancellationError` when the task is cancelled.
+    func send(_ request: HTTPRequest) async throws -> HTTPResponse
+}
+
+/// The date of HTTP headers (RFC 9110 section 5.6.7), in its preferred form only.
+package enum HTTPDate {
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`; nil for anything else.
+    package static func parse(_ text: String) -> Timestamp? {
+        let parts = text.split(separator: " ")
+        guard parts.count == 6, parts[5] == "GMT", let month = months.firstIndex(of: String(parts[2])) else {
+            return nil
+        }
+        let paddedMonth = month < 9 ? "0\(month + 1)" : "\(month + 1)"
+        return Timestamp("\(parts[3])-\(paddedMonth)-\(parts[1])T\(parts[4])Z")
+    }
+}
+
+extension String {
+    /// Without spaces, tabs and line ends at both ends.
+    package var trimmingSpace: String {
+        let space: Set<Character> = [" ", "\t", "\r", "\n", "\r\n"]
+        guard let first = firstIndex(where: { !space.contains($0) }),
+            let last = lastIndex(where: { !space.contains($0) })
+        else { return "" }
+        return String(self[first...last])
+    }
+}

@@ -1,0 +1,34 @@
+import Glibc
+
+/// A value that only one thread touches at a time.
+///
+/// A pthread mutex and not `Synchronization.Mutex`: under contention the latter makes Thread
+/// Sanitizer report races that are none (Swift 6.3, Linux). Bodies must be short and must not
+/// call out to code that could take the same lock: run the actions a body returns afterwards.
+@safe package final class Locked<Value>: @unchecked Sendable {
+    // Sendable: `value` is reached only between lock and unlock of `mutex`, whose address never changes.
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private var value: Value
+
+    package init(_ value: sending Value) {
+        self.value = value
+        unsafe mutex = .allocate(capacity: 1)
+        unsafe mutex.initialize(to: pthread_mutex_t())
+        let status = unsafe pthread_mutex_init(mutex, nil)
+        precondition(status == 0, "pthread_mutex_init failed")
+    }
+
+    deinit {
+        unsafe pthread_mutex_destroy(mutex)
+        unsafe mutex.deallocate()
+    }
+
+    /// Runs `body` with exclusive access to the value and returns what it returns.
+    package func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: (inout Value) throws(Failure) -> sending Result
+    ) throws(Failure) -> sending Result {
+        unsafe pthread_mutex_lock(mutex)
+        defer { unsafe pthread_mutex_unlock(mutex) }
+        return try body(&value)
+    }
+}

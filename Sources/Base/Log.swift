@@ -1,0 +1,171 @@
+/// A stable dotted name of something that happened, such as `monitor.watching`. Operators search
+/// and alert on it, so a name once released does not change. All of them stand, with their fields,
+/// in `Documentation/Log.md`.
+package struct LogEvent: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
+    package let name: String
+    package init(_ name: String) { self.name = name }
+    package init(stringLiteral name: String) { self.name = name }
+    package var description: String { name }
+}
+
+/// How urgent a line is, by what its reader has to do.
+package enum LogLevel: String, Sendable, Comparable, CaseIterable {
+    /// Every step; unbounded volume.
+    case trace
+    /// Safe to leave on in production while looking for something.
+    case debug
+    /// The life of things: created, started, sent, stopped.
+    case info
+    /// Unexpected, but Farbell recovered by itself.
+    case warning
+    /// Someone must act.
+    case error
+
+    private var rank: Int {
+        switch self {
+        case .trace: 0
+        case .debug: 1
+        case .info: 2
+        case .warning: 3
+        case .error: 4
+        }
+    }
+    package static func < (a: LogLevel, b: LogLevel) -> Bool { a.rank < b.rank }
+}
+
+/// A typed value of one log field. The type decides on redaction, at the place where it is logged.
+package enum LogValue: Sendable, Hashable {
+    case string(String)
+    case integer(Int64)
+    case number(Double)
+    case bool(Bool)
+    case strings([String])
+    case timestamp(Timestamp)
+    /// Someone's address, subject or text: shown at `debug` and below, `<redacted>` above.
+    case personal(String)
+    /// Shown never; says only that there was one.
+    case secret(Secret)
+}
+
+extension LogValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral {
+    package init(stringLiteral value: String) { self = .string(value) }
+    package init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
+
+    package static func count(_ value: Int) -> LogValue { .integer(Int64(value)) }
+    /// A duration in whole milliseconds; its field's name ends in `Milliseconds`.
+    package static func milliseconds(_ value: Duration) -> LogValue { .integer(value.milliseconds) }
+    /// A duration in whole seconds; its field's name ends in `Seconds`.
+    package static func seconds(_ value: Duration) -> LogValue { .integer(value.wholeSeconds) }
+}
+
+/// Named values in the order they were written.
+package struct LogFields: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+    package var pairs: [(name: String, value: LogValue)]
+
+    package init(_ pairs: [(name: String, value: LogValue)] = []) { self.pairs = pairs }
+    package init(dictionaryLiteral elements: (String, LogValue)...) {
+        pairs = elements.map { (name: $0.0, value: $0.1) }
+    }
+
+    package subscript(_ name: String) -> LogValue? { pairs.last { $0.name == name }?.value }
+    package mutating func append(_ name: String, _ value: LogValue) { pairs.append((name, value)) }
+    package static func + (a: LogFields, b: LogFields) -> LogFields { LogFields(a.pairs + b.pairs) }
+
+    package static func == (a: LogFields, b: LogFields) -> Bool {
+        a.pairs.elementsEqual(b.pairs) { $0.name == $1.name && $0.value == $1.value }
+    }
+    package func hash(into hasher: inout Hasher) {
+        for pair in pairs {
+            hasher.combine(pair.name)
+            hasher.combine(pair.value)
+        }
+    }
+}
+
+/// One line of the log before it is formatted.
+package struct LogRecord: Sendable, Hashable {
+    package let time: Timestamp
+    package let level: LogLevel
+    package let event: LogEvent
+    /// A constant sentence; everything that varies is in `fields`.
+    package let message: String
+    package let fields: LogFields
+}
+
+/// Where records go.
+package protocol LogSink: Sendable {
+    func write(_ record: LogRecord)
+}
+
+/// What code logs with: a sink, a level and fields that every record carries.
+package struct Log: Sendable {
+    private let sink: any LogSink
+    private let time: any TimeSource
+    private let fields: LogFields
+    package let level: LogLevel
+
+    package init(sink: any LogSink, level: LogLevel = .info, time: any TimeSource = SystemTime()) {
+        self.init(sink: sink, level: level, time: time, fields: LogFields())
+    }
+
+    private init(sink: any LogSink, level: LogLevel, time: any TimeSource, fields: LogFields) {
+        (self.sink, self.level, self.time, self.fields) = (sink, level, time, fields)
+    }
+
+    /// A log whose records all carry `fields` too.
+    package func with(_ fields: LogFields) -> Log {
+        Log(sink: sink, level: level, time: time, fields: self.fields + fields)
+    }
+
+    package func trace(_ event: LogEvent, _ message: StaticString, _ fields: @autoclosure () -> LogFields = [:]) {
+        write(.trace, event, message, fields)
+    }
+    package func debug(_ event: LogEvent, _ message: StaticString, _ fields: @autoclosure () -> LogFields = [:]) {
+        write(.debug, event, message, fields)
+    }
+    package func info(_ event: LogEvent, _ message: StaticString, _ fields: @autoclosure () -> LogFields = [:]) {
+        write(.info, event, message, fields)
+    }
+    package func warning(_ event: LogEvent, _ message: StaticString, _ fields: @autoclosure () -> LogFields = [:]) {
+        write(.warning, event, message, fields)
+    }
+    package func error(_ event: LogEvent, _ message: StaticString, _ fields: @autoclosure () -> LogFields = [:]) {
+        write(.error, event, message, fields)
+    }
+
+    private func write(
+        _ level: LogLevel, _ event: LogEvent, _ message: StaticString, _ more: () -> LogFields
+    ) {
+        guard level >= self.level else { return }
+        sink.write(
+            LogRecord(
+                time: time.timestamp, level: level, event: event, message: "\(message)", fields: fields + more()))
+    }
+}
+
+/// Keeps records in memory for tests, at most `limit` of them (the oldest go first).
+package final class RecordingLogSink: LogSink {
+    private let stored = Locked<[LogRecord]>([])
+    private let limit: Int
+
+    package init(limit: Int = 100_000) { self.limit = limit }
+
+    package var records: [LogRecord] { stored.withLock { $0 } }
+
+    package func write(_ record: LogRecord) {
+        stored.withLock {
+            if $0.count >= limit { $0.removeFirst() }
+            $0.append(record)
+        }
+    }
+
+    /// The records of one event, oldest first.
+    package func records(of event: LogEvent) -> [LogRecord] { records.filter { $0.event == event } }
+}
+
+/// Throws records away.
+package struct NullLogSink: LogSink {
+    package init() {}
+    package func write(_ record: LogRecord) {}
+}

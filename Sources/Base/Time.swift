@@ -1,0 +1,157 @@
+package import FoundationEssentials
+
+/// A point on the monotonic clock, in nanoseconds from an arbitrary start. Deadlines use this, so
+/// that a corrected wall clock neither shortens nor lengthens them.
+package struct Moment: Sendable, Hashable, Comparable {
+    package var nanoseconds: Int64
+
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    package static func < (a: Moment, b: Moment) -> Bool { a.nanoseconds < b.nanoseconds }
+    package static func + (a: Moment, b: Duration) -> Moment {
+        Moment(nanoseconds: a.nanoseconds &+ b.nanoseconds)
+    }
+    package static func - (a: Moment, b: Moment) -> Duration {
+        .nanoseconds(a.nanoseconds - b.nanoseconds)
+    }
+    /// Further away than any deadline in use.
+    package static let distantFuture = Moment(nanoseconds: .max / 2)
+}
+
+/// A point on the wall clock, in milliseconds since 1970-01-01T00:00:00Z: what is stored and shown.
+package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package var milliseconds: Int64
+
+    package init(milliseconds: Int64) { self.milliseconds = milliseconds }
+    package init(seconds: Int64) { milliseconds = seconds * 1000 }
+
+    package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
+    package static func + (a: Timestamp, b: Duration) -> Timestamp {
+        Timestamp(milliseconds: a.milliseconds + b.milliseconds)
+    }
+    package static func - (a: Timestamp, b: Timestamp) -> Duration {
+        .milliseconds(a.milliseconds - b.milliseconds)
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    package var seconds: Int64 { milliseconds >= 0 ? milliseconds / 1000 : (milliseconds - 999) / 1000 }
+    package var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
+
+    /// RFC 3339 in UTC with milliseconds: `2026-11-20T23:58:00.123Z`.
+    package var description: String {
+        let (days, millisecondsOfDay) = milliseconds.flooredDivision(by: 86_400_000)
+        let (year, month, day) = Timestamp.civil(fromDays: days)
+        let secondsOfDay = millisecondsOfDay / 1000
+        var text: [UInt8] = []
+        text.reserveCapacity(24)
+        text.appendDecimal(year, width: 4)
+        text.append(UInt8(ascii: "-"))
+        text.appendDecimal(month, width: 2)
+        text.append(UInt8(ascii: "-"))
+        text.appendDecimal(day, width: 2)
+        text.append(UInt8(ascii: "T"))
+        text.appendDecimal(secondsOfDay / 3600, width: 2)
+        text.append(UInt8(ascii: ":"))
+        text.appendDecimal(secondsOfDay / 60 % 60, width: 2)
+        text.append(UInt8(ascii: ":"))
+        text.appendDecimal(secondsOfDay % 60, width: 2)
+        text.append(UInt8(ascii: "."))
+        text.appendDecimal(millisecondsOfDay % 1000, width: 3)
+        text.append(UInt8(ascii: "Z"))
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Reads RFC 3339 with any offset and fraction; nil for anything else.
+    package init?(_ text: String) {
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
+        guard let date = try? style.parse(text) else { return nil }
+        milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded())
+    }
+
+    /// Year, month and day of a day number counted from 1970-01-01 (proleptic Gregorian calendar).
+    package static func civil(fromDays days: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        // Eras of 400 years starting on 1 March make the leap day the last day of a year.
+        let (era, dayOfEra) = (days + 719_468).flooredDivision(by: 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
+    }
+}
+
+/// Where time comes from. Everything that waits or stamps takes one of these as a parameter;
+/// tests pass a manual one.
+package protocol TimeSource: Sendable {
+    /// The monotonic clock.
+    var now: Moment { get }
+    /// The wall clock.
+    var timestamp: Timestamp { get }
+    /// Waits until `moment`; throws `CancellationError` when the task is cancelled.
+    func sleep(until moment: Moment) async throws
+}
+
+extension TimeSource {
+    /// Waits for `duration`; throws `CancellationError` when the task is cancelled.
+    package func sleep(for duration: Duration) async throws {
+        try await sleep(until: now + duration)
+    }
+}
+
+/// The machine's clocks.
+package struct SystemTime: TimeSource {
+    private static let start = ContinuousClock.now
+
+    package init() {}
+
+    package var now: Moment {
+        Moment(nanoseconds: (ContinuousClock.now - Self.start).nanoseconds)
+    }
+
+    package var timestamp: Timestamp {
+        Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1000))
+    }
+
+    package func sleep(until moment: Moment) async throws {
+        try await Task.sleep(until: Self.start + .nanoseconds(moment.nanoseconds), clock: .continuous)
+    }
+}
+
+extension Duration {
+    /// The whole duration in nanoseconds, saturating at about 292 years.
+    package var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        if overflow { return seconds < 0 ? .min : .max }
+        return product.addingReportingOverflow(attoseconds / 1_000_000_000).partialValue
+    }
+    /// The whole duration in milliseconds, rounded towards zero.
+    package var milliseconds: Int64 { nanoseconds / 1_000_000 }
+    /// The whole duration in seconds, rounded towards zero.
+    package var wholeSeconds: Int64 { components.seconds }
+    /// Seconds as a floating-point number, for statistics.
+    package var inSeconds: Double { Double(nanoseconds) / 1e9 }
+}
+
+extension Int64 {
+    /// Quotient rounded towards negative infinity, and the non-negative remainder.
+    fileprivate func flooredDivision(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+    }
+}
+
+extension [UInt8] {
+    /// Appends a non-negative number in decimal, padded with zeros to `width` digits.
+    package mutating func appendDecimal(_ number: Int64, width: Int = 1) {
+        var digits: [UInt8] = []
+        var rest = number
+        repeat {
+            digits.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        while digits.count < width { digits.append(UInt8(ascii: "0")) }
+        append(contentsOf: digits.reversed())
+    }
+}

@@ -1,0 +1,3 @@
+// libargon2.
+#pragma once
+#include <argon2.h>

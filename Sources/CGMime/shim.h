@@ -1,0 +1,3 @@
+// GMime; type-cast macros are wrapped here.
+#pragma once
+#include <gmime/gmime.h>

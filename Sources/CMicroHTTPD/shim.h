@@ -1,0 +1,3 @@
+// libmicrohttpd; variadic start functions are wrapped here.
+#pragma once
+#include <microhttpd.h>

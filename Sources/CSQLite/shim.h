@@ -1,0 +1,3 @@
+// SQLite; macros Swift cannot import are wrapped here.
+#pragma once
+#include <sqlite3.h>
