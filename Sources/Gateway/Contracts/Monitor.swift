@@ -1,0 +1,169 @@
+package import Base
+
+/// What plugins get besides their own configuration.
+package struct PluginContext: Sendable {
+    package let http: any HTTPTransport
+    package let time: any TimeSource
+    package let log: Log
+
+    package init(http: any HTTPTransport, time: any TimeSource, log: Log) {
+        (self.http, self.time, self.log) = (http, time, log)
+    }
+}
+
+/// A kind of monitor, as a plugin offers it.
+package protocol MonitorPlugin: Sendable {
+    /// The value of `kind` in the configuration.
+    var kind: String { get }
+    /// Reads the plugin's own keys of `apps.<id>.monitor` and returns the monitor of that app. Must not
+    /// connect, start threads or read mailboxes. Faults are reported to the reader; nil only after one.
+    func configure(app: AppID, _ reader: ConfigReader, _ context: PluginContext) -> (any Monitor)?
+}
+
+/// A field of a registration's credentials.
+package struct CredentialField: Sendable, Hashable {
+    package let name: String
+    package let isSecret: Bool
+    package let isRequired: Bool
+
+    package init(_ name: String, isSecret: Bool, isRequired: Bool = true) {
+        (self.name, self.isSecret, self.isRequired) = (name, isSecret, isRequired)
+    }
+}
+
+/// The monitor of one app: watches its registrations.
+package protocol Monitor: Sendable {
+    /// What a registration must give, in the order a form would ask. An empty list: no credentials.
+    var credentialFields: [CredentialField] { get }
+    /// What the start rate and connects in flight are bounded by: usually `host:port` of the server.
+    var upstream: String { get }
+    /// Work for all registrations of the app together (a shared connection, a listener). Runs beside
+    /// `watch`; the default waits until it is cancelled.
+    func run() async throws
+    /// Watches one registration until cancelled. Never returns otherwise: it throws a `MonitorFailure`
+    /// and the host decides when to call again, with the cursor stored last.
+    func watch(_ target: MonitorTarget, host: any MonitorHost) async throws
+}
+
+extension Monitor {
+    package func run() async throws {
+        while true { try await Task.sleep(for: .seconds(86_400)) }
+    }
+}
+
+/// What a monitor needs to know of a registration.
+package struct MonitorTarget: Sendable {
+    package let registration: RegistrationID
+    package let account: AccountID
+    /// By field name; secrets among them.
+    package let credentials: [String: Secret]
+    /// The cursor of the last committed batch; nil on the very first run, which only sets a baseline.
+    package let cursor: [UInt8]?
+
+    package init(
+        registration: RegistrationID, account: AccountID, credentials: [String: Secret], cursor: [UInt8]?
+    ) {
+        (self.registration, self.account) = (registration, account)
+        (self.credentials, self.cursor) = (credentials, cursor)
+    }
+}
+
+/// What a monitor reports to.
+package protocol MonitorHost: Sendable {
+    /// Stores the batch's items and cursor in one transaction and returns when that is durable; the
+    /// caller waits, which is the back-pressure. Items already known are dropped; while the target's
+    /// cursor was nil, items are stored as known and ring for nothing.
+    /// - Throws: `CancellationError`, or the store's failure.
+    func emit(_ batch: MonitorBatch) async throws
+    /// The monitor is logged in and would see news from now on.
+    func watching()
+    /// Lower bound on liveness: call when the server has been heard (a batch does so by itself).
+    func heard()
+}
+
+/// What a monitor saw, with the cursor that says so.
+package struct MonitorBatch: Sendable, Hashable {
+    package enum Change: Sendable, Hashable {
+        case new(Item)
+        /// Read elsewhere.
+        case seen(key: String)
+        /// Deleted, moved or withdrawn.
+        case gone(key: String)
+    }
+
+    package var changes: [Change]
+    /// At most 64 KiB; opaque, and versioned by the monitor itself.
+    package var cursor: [UInt8]
+
+    /// A larger cursor is refused as a fault of the monitor.
+    package static let cursorLimit = 65_536
+
+    package init(changes: [Change] = [], cursor: [UInt8]) { (self.changes, self.cursor) = (changes, cursor) }
+}
+
+/// One piece of news.
+package struct Item: Sendable, Hashable {
+    /// Stable and unique in its registration, such as `uidvalidity/uid`.
+    package var key: String
+    /// The same content seen twice (two folders) has the same one, such as a Message-ID.
+    package var contentKey: String?
+    /// What belongs together, such as a thread or a room.
+    package var threadKey: String?
+    /// Who it is from, for display: decoded, without control characters.
+    package var sender: String?
+    /// The sender's address, to recognise the account's own messages.
+    package var senderAddress: String?
+    package var title: String?
+    /// The text or its beginning, where the source gives it away cheaply.
+    package var preview: String?
+    package var time: Timestamp?
+    package var priority: Message.Priority = .normal
+
+    package init(
+        key: String, contentKey: String? = nil, threadKey: String? = nil, sender: String? = nil,
+        senderAddress: String? = nil, title: String? = nil, preview: String? = nil, time: Timestamp? = nil
+    ) {
+        (self.key, self.contentKey, self.threadKey) = (key, contentKey, threadKey)
+        (self.sender, self.senderAddress, self.title) = (sender, senderAddress, title)
+        (self.preview, self.time) = (preview, time)
+    }
+}
+
+/// Why a monitor stopped watching; the host derives all waiting from it.
+package struct MonitorFailure: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable, Hashable {
+        /// The credentials were refused: never tried again until they change.
+        case authFailed
+        /// The server cannot check them now.
+        case authTemporary
+        /// The server asks for a pause.
+        case throttled(until: Moment)
+        case network
+        /// The mailbox, room or feed is not there.
+        case sourceGone
+        /// The stored cursor means nothing to the server any more: watch again from a new baseline.
+        case cursorInvalid
+        /// The server says what the protocol does not allow.
+        case protocolViolation
+
+        package var name: String {
+            switch self {
+            case .authFailed: "auth_failed"
+            case .authTemporary: "auth_temporary"
+            case .throttled: "throttled"
+            case .network: "network"
+            case .sourceGone: "source_gone"
+            case .cursorInvalid: "cursor_invalid"
+            case .protocolViolation: "protocol_violation"
+            }
+        }
+    }
+
+    package let code: Code
+    /// What to tell the operator: bounded, without control characters, secrets and mail text.
+    package let message: String
+
+    package init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
+
+    package var description: String { "\(code.name): \(message)" }
+}

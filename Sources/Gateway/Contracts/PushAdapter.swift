@@ -1,0 +1,95 @@
+package import Base
+
+/// A kind of push service, as a plugin offers it.
+package protocol PushPlugin: Sendable {
+    /// The value of `kind` in the configuration.
+    var kind: String { get }
+    /// Reads the plugin's own keys of `push.<name>`. Must not connect. Faults are reported to the reader;
+    /// nil only after one.
+    func configure(name: String, _ reader: ConfigReader, _ context: PluginContext) -> (any PushAdapter)?
+}
+
+/// One push service with one credential.
+package protocol PushAdapter: Sendable {
+    /// Pushes that may be under way at once in this adapter's lane.
+    var concurrency: Int { get }
+    /// Whether a shown notification can be taken back by another push (`Push.Content.clear`).
+    var canClear: Bool { get }
+    /// Checks a channel's address when a device brings it: form, size, and what we may connect to.
+    /// Returns what is wrong, nil when it is fine.
+    func fault(in address: Channel.Address) -> String?
+    /// Sends one push and says what became of it. Must return within about 30 seconds; retries, waiting
+    /// and pruning are the host's work.
+    func send(_ push: Push) async -> PushReport
+}
+
+/// One push to one device. A repeat after a retry or a restart has the same `id`.
+package struct Push: Sendable, Hashable {
+    package enum Content: Sendable, Hashable {
+        case alert(Notification)
+        /// Take these notifications away; nothing is shown.
+        case clear([NotificationID], collapse: String, badge: Int)
+    }
+
+    /// A UUID in lower case, the same on each attempt.
+    package let id: String
+    package let device: DeviceID
+    package let address: Channel.Address
+    package let content: Content
+    /// `wakeup` devices get neither title nor body.
+    package let payload: Device.Payload
+    package let priority: Message.Priority
+    /// After this the push is worthless.
+    package let expires: Timestamp
+
+    package init(
+        id: String, device: DeviceID, address: Channel.Address, content: Content, payload: Device.Payload,
+        priority: Message.Priority, expires: Timestamp
+    ) {
+        (self.id, self.device, self.address, self.content) = (id, device, address, content)
+        (self.payload, self.priority, self.expires) = (payload, priority, expires)
+    }
+}
+
+/// What a push service made of a push.
+package enum PushOutcome: Sendable, Hashable {
+    /// Whose trouble a retry is about: only this device's (a rate limit of its token), or the service's,
+    /// which counts towards the lane's breaker.
+    package enum Blame: String, Sendable, Hashable {
+        case device
+        case service
+    }
+
+    case delivered
+    /// The address is dead, as known at `since` (nil: now). Pruned only if the channel is older.
+    case gone(since: Timestamp?)
+    /// Not now; `after` is the pause the service asked for.
+    case retry(after: Duration?, Blame)
+    /// Never; the device's address stays.
+    case rejected
+    /// Our credential is refused: the lane waits for the operator.
+    case credential
+
+    package var name: String {
+        switch self {
+        case .delivered: "delivered"
+        case .gone: "gone"
+        case .retry: "retry"
+        case .rejected: "rejected"
+        case .credential: "credential"
+        }
+    }
+}
+
+/// An outcome with what the operator wants to see.
+package struct PushReport: Sendable, Hashable {
+    package let outcome: PushOutcome
+    /// The service's status code, where there was an answer.
+    package let status: Int?
+    /// The service's own word, such as `Unregistered`, or the hop that failed, such as `tls`.
+    package let reason: String?
+
+    package init(_ outcome: PushOutcome, status: Int? = nil, reason: String? = nil) {
+        (self.outcome, self.status, self.reason) = (outcome, status, reason)
+    }
+}

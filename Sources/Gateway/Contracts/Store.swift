@@ -1,0 +1,129 @@
+package import Base
+
+/// Keeps what must survive: registry, messages, deliveries, launches.
+///
+/// The gateway decides in memory and hands the store what changed; the store makes it durable in the
+/// order it was handed over. One submission is atomic. All stores pass `StoreConformance` of the test kit.
+package protocol Store: Sendable {
+    /// Takes changes, in order with all other submissions, and calls `completion` once: with success when
+    /// a sync that covers them has returned, else with the failure. Completions are called in the order of
+    /// the submissions, on a thread of the store's; they must be brief and must not block. Returns at once.
+    func submit(_ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void)
+
+    /// Everything but messages, as of now.
+    func registry() async throws -> StoredRegistry
+    /// Messages of a queue that are not settled, and its stored events, with numbers above `after`,
+    /// ascending, at most `limit` of both together.
+    func entries(queue: Int64, after: Int64, limit: Int) async throws -> [StoredEntry]
+    /// Messages that are not settled, over all queues, ascending by key from above `after`, at most `limit`.
+    func openMessages(after: MessageKey?, limit: Int) async throws -> [Message]
+    /// One message, settled or not, as long as its row exists.
+    func message(_ key: MessageKey) async throws -> Message?
+    /// What became of announcing the messages, for each device.
+    func deliveries(of messages: [MessageKey]) async throws -> [DeliveryRecord]
+    /// The messages that items of a registration became, for those keys that are known.
+    func items(registration: RegistrationID, keys: [String]) async throws -> [String: StoredItem]
+    /// The messages with a state that is not terminal which came from a registration's items.
+    func openItems(registration: RegistrationID) async throws -> [String: MessageKey]
+    /// Bytes that may still be written where the store lives; nil when that is unknown.
+    func freeBytes() -> Int64?
+    /// Finishes what was submitted and closes the store.
+    func close() async
+}
+
+/// A known item.
+package struct StoredItem: Sendable, Hashable {
+    package let message: MessageKey
+    package let isOpen: Bool
+    package init(message: MessageKey, isOpen: Bool) { (self.message, self.isOpen) = (message, isOpen) }
+}
+
+/// A message or a stored event of a queue, for replay to a stream.
+package enum StoredEntry: Sendable, Hashable {
+    case message(Message)
+    case event(StoredEvent)
+
+    package var number: Int64 {
+        switch self {
+        case .message(let message): message.key.seq
+        case .event(let event): event.number
+        }
+    }
+}
+
+/// What a gateway knows at start.
+package struct StoredRegistry: Sendable, Hashable {
+    package var accounts: [Account] = []
+    package var devices: [Device] = []
+    package var registrations: [Registration] = []
+    package var queues: [QueueRecord] = []
+    package var launches: [Launch] = []
+
+    package init() {}
+}
+
+/// One change of what is stored. `put` inserts or replaces by id.
+package enum StoreChange: Sendable, Hashable {
+    case putAccount(Account)
+    /// With its devices, registrations, queue and messages.
+    case deleteAccount(AccountID)
+    case putDevice(Device)
+    case deleteDevice(DeviceID)
+    case setDeviceCursor(DeviceID, Int64)
+    case setDeviceSeen(DeviceID, Timestamp)
+    case putRegistration(Registration)
+    case deleteRegistration(RegistrationID)
+    case setMonitorCursor(RegistrationID, [UInt8])
+    case putQueue(QueueRecord)
+    case insertMessage(Message)
+    /// An item that is known but rings for nothing (the baseline).
+    case settleMessage(MessageKey, Message.State, at: Timestamp, reason: String?)
+    case putDelivery(DeliveryRecord)
+    case insertEvent(StoredEvent)
+    case putLaunch(Launch)
+    /// Drops settled messages, their deliveries, and events older than this, and launches expired before it.
+    case purge(before: Timestamp)
+}
+
+/// Why the store failed. After a failed write the gateway ends: memory and disk no longer agree.
+package struct StoreError: Error, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable, CaseIterable {
+        /// The file or server cannot be opened.
+        case unavailable
+        /// The data was written by a newer Farbell.
+        case newerSchema = "newer_schema"
+        /// The data is damaged, or is no database of Farbell's.
+        case corrupt
+        /// Another process uses it.
+        case inUse = "in_use"
+        /// No room is left.
+        case full
+        /// A write or its sync failed.
+        case writeFailed = "write_failed"
+        case readFailed = "read_failed"
+        case closed
+    }
+
+    package let code: Code
+    package let message: String
+    package let context: [String: String]
+    package let underlying: (any Error)?
+
+    package init(_ code: Code, _ message: String, context: [String: String] = [:], underlying: (any Error)? = nil) {
+        (self.code, self.message, self.context, self.underlying) = (code, message, context, underlying)
+    }
+
+    package var description: String {
+        let details = context.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
+        return "\(message) (\(code.rawValue)\(details))"
+    }
+}
+
+extension Store {
+    /// Submits changes and waits until they are durable.
+    package func commit(_ changes: [StoreChange]) async throws {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            submit(changes) { result in continuation.resume(with: result.mapError { $0 as any Error }) }
+        }
+    }
+}

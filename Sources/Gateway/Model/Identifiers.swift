@@ -1,0 +1,74 @@
+/// An opaque name of one entity. The type parameter keeps a device's id from being passed as an app's.
+package struct Identifier<Entity>: Sendable, Hashable, Comparable, CustomStringConvertible, ExpressibleByStringLiteral {
+    package let text: String
+    package init(_ text: String) { self.text = text }
+    package init(stringLiteral text: String) { self.text = text }
+    package static func < (a: Identifier, b: Identifier) -> Bool { a.text < b.text }
+    package var description: String { text }
+}
+
+/// An account's id is its login name.
+package typealias AccountID = Identifier<Account>
+package typealias DeviceID = Identifier<Device>
+/// An app's id is its key under `apps` in the configuration.
+package typealias AppID = Identifier<App>
+/// A farm's id is its key under `farms` in the configuration.
+package typealias FarmID = Identifier<AppFarm>
+package typealias RegistrationID = Identifier<Registration>
+package typealias SessionID = Identifier<Session>
+package typealias LaunchID = Identifier<Launch>
+package typealias NotificationID = Identifier<Notification>
+
+/// Only names a kind of identifier: farms themselves are plugins.
+package enum AppFarm {}
+
+/// A message's place: its queue's number and its number in the queue. Its text form is the message id
+/// of the API, so that a message is found by its id without an index.
+package struct MessageKey: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package let queue: Int64
+    package let seq: Int64
+
+    package init(queue: Int64, seq: Int64) { (self.queue, self.seq) = (queue, seq) }
+
+    /// Reads the text form; nil for anything that is not the text of a key.
+    package init?(_ text: String) {
+        guard text.hasPrefix("m") else { return nil }
+        let parts = text.dropFirst().split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, let queue = Int64(parts[0], radix: 36), let seq = Int64(parts[1], radix: 36),
+            queue > 0, seq > 0
+        else { return nil }
+        self.init(queue: queue, seq: seq)
+        guard description == text else { return nil }
+    }
+
+    package var description: String { "m\(String(queue, radix: 36))-\(String(seq, radix: 36))" }
+
+    package static func < (a: MessageKey, b: MessageKey) -> Bool { (a.queue, a.seq) < (b.queue, b.seq) }
+}
+
+/// Where a queue belongs: `account/alice`, `device/…` or `app/oa`.
+package enum QueueAddress: Sendable, Hashable, CustomStringConvertible {
+    case account(AccountID)
+    case device(DeviceID)
+    case app(AppID)
+
+    package init?(_ text: String) {
+        guard let slash = text.firstIndex(of: "/") else { return nil }
+        let name = String(text[text.index(after: slash)...])
+        guard !name.isEmpty else { return nil }
+        switch text[..<slash] {
+        case "account": self = .account(AccountID(name))
+        case "device": self = .device(DeviceID(name))
+        case "app": self = .app(AppID(name))
+        default: return nil
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .account(let id): "account/\(id)"
+        case .device(let id): "device/\(id)"
+        case .app(let id): "app/\(id)"
+        }
+    }
+}

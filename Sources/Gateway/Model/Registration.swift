@@ -1,0 +1,101 @@
+package import Base
+
+/// A remote application offered by a farm, as configured.
+package struct App: Sendable {
+    package let id: AppID
+    package let name: String
+    package let farm: FarmID?
+    package let farmLink: (any Farm)?
+    /// The app's own keys for its farm, decoded by the farm.
+    package let launch: (any LaunchTarget)?
+    package let monitorKind: String?
+    package let monitor: (any Monitor)?
+
+    package init(
+        id: AppID, name: String, farm: FarmID? = nil, farmLink: (any Farm)? = nil, launch: (any LaunchTarget)? = nil,
+        monitorKind: String? = nil, monitor: (any Monitor)? = nil
+    ) {
+        (self.id, self.name, self.farm, self.farmLink) = (id, name, farm, farmLink)
+        (self.launch, self.monitorKind, self.monitor) = (launch, monitorKind, monitor)
+    }
+}
+
+/// Account + app + credentials + preferences (SG-1). One serves all later logins (SG-2).
+package struct Registration: Sendable, Hashable {
+    package let id: RegistrationID
+    package let account: AccountID
+    package let app: AppID
+    /// The app's credentials, sealed with the registration's id as context.
+    package var sealedCredentials: [UInt8]
+    /// Counts changes of the credentials, so that a refused password is never tried again.
+    package var credentialsRevision: Int64 = 1
+    /// The revision the app's server refused, if it did.
+    package var refusedRevision: Int64?
+    /// The server-side switch (SG-15).
+    package var isEnabled: Bool
+    /// Whether the account has logged in to the app since registering: that starts monitoring (SG-3).
+    package var isArmed = false
+    package var preferences: NotifyPreferences
+    /// Where the monitor goes on; opaque to everyone else. Nil until the first run set its baseline.
+    package var cursor: [UInt8]?
+    package let created: Timestamp
+
+    package init(
+        id: RegistrationID, account: AccountID, app: AppID, sealedCredentials: [UInt8], isEnabled: Bool,
+        preferences: NotifyPreferences, created: Timestamp
+    ) {
+        (self.id, self.account, self.app, self.sealedCredentials) = (id, account, app, sealedCredentials)
+        (self.isEnabled, self.preferences, self.created) = (isEnabled, preferences, created)
+    }
+
+    /// Whether a monitor should watch it now.
+    package var isWatched: Bool { isEnabled && isArmed && refusedRevision != credentialsRevision }
+}
+
+/// How and where a registration's news is announced. Nil takes the configuration's default.
+package struct NotifyPreferences: Sendable, Hashable {
+    /// What a notification says (SG-10).
+    package enum Summary: String, Sendable, CaseIterable {
+        /// "You have a message."
+        case hint
+        /// "New mail from X", with the subject.
+        case digest
+        /// The text as far as the service carries it.
+        case full
+    }
+
+    /// Which devices are told (SG-12).
+    package enum Targets: Sendable, Hashable {
+        /// The device seen last.
+        case latest
+        case all
+        case devices([DeviceID])
+        /// One after another, the next when nobody has acknowledged for so long. An empty list means
+        /// all devices, seen last first.
+        case escalate([DeviceID], after: Duration)
+    }
+
+    /// Daily, in a time zone; `from` later than `to` runs over midnight.
+    package struct QuietHours: Sendable, Hashable {
+        /// Minutes after midnight.
+        package let fromMinute: Int
+        package let toMinute: Int
+        /// IANA name, such as `Europe/Berlin`.
+        package let timeZone: String
+
+        package init(fromMinute: Int, toMinute: Int, timeZone: String) {
+            (self.fromMinute, self.toMinute, self.timeZone) = (fromMinute, toMinute, timeZone)
+        }
+    }
+
+    package var summary: Summary?
+    package var targets: Targets?
+    package var quietHours: QuietHours?
+    package var group: Duration?
+
+    package init(
+        summary: Summary? = nil, targets: Targets? = nil, quietHours: QuietHours? = nil, group: Duration? = nil
+    ) {
+        (self.summary, self.targets, self.quietHours, self.group) = (summary, targets, quietHours, group)
+    }
+}
