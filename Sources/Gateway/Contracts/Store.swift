@@ -7,7 +7,8 @@ package import Base
 package protocol Store: Sendable {
     /// Takes changes, in order with all other submissions, and calls `completion` once: with success when
     /// a sync that covers them has returned, else with the failure. Completions are called in the order of
-    /// the submissions, on a thread of the store's; they must be brief and must not block. Returns at once.
+    /// the submissions, on a thread of the store's; they must be brief and must not block. An empty
+    /// submission only takes its turn: it costs no sync of its own. Returns at once.
     func submit(_ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void)
 
     /// Everything but messages, as of now.

@@ -1,0 +1,259 @@
+package import Base
+
+/// Announces stored messages: asks the machine, and does what it says.
+package final class Notifier: Service {
+    /// Pushes that take a notification back are worth sending for so long.
+    static let clearLifetime: Duration = .seconds(86_400)
+
+    package let name = "notifier"
+    private let machine = Locked(NotifierMachine())
+    private let directory: StateKeeper<Directory>
+    private let sessions: Sessions
+    private let hub: StreamHub
+    private let mailroom: Mailroom
+    private let dispatcher: PushDispatcher
+    private let store: any Store
+    private let identities: Identities
+    private let time: any TimeSource
+    private let log: Log
+    private let ack: Duration
+    private let alarm: Alarm
+    private let stopped = ShutdownSignal()
+
+    package init(
+        directory: StateKeeper<Directory>, sessions: Sessions, hub: StreamHub, mailroom: Mailroom,
+        dispatcher: PushDispatcher, store: any Store, identities: Identities, time: any TimeSource, log: Log,
+        ack: Duration
+    ) {
+        (self.directory, self.sessions, self.hub, self.mailroom) = (directory, sessions, hub, mailroom)
+        (self.dispatcher, self.store, self.identities) = (dispatcher, store, identities)
+        (self.time, self.log, self.ack) = (time, log, ack)
+        alarm = Alarm(time: time)
+        dispatcher.onFinished { [weak self] job, report in self?.finished(job, report) }
+        hub.onChange { [weak self] device, isOpen in
+            if !isOpen { self?.step { $0.connectionLost(device, $1) } }
+        }
+        sessions.onChange { [weak self] session in
+            self?.step { $0.presenceChanged(session.device, app: session.app, $1) }
+        }
+    }
+
+    // MARK: Inputs
+
+    package func announce(_ subjects: [Subject], done: [MessageKey: Set<DeviceID>] = [:]) {
+        for subject in subjects {
+            let devices = directory.read { $0.devices(of: subject.account).map(\.id) }
+            step { $0.announce(subject, devices: devices, done: done[subject.key] ?? [], $1) }
+        }
+    }
+
+    package func acknowledged(_ device: DeviceID, queue: Int64, upTo: Int64) {
+        step { machine, _ in machine.acknowledged(device, queue: queue, upTo: upTo) }
+    }
+
+    package func tapped(_ key: MessageKey) { machine.withLock { $0.tapped(key) } }
+    package func removed(_ device: DeviceID) { machine.withLock { $0.removed(device) } }
+    package func restore(_ key: MessageKey, _ shown: NotifierMachine.Shown) {
+        machine.withLock { $0.restore(key, shown) }
+    }
+    package var pendingCount: Int { machine.withLock { $0.pendingCount } }
+
+    /// Takes messages out of the machine because they are being settled; what `withdraw` needs.
+    package func settled(_ keys: [MessageKey]) -> [MessageKey: [NotifierMachine.Shown]] {
+        let results = machine.withLock { $0.settled(keys) }
+        return Dictionary(uniqueKeysWithValues: results.map { ($0.message, $0.shown) })
+    }
+
+    /// The data of a `clear` event; nil when no device shows anything.
+    package func clearData(_ key: MessageKey, _ shown: [NotifierMachine.Shown]) -> JSON? {
+        guard !shown.isEmpty else { return nil }
+        let ids = Set(shown.map { identities.notification($0.representative, $0.device).text }).sorted()
+        return ["notifications": .strings(ids), "message": .string(key.description)]
+    }
+
+    /// Takes notifications away from the devices that cannot hear of it on a stream. `except`: the device
+    /// that did it itself.
+    package func withdraw(_ account: AccountID, _ key: MessageKey, _ shown: [NotifierMachine.Shown], except: DeviceID?)
+    {
+        guard !shown.isEmpty else { return }
+        log.info(
+            .notificationCleared, "A notification is taken away from the devices that show it",
+            ["account": .id(account), "message": .key(key), "devices": .strings(shown.map(\.device.text).sorted())])
+        for item in shown where item.pushed && item.device != except { clear(item, account) }
+    }
+
+    private func clear(_ shown: NotifierMachine.Shown, _ account: AccountID) {
+        guard let device = directory.read({ $0.devices[shown.device] }), let channel = device.channel,
+            !hub.isLive(shown.device)
+        else { return }
+        let notification = identities.notification(shown.representative, shown.device)
+        // One that has not left yet needs no taking back.
+        if dispatcher.cancel(notification.text, lane: channel.adapter) { return }
+        guard dispatcher.adapter(channel.adapter)?.canClear == true else { return }
+        let badge = mailroom.openCount(.account(account))
+        let collapse = Self.collapse(shown.representative)
+        let push = Push(
+            id: identities.notification(shown.representative, DeviceID("\(shown.device)/clear")).text,
+            device: shown.device, address: channel.address,
+            content: .clear([notification], collapse: collapse, badge: badge), payload: device.payload, priority: .low,
+            expires: time.timestamp + Self.clearLifetime)
+        let job = PushJob(
+            push: push, account: account, channel: channel, messages: [], representative: shown.representative,
+            accepted: time.now)
+        if !dispatcher.enqueue(job) { refused(job) }
+    }
+
+    // MARK: The machine
+
+    private func step(_ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]) {
+        let view = NotifierView(
+            now: time.now, timestamp: time.timestamp, ack: ack,
+            foregroundUntil: { [sessions] in sessions.foregroundUntil(device: $0, app: $1) },
+            isLive: { [hub] in hub.isLive($0) },
+            hasChannel: { [directory] id in directory.read { $0.devices[id]?.channel != nil } })
+        let (actions, deadline) = machine.withLock { machine in
+            let actions = body(&machine, view)
+            return (actions, machine.nextDeadline)
+        }
+        for action in actions { perform(action) }
+        alarm.set(deadline)
+    }
+
+    private func perform(_ action: NotifierMachine.Action) {
+        switch action {
+        case .decided(let subject, let device, let decision, let reason): decided(subject, device, decision, reason)
+        case .notify(let device, let subjects):
+            guard let notification = notification(device, subjects) else { return }
+            let keys = subjects.map(\.key)
+            let number = hub.announce(notification)
+            machine.withLock { $0.notified(keys, device, number: number) }
+        case .push(let device, let subjects): push(device, subjects)
+        case .record(let key, let device, let outcome, let detail, let representative):
+            let record = DeliveryRecord(
+                message: key, device: device, outcome: outcome, at: time.timestamp, detail: detail,
+                notification: identities.notification(representative, device))
+            store.submit([.putDelivery(record)]) { _ in }
+        case .suppressed(let subject, let device):
+            log.info(
+                .notificationSuppressed, "The running client has the message and stayed in front",
+                [
+                    "account": .id(subject.account), "app": .id(subject.app), "device": .id(device),
+                    "message": .key(subject.key),
+                ])
+        case .clear(let device, let representative, let account):
+            clear(NotifierMachine.Shown(device: device, representative: representative, pushed: true), account)
+        }
+    }
+
+    private func decided(
+        _ subject: Subject, _ device: DeviceID?, _ decision: NotifierMachine.Decision, _ reason: NotifierMachine.Reason
+    ) {
+        var fields: LogFields = [
+            "decision": .string(decision.rawValue), "reason": .string(reason.rawValue), "account": .id(subject.account),
+            "app": .id(subject.app), "message": .key(subject.key),
+        ]
+        if let device { fields.append("device", .id(device)) }
+        log.info(.notificationDecided, "Decided how a message is announced", fields)
+        switch decision {
+        case .stream: log.info(.messageForwarded, "A message goes to the running client", fields)
+        case .hold: log.info(.messageHeld, "A message is held", fields)
+        case .notify, .push: break
+        }
+    }
+
+    /// Same for every message, so that a repeat replaces the first on the device.
+    private static func collapse(_ representative: MessageKey) -> String { "f-\(representative)" }
+
+    private func notification(_ device: DeviceID, _ subjects: [Subject]) -> Notification? {
+        let ordered = subjects.sorted { $0.key < $1.key }
+        guard let newest = ordered.last else { return nil }
+        let text = SummaryText(ordered.map(\.content))
+        return Notification(
+            id: identities.notification(newest.key, device), account: newest.account, device: device, app: newest.app,
+            message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body,
+            badge: mailroom.openCount(.account(newest.account)), collapse: Self.collapse(newest.key),
+            thread: newest.app.text, tap: identities.tap(newest.key, device))
+    }
+
+    private func push(_ id: DeviceID, _ subjects: [Subject]) {
+        guard let notification = notification(id, subjects), let newest = subjects.max(by: { $0.key < $1.key }),
+            let device = directory.read({ $0.devices[id] }), let channel = device.channel
+        else { return }
+        let push = Push(
+            id: notification.id.text, device: id, address: channel.address, content: .alert(notification),
+            payload: device.payload, priority: newest.priority, expires: newest.expires)
+        let job = PushJob(
+            push: push, account: newest.account, channel: channel, messages: notification.messages,
+            representative: newest.key, accepted: time.now)
+        if !dispatcher.enqueue(job) { refused(job) }
+    }
+
+    /// The lane is full or gone: the message stays held, and is announced anew after the next start.
+    private func refused(_ job: PushJob) {
+        log.error(
+            .notificationFailed, "The push service's lane is full or no longer configured",
+            ["push": .string(job.channel.adapter), "device": .id(job.push.device), "reason": "lane_refused"])
+    }
+
+    private func finished(_ job: PushJob, _ report: PushReport) {
+        let fields = dispatcher.fields(job, report, job.channel.adapter)
+        let outcome: DeliveryRecord.Outcome
+        switch report.outcome {
+        case .delivered:
+            outcome = .pushed
+            log.info(
+                .notificationSent, "The push service took a notification",
+                fields + ["attempts": .count(job.attempt + 1), "milliseconds": .milliseconds(time.now - job.accepted)])
+        case .gone(let since):
+            outcome = .failed
+            prune(job, since: since, fields)
+        case .rejected, .retry, .credential:
+            outcome = .failed
+            log.error(.notificationFailed, "The push service refused a notification", fields)
+        }
+        guard let representative = job.representative, !job.messages.isEmpty else { return }
+        let detail = [report.status.map(String.init), report.reason].compactMap { $0 }.joined(separator: " ")
+        step { machine, _ in
+            machine.pushFinished(
+                job.push.device, representative: representative, messages: job.messages, outcome: outcome,
+                detail: detail.isEmpty ? nil : detail)
+        }
+    }
+
+    /// Drops a channel the service calls dead, if it is still the one that was tried and older than the
+    /// verdict.
+    private func prune(_ job: PushJob, since: Timestamp?, _ fields: LogFields) {
+        let verdict = since ?? time.timestamp
+        let pruned = Locked(false)
+        directory.submit { directory in
+            guard let device = directory.devices[job.push.device], device.channel == job.channel,
+                job.channel.since <= verdict
+            else { return [] }
+            pruned.withLock { $0 = true }
+            return directory.change(device.id) { $0.channel = nil }.map { [.putDevice($0)] } ?? []
+        }
+        if pruned.withLock({ $0 }) {
+            log.warning(.devicePruned, "The push service says the device's address is dead; it was removed", fields)
+        } else {
+            log.info(.notificationFailed, "The push service calls an address dead that has been replaced since", fields)
+        }
+    }
+
+    // MARK: Life
+
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while true {
+                    try await self.alarm.wait()
+                    self.step { $0.fire($1) }
+                }
+            }
+            group.addTask { await self.stopped.wait() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    package func beginShutdown() { stopped.raise() }
+}

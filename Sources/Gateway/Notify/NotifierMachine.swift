@@ -1,0 +1,322 @@
+package import Base
+
+/// What the machine needs to know of one message to announce it.
+package struct Subject: Sendable, Hashable {
+    package let key: MessageKey
+    package let account: AccountID
+    package let app: AppID
+    package let registration: RegistrationID?
+    package let priority: Message.Priority
+    package let expires: Timestamp
+    package let targets: NotifyPreferences.Targets
+    package let quietHours: NotifyPreferences.QuietHours?
+    package let group: Duration
+    package let hold: Duration
+    /// What the summary is made of.
+    package let content: SummaryContent
+
+    package init(
+        key: MessageKey, account: AccountID, app: AppID, registration: RegistrationID?, priority: Message.Priority,
+        expires: Timestamp, targets: NotifyPreferences.Targets, quietHours: NotifyPreferences.QuietHours?,
+        group: Duration, hold: Duration, content: SummaryContent
+    ) {
+        (self.key, self.account, self.app, self.registration) = (key, account, app, registration)
+        (self.priority, self.expires, self.targets) = (priority, expires, targets)
+        (self.quietHours, self.group, self.hold, self.content) = (quietHours, group, hold, content)
+    }
+}
+
+/// What the machine asks about the world when it decides.
+package struct NotifierView: Sendable {
+    package let now: Moment
+    package let timestamp: Timestamp
+    /// How long a device's notify event has to be acknowledged.
+    package let ack: Duration
+    /// Until when the app's client on the device counts as in front; nil: it does not.
+    package let foregroundUntil: @Sendable (DeviceID, AppID) -> Moment?
+    package let isLive: @Sendable (DeviceID) -> Bool
+    package let hasChannel: @Sendable (DeviceID) -> Bool
+
+    package init(
+        now: Moment, timestamp: Timestamp, ack: Duration,
+        foregroundUntil: @escaping @Sendable (DeviceID, AppID) -> Moment?,
+        isLive: @escaping @Sendable (DeviceID) -> Bool, hasChannel: @escaping @Sendable (DeviceID) -> Bool
+    ) {
+        (self.now, self.timestamp, self.ack) = (now, timestamp, ack)
+        (self.foregroundUntil, self.isLive, self.hasChannel) = (foregroundUntil, isLive, hasChannel)
+    }
+}
+
+/// The decision of the design for every message and device, from the moment it is stored until it is
+/// shown, handed over, or nobody wants it any more. No clock, no lock, no network.
+package struct NotifierMachine: Sendable {
+    /// After handing a message to the running client, its silence matters for so long.
+    package static let streamWindow: Duration = .seconds(20)
+
+    package enum Decision: String, Sendable, Hashable {
+        case stream
+        case notify
+        case push
+        case hold
+    }
+
+    package enum Reason: String, Sendable, Hashable {
+        case visibleSession = "visible_session"
+        case liveStream = "live_stream"
+        case noForeground = "no_foreground"
+        case noConnection = "no_connection"
+        case sessionHidden = "session_hidden"
+        case leaseEnded = "lease_ended"
+        case notAcknowledged = "not_acknowledged"
+        case connectionLost = "connection_lost"
+        case quietHours = "quiet_hours"
+        case waitingForReader = "waiting_for_reader"
+        case grouped
+        case noChannel = "no_channel"
+        case noDevice = "no_device"
+        case escalated
+    }
+
+    package enum Action: Sendable, Hashable {
+        case decided(Subject, DeviceID?, Decision, Reason)
+        /// Announce on the device's stream; answer with `notified`.
+        case notify(DeviceID, [Subject])
+        case push(DeviceID, [Subject])
+        case record(MessageKey, DeviceID, DeliveryRecord.Outcome, detail: String?, representative: MessageKey)
+        /// The running client has it and stayed in front: nobody was disturbed.
+        case suppressed(Subject, DeviceID)
+        /// A notification came through although nobody needs it any more.
+        case clear(DeviceID, MessageKey, AccountID)
+    }
+
+    enum Phase: Sendable, Hashable {
+        case waiting(Reason)
+        case streaming(since: Moment)
+        /// Shown on the stream under this number (0 until it is known); the notification speaks for the
+        /// representative message.
+        case notified(number: Int64, representative: MessageKey)
+        case pushing(representative: MessageKey)
+        case unreachable
+        case final
+    }
+
+    struct Delivery: Sendable, Hashable {
+        var phase: Phase
+        var due: Moment?
+    }
+
+    struct Entry: Sendable {
+        let subject: Subject
+        var deliveries: [DeviceID: Delivery] = [:]
+        var escalation: [DeviceID] = []
+        var escalationDue: Moment?
+    }
+
+    struct Timer: Sendable, Hashable {
+        let message: MessageKey
+        let device: DeviceID?
+    }
+
+    struct GroupKey: Sendable, Hashable {
+        let device: DeviceID
+        let app: AppID
+    }
+
+    struct Group: Sendable {
+        var lastRing: Moment
+        var held: [MessageKey] = []
+    }
+
+    /// A notification that a device shows, for clearing it.
+    package struct Shown: Sendable, Hashable {
+        package let device: DeviceID
+        package let representative: MessageKey
+        package let pushed: Bool
+        package init(device: DeviceID, representative: MessageKey, pushed: Bool) {
+            (self.device, self.representative, self.pushed) = (device, representative, pushed)
+        }
+    }
+
+    var entries: [MessageKey: Entry] = [:]
+    var pending: [DeviceID: Set<MessageKey>] = [:]
+    var groups: [GroupKey: Group] = [:]
+    var timers = DeadlineQueue<Timer>()
+    var shown: [MessageKey: [DeviceID: Shown]] = [:]
+    /// For digests: which of the messages a notification speaks of are still open.
+    var covered: [Shown: Set<MessageKey>] = [:]
+    /// Messages settled while their push was under way.
+    var orphans: [Shown: AccountID] = [:]
+
+    package init() {}
+
+    package var nextDeadline: Moment? { timers.next }
+    /// Messages whose announcing is not finished.
+    package var pendingCount: Int { entries.count }
+
+    // MARK: Inputs
+
+    /// A message was stored. `devices` are the account's, the one seen last first; `done` those already told.
+    package mutating func announce(
+        _ subject: Subject, devices: [DeviceID], done: Set<DeviceID> = [], _ view: NotifierView
+    ) -> [Action] {
+        guard entries[subject.key] == nil else { return [] }
+        var entry = Entry(subject: subject)
+        var targets: [DeviceID]
+        switch subject.targets {
+        case .latest:
+            let reachable = devices.first {
+                view.foregroundUntil($0, subject.app) != nil || view.isLive($0) || view.hasChannel($0)
+            }
+            targets = done.isEmpty ? [reachable ?? devices.first].compactMap { $0 } : []
+        case .all: targets = devices
+        case .devices(let wanted): targets = wanted.filter(devices.contains)
+        case .escalate(let wanted, let after):
+            let order = (wanted.isEmpty ? devices : wanted.filter(devices.contains)).filter { !done.contains($0) }
+            targets = Array(order.prefix(1))
+            entry.escalation = Array(order.dropFirst())
+            if !entry.escalation.isEmpty {
+                entry.escalationDue = view.now + after
+                timers.insert(Timer(message: subject.key, device: nil), due: view.now + after)
+            }
+        }
+        targets.removeAll(where: done.contains)
+        if targets.isEmpty {
+            return done.isEmpty ? [.decided(subject, nil, .hold, .noDevice)] : []
+        }
+        entries[subject.key] = entry
+        return targets.flatMap { begin(subject.key, $0, view) }
+    }
+
+    /// A device acknowledged everything up to a number on its stream.
+    package mutating func acknowledged(_ device: DeviceID, queue: Int64, upTo: Int64) -> [Action] {
+        var actions: [Action] = []
+        for key in pending[device] ?? [] where key.queue == queue {
+            guard let delivery = entries[key]?.deliveries[device] else { continue }
+            switch delivery.phase {
+            case .streaming, .unreachable:
+                if key.seq <= upTo {
+                    actions += finish(key, device, .streamed, representative: key, acknowledged: true)
+                }
+            case .notified(let number, let representative):
+                if number > 0, number <= upTo {
+                    actions += finish(key, device, .notified, representative: representative, acknowledged: true)
+                }
+            case .waiting, .pushing, .final: break
+            }
+        }
+        return actions
+    }
+
+    /// A session of the app on the device is no longer (or newly) in front.
+    package mutating func presenceChanged(_ device: DeviceID, app: AppID, _ view: NotifierView) -> [Action] {
+        guard view.foregroundUntil(device, app) == nil else { return [] }
+        var actions: [Action] = []
+        for key in (pending[device] ?? []).sorted() {
+            guard let entry = entries[key], entry.subject.app == app,
+                case .streaming(let since) = entry.deliveries[device]?.phase
+            else { continue }
+            actions += leftAlone(key, device, since: since, .sessionHidden, view)
+        }
+        return actions
+    }
+
+    /// The notify event went out under this number.
+    package mutating func notified(_ messages: [MessageKey], _ device: DeviceID, number: Int64) {
+        for key in messages {
+            if case .notified(_, let representative) = entries[key]?.deliveries[device]?.phase {
+                entries[key]?.deliveries[device]?.phase = .notified(number: number, representative: representative)
+            }
+        }
+    }
+
+    /// The device's connection ended: what it had not acknowledged is pushed.
+    package mutating func connectionLost(_ device: DeviceID, _ view: NotifierView) -> [Action] {
+        retryUnacknowledged(device, .connectionLost, view)
+    }
+
+    /// A push ended for good.
+    package mutating func pushFinished(
+        _ device: DeviceID, representative: MessageKey, messages: [MessageKey], outcome: DeliveryRecord.Outcome,
+        detail: String?
+    ) -> [Action] {
+        var actions: [Action] = []
+        for key in messages {
+            guard case .pushing = entries[key]?.deliveries[device]?.phase else { continue }
+            actions += finish(
+                key, device, outcome, detail: detail, representative: representative, acknowledged: false)
+        }
+        let orphan = Shown(device: device, representative: representative, pushed: true)
+        if let account = orphans.removeValue(forKey: orphan), outcome == .pushed {
+            actions.append(.clear(device, representative, account))
+        }
+        return actions
+    }
+
+    /// Somebody tapped the notification: no other device needs to be woken for it.
+    package mutating func tapped(_ key: MessageKey) {
+        entries[key]?.escalation = []
+        dropIfDone(key)
+    }
+
+    /// The messages were read, completed or expired. Returns the notifications that no longer speak of
+    /// anything open.
+    package mutating func settled(_ keys: [MessageKey]) -> [(account: AccountID?, message: MessageKey, shown: [Shown])]
+    {
+        keys.map { key in
+            let entry = entries.removeValue(forKey: key)
+            var result: [Shown] = []
+            for (device, delivery) in entry?.deliveries ?? [:] {
+                pending[device]?.remove(key)
+                switch delivery.phase {
+                case .notified(_, let representative):
+                    result.append(Shown(device: device, representative: representative, pushed: false))
+                case .pushing(let representative):
+                    let orphan = Shown(device: device, representative: representative, pushed: true)
+                    if let account = entry?.subject.account, covered[orphan].map({ $0 == [key] }) ?? true {
+                        orphans[orphan] = account
+                    }
+                    result.append(orphan)
+                default: break
+                }
+            }
+            result += shown.removeValue(forKey: key).map { Array($0.values) } ?? []
+            result.removeAll { candidate in
+                guard covered[candidate] != nil else { return false }
+                covered[candidate]?.remove(key)
+                if covered[candidate]?.isEmpty == true {
+                    covered[candidate] = nil
+                    return false
+                }
+                return true
+            }
+            return (entry?.subject.account, key, result)
+        }
+    }
+
+    /// Says at start that a device shows a notification of an open message.
+    package mutating func restore(_ key: MessageKey, _ item: Shown) { shown[key, default: [:]][item.device] = item }
+
+    /// Forgets a deleted device.
+    package mutating func removed(_ device: DeviceID) {
+        for key in pending.removeValue(forKey: device) ?? [] {
+            entries[key]?.deliveries[device] = nil
+            dropIfDone(key)
+        }
+        groups = groups.filter { $0.key.device != device }
+    }
+
+    /// Time has come for something.
+    package mutating func fire(_ view: NotifierView) -> [Action] {
+        var actions: [Action] = []
+        while let timer = timers.pop(at: view.now) {
+            if let device = timer.device {
+                guard let delivery = entries[timer.message]?.deliveries[device], let due = delivery.due, due <= view.now
+                else { continue }
+                actions += fire(timer.message, device, delivery.phase, view)
+            } else {
+                actions += escalate(timer.message, view)
+            }
+        }
+        return actions
+    }
+}

@@ -1,0 +1,186 @@
+package import Base
+
+/// One push on its way through a lane, over all its attempts.
+package struct PushJob: Sendable, Hashable {
+    package let push: Push
+    package let account: AccountID
+    /// The channel as it was when the job was made; pruning compares it.
+    package let channel: Channel
+    /// The messages the push speaks of; empty for clears and tests.
+    package let messages: [MessageKey]
+    package let representative: MessageKey?
+    package var attempt = 0
+    package let accepted: Moment
+
+    package init(
+        push: Push, account: AccountID, channel: Channel, messages: [MessageKey], representative: MessageKey?,
+        accepted: Moment
+    ) {
+        (self.push, self.account, self.channel) = (push, account, channel)
+        (self.messages, self.representative, self.accepted) = (messages, representative, accepted)
+    }
+}
+
+/// A credential's own queue, concurrency, back-off and breaker: trouble of one service costs the others
+/// nothing. No clock, no lock, no network.
+package struct LaneMachine: Sendable {
+    /// Failures of the service in a row that open the breaker.
+    package static let failuresToOpen = 5
+    /// First and longest pause of the breaker and of a push's own back-off.
+    package static let pauses: (first: Duration, longest: Duration) = (.seconds(1), .seconds(300))
+    /// After a refused credential the lane probes this often.
+    package static let credentialPauses: (first: Duration, longest: Duration) = (.seconds(60), .seconds(900))
+
+    package enum Action: Sendable, Hashable {
+        case start(PushJob)
+        case finished(PushJob, PushReport)
+        case retry(PushJob, PushReport, after: Duration)
+        case breakerOpened(PushReport, pause: Duration)
+        case breakerClosed
+    }
+
+    private enum Breaker: Sendable, Hashable {
+        case closed
+        case open(until: Moment)
+        /// One push is under way to find out.
+        case probing
+    }
+
+    private let concurrency: Int
+    private let limit: Int
+    private var ready: [PushJob] = []
+    private var head = 0
+    private var delayed: [String: PushJob] = [:]
+    private var timers = DeadlineQueue<String>()
+    private var running: Set<String> = []
+    private var breaker = Breaker.closed
+    private var failures = 0
+    private var openings = 0
+
+    package init(concurrency: Int, limit: Int) { (self.concurrency, self.limit) = (concurrency, limit) }
+
+    package var waiting: Int { ready.count - head + delayed.count }
+    package var underWay: Int { running.count }
+    package var isOpen: Bool { breaker != .closed }
+
+    /// When `fire` has something to do.
+    package var nextDeadline: Moment? {
+        if case .open(let until) = breaker, waiting > 0 { return [until, timers.next].compactMap { $0 }.min() }
+        return timers.next
+    }
+
+    /// Takes a job; false when the lane is full. A job that waits already is not taken twice.
+    package mutating func enqueue(_ job: PushJob, now: Moment) -> (accepted: Bool, actions: [Action]) {
+        guard waiting < limit else { return (false, []) }
+        guard !running.contains(job.push.id), delayed[job.push.id] == nil else { return (true, []) }
+        ready.append(job)
+        return (true, start(now: now))
+    }
+
+    /// Takes a waiting job back; false when it is under way or unknown.
+    package mutating func cancel(_ id: String) -> Bool {
+        if delayed.removeValue(forKey: id) != nil { return true }
+        if let index = ready[head...].firstIndex(where: { $0.push.id == id }) {
+            ready.remove(at: index)
+            return true
+        }
+        return false
+    }
+
+    /// A push came back. `jitter` is drawn from 0..<1.
+    package mutating func finished(
+        _ job: PushJob, _ report: PushReport, now: Moment, timestamp: Timestamp, jitter: Double
+    ) -> [Action] {
+        running.remove(job.push.id)
+        var actions: [Action] = []
+        switch report.outcome {
+        case .delivered, .gone, .rejected:
+            actions += serviceAnswered()
+            actions.append(.finished(job, report))
+        case .retry(let after, let blame):
+            var job = job
+            job.attempt += 1
+            let backOff = Self.pause(Self.pauses, job.attempt - 1, jitter)
+            let wait = after.map { max($0, .milliseconds(100)) } ?? backOff
+            if blame == .service {
+                actions += serviceFailed(report, wait: wait, now: now)
+            } else {
+                actions += serviceAnswered()
+            }
+            if timestamp + wait >= job.push.expires {
+                actions.append(.finished(job, PushReport(.rejected, status: report.status, reason: "expired")))
+            } else {
+                actions.append(.retry(job, report, after: wait))
+                delay(job, until: now + wait)
+            }
+        case .credential:
+            openings += 1
+            let pause = Self.pause(Self.credentialPauses, openings - 1, 1)
+            breaker = .open(until: now + pause)
+            actions.append(.breakerOpened(report, pause: pause))
+            delay(job, until: now + pause)
+        }
+        return actions + start(now: now)
+    }
+
+    /// Time has come for a delayed job or a probe.
+    package mutating func fire(now: Moment) -> [Action] {
+        while let id = timers.pop(at: now) {
+            if let job = delayed.removeValue(forKey: id) { ready.append(job) }
+        }
+        return start(now: now)
+    }
+
+    private mutating func delay(_ job: PushJob, until: Moment) {
+        delayed[job.push.id] = job
+        timers.insert(job.push.id, due: until)
+    }
+
+    private mutating func serviceAnswered() -> [Action] {
+        failures = 0
+        openings = 0
+        guard breaker != .closed else { return [] }
+        breaker = .closed
+        return [.breakerClosed]
+    }
+
+    private mutating func serviceFailed(_ report: PushReport, wait: Duration, now: Moment) -> [Action] {
+        failures += 1
+        let wasProbing = breaker == .probing
+        guard wasProbing || failures >= Self.failuresToOpen else { return [] }
+        if case .open = breaker { return [] }
+        openings += 1
+        let pause = max(wait, Self.pause(Self.pauses, openings - 1, 1))
+        breaker = .open(until: now + pause)
+        return [.breakerOpened(report, pause: pause)]
+    }
+
+    private mutating func start(now: Moment) -> [Action] {
+        var actions: [Action] = []
+        while head < ready.count, running.count < concurrency {
+            switch breaker {
+            case .closed: break
+            case .probing: return actions
+            case .open(let until):
+                guard now >= until, running.isEmpty else { return actions }
+                breaker = .probing
+            }
+            let job = ready[head]
+            head += 1
+            running.insert(job.push.id)
+            actions.append(.start(job))
+        }
+        // The front of the array is given back in large pieces, so that taking one costs nothing.
+        if head > 256, head * 2 > ready.count {
+            ready.removeFirst(head)
+            head = 0
+        }
+        return actions
+    }
+
+    /// Exponential with full jitter (`jitter` 1: none).
+    static func pause(_ range: (first: Duration, longest: Duration), _ step: Int, _ jitter: Double) -> Duration {
+        let ceiling = min(range.longest, range.first * (1 << min(step, 20)))
+        return max(.milliseconds(50), .milliseconds(Int64(Double(ceiling.milliseconds) * jitter)))
+    }
+}

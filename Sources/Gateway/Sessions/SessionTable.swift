@@ -1,0 +1,123 @@
+package import Base
+
+/// Who runs which app's client where, and whether it is in front: the rows, the lease rule and the
+/// sequence rule, without clock or lock.
+package struct SessionTable: Sendable {
+    /// A foreground report counts for so long (our monotonic clock).
+    package static let lease: Duration = .seconds(15)
+    /// How often a client in front reports.
+    package static let beat: Duration = .seconds(5)
+    /// A row nobody reports on any more is dropped after this.
+    package static let forgetAfter: Duration = .seconds(86_400)
+
+    /// What a report did.
+    package enum Outcome: Sendable, Hashable {
+        /// It holds now; `was` is the foreground state before it.
+        case applied(Session, previous: Session.Presence, wasForeground: Bool)
+        /// Its number was not higher than one seen before: it changes nothing.
+        case stale(Session)
+        case unknown
+    }
+
+    private var sessions: [SessionID: Session] = [:]
+    private var byDevice: [DeviceID: Set<SessionID>] = [:]
+    /// Sessions in front whose lease has not been seen to end.
+    private var leased: Set<SessionID> = []
+
+    package init() {}
+
+    package var count: Int { sessions.count }
+    package var all: [Session] { Array(sessions.values) }
+    package subscript(_ id: SessionID) -> Session? { sessions[id] }
+
+    package func sessions(of account: AccountID) -> [Session] {
+        sessions.values.filter { $0.account == account }.sorted { ($0.opened, $0.id) < ($1.opened, $1.id) }
+    }
+
+    package func count(of device: DeviceID) -> Int { byDevice[device]?.count ?? 0 }
+
+    package func session(device: DeviceID, app: AppID, instance: String) -> Session? {
+        byDevice[device]?.lazy.compactMap { sessions[$0] }.first { $0.app == app && $0.instance == instance }
+    }
+
+    /// Adds a session, in front from now on.
+    package mutating func open(_ session: Session) {
+        sessions[session.id] = session
+        byDevice[session.device, default: []].insert(session.id)
+        if session.presence.isForeground { leased.insert(session.id) }
+    }
+
+    /// Takes a client's report. Farther numbers win, whatever order they arrive in; `hidden` and `gone`
+    /// end the lease at once; `gone` removes the row.
+    package mutating func report(
+        _ id: SessionID, seq: Int64, presence: Session.Presence, now: Moment, at timestamp: Timestamp
+    ) -> Outcome {
+        guard var session = sessions[id] else { return .unknown }
+        guard seq > session.seq else { return .stale(session) }
+        let previous = session.presence
+        let wasForeground = session.isForeground(at: now)
+        session.seq = seq
+        session.presence = presence
+        session.reported = timestamp
+        session.leaseEnd = presence.isForeground ? now + Self.lease : now
+        if presence == .gone { remove(id) } else { sessions[id] = session }
+        if session.presence.isForeground { leased.insert(id) } else { leased.remove(id) }
+        return .applied(session, previous: previous, wasForeground: wasForeground)
+    }
+
+    /// Lowers what a farm knows to be out of sight; the client's next report with a higher number counts
+    /// again. Returns the sessions that were in front.
+    package mutating func lower(account: AccountID, app: AppID, now: Moment) -> [Session] {
+        var lowered: [Session] = []
+        for id in leased {
+            guard var session = sessions[id], session.account == account, session.app == app else { continue }
+            session.presence = .hidden
+            session.leaseEnd = now
+            sessions[id] = session
+            lowered.append(session)
+        }
+        for session in lowered { leased.remove(session.id) }
+        return lowered
+    }
+
+    @discardableResult
+    package mutating func remove(_ id: SessionID) -> Session? {
+        guard let session = sessions.removeValue(forKey: id) else { return nil }
+        leased.remove(id)
+        byDevice[session.device]?.remove(id)
+        if byDevice[session.device]?.isEmpty == true { byDevice[session.device] = nil }
+        return session
+    }
+
+    /// Removes a device's sessions.
+    package mutating func removeAll(device: DeviceID) -> [Session] {
+        (byDevice[device] ?? []).compactMap { remove($0) }
+    }
+
+    /// When the app's client on the device stops counting as in front; nil when it does not count now.
+    package func foregroundUntil(device: DeviceID, app: AppID, now: Moment) -> Moment? {
+        byDevice[device]?.lazy.compactMap { sessions[$0] }
+            .filter { $0.app == app && $0.isForeground(at: now) }.map(\.leaseEnd).max()
+    }
+
+    /// Whether the app's client runs in front on any device of the account.
+    package func isForeground(account: AccountID, app: AppID, now: Moment) -> Bool {
+        leased.contains { id in
+            sessions[id].map { $0.account == account && $0.app == app && $0.isForeground(at: now) } ?? false
+        }
+    }
+
+    /// Sessions whose lease has ended since the last call; their clients are frozen, crashed or cut off.
+    package mutating func expire(now: Moment) -> [Session] {
+        let ended = leased.compactMap { sessions[$0] }.filter { !$0.isForeground(at: now) }
+        for session in ended { leased.remove(session.id) }
+        return ended
+    }
+
+    /// Drops rows whose client has not reported for `forgetAfter`.
+    package mutating func forget(at timestamp: Timestamp) -> [Session] {
+        let forgotten = sessions.values.filter { timestamp - $0.reported > Self.forgetAfter }
+        for session in forgotten { remove(session.id) }
+        return forgotten
+    }
+}

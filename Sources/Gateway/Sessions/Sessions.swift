@@ -1,0 +1,153 @@
+package import Base
+
+/// The session table with its clock and lock; tells others when a client comes to the front or leaves it.
+package final class Sessions: Service {
+    /// How often ended leases are looked for.
+    static let sweep: Duration = .seconds(1)
+
+    package let name = "sessions"
+    private let table = Locked(SessionTable())
+    private let time: any TimeSource
+    private let log: Log
+    private let limits: Limits
+    private let observers = Locked<[@Sendable (Session) -> Void]>([])
+    private let stopped = ShutdownSignal()
+
+    package init(time: any TimeSource, log: Log, limits: Limits) {
+        (self.time, self.log, self.limits) = (time, log, limits)
+    }
+
+    /// Who is told when a session came to the front or left it; after the change, without any lock.
+    package func onChange(_ body: @escaping @Sendable (Session) -> Void) { observers.withLock { $0.append(body) } }
+
+    private func tell(_ session: Session) { for observer in observers.withLock({ $0 }) { observer(session) } }
+
+    package var count: Int { table.withLock { $0.count } }
+    package var all: [Session] { table.withLock { $0.all } }
+    package func session(_ id: SessionID) -> Session? { table.withLock { $0[id] } }
+    package func sessions(of account: AccountID) -> [Session] { table.withLock { $0.sessions(of: account) } }
+    package func foregroundUntil(device: DeviceID, app: AppID) -> Moment? {
+        table.withLock { $0.foregroundUntil(device: device, app: app, now: time.now) }
+    }
+    package func isForeground(account: AccountID, app: AppID) -> Bool {
+        table.withLock { $0.isForeground(account: account, app: app, now: time.now) }
+    }
+    /// What is left of a session's lease.
+    package func remaining(_ session: Session) -> Duration {
+        session.isForeground(at: time.now) ? session.leaseEnd - time.now : .zero
+    }
+
+    /// Opens a session, in front from the first moment; the same instance again is the same session.
+    /// - Throws: `limit_reached`.
+    package func open(
+        account: AccountID, device: DeviceID, app: AppID, instance: String, registration: RegistrationID, id: SessionID
+    ) throws(GatewayError) -> (session: Session, isNew: Bool) {
+        let now = time.now
+        let timestamp = time.timestamp
+        let limit = limits.sessionsPerDevice
+        let result = table.withLock { table -> (Session, Bool)? in
+            if let known = table.session(device: device, app: app, instance: instance) {
+                var session = known
+                session.presence = .active
+                session.leaseEnd = now + SessionTable.lease
+                session.reported = timestamp
+                table.open(session)
+                return (session, false)
+            }
+            guard table.count(of: device) < limit else { return nil }
+            let session = Session(
+                id: id, account: account, device: device, app: app, instance: instance, registration: registration,
+                presence: .active, seq: 0, leaseEnd: now + SessionTable.lease, opened: timestamp)
+            table.open(session)
+            return (session, true)
+        }
+        guard let (session, isNew) = result else {
+            throw GatewayError(
+                .limitReached, "the device has \(limit) sessions; end some first (limits.sessionsPerDevice)")
+        }
+        if isNew { log.info(.sessionOpened, "A client of a remote app started", fields(session)) }
+        tell(session)
+        return (session, isNew)
+    }
+
+    /// Takes a client's report; nil when there is no such session of the device.
+    package func report(_ id: SessionID, device: DeviceID, seq: Int64, presence: Session.Presence) -> Session? {
+        let now = time.now
+        let outcome = table.withLock { table -> SessionTable.Outcome in
+            guard table[id]?.device == device else { return .unknown }
+            return table.report(id, seq: seq, presence: presence, now: now, at: time.timestamp)
+        }
+        switch outcome {
+        case .unknown: return nil
+        case .stale(let session): return session
+        case .applied(let session, let previous, let wasForeground):
+            if session.presence != previous || !wasForeground {
+                log.info(
+                    presence == .gone ? .sessionClosed : .sessionPresence, "A client reported its presence",
+                    fields(session) + ["previous": .string(previous.rawValue)])
+            }
+            if wasForeground != session.isForeground(at: now) { tell(session) }
+            return session
+        }
+    }
+
+    /// Ends a session; false when there is none of the device's.
+    package func close(_ id: SessionID, account: AccountID) -> Bool {
+        let closed = table.withLock { table in table[id]?.account == account ? table.remove(id) : nil }
+        guard let closed else { return false }
+        log.info(.sessionClosed, "A client of a remote app was logged out", fields(closed))
+        tell(closed)
+        return true
+    }
+
+    package func removed(device: DeviceID) {
+        for session in table.withLock({ $0.removeAll(device: device) }) {
+            log.info(.sessionClosed, "A session ended with its device", fields(session))
+        }
+    }
+
+    private func fields(_ session: Session) -> LogFields {
+        [
+            "session": .id(session.id), "account": .id(session.account), "device": .id(session.device),
+            "app": .id(session.app), "state": .string(session.presence.rawValue), "seq": .integer(session.seq),
+        ]
+    }
+
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.watchLeases() }
+            group.addTask { await self.stopped.wait() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    package func beginShutdown() { stopped.raise() }
+
+    private func watchLeases() async throws {
+        while true {
+            try await time.sleep(for: Self.sweep)
+            let (expired, forgotten) = table.withLock { table in
+                (table.expire(now: time.now), table.forget(at: time.timestamp))
+            }
+            for session in expired {
+                log.info(.sessionExpired, "A client in front stopped reporting; it no longer counts", fields(session))
+                tell(session)
+            }
+            for session in forgotten {
+                log.info(.sessionClosed, "A session nobody reported on for a day was dropped", fields(session))
+            }
+        }
+    }
+}
+
+extension Sessions: FarmFacts {
+    package func lower(account: AccountID, app: AppID, reason: String) {
+        for session in table.withLock({ $0.lower(account: account, app: app, now: time.now) }) {
+            log.info(
+                .sessionPresence, "The farm says a client is out of sight",
+                fields(session) + ["reason": .string(reason)])
+            tell(session)
+        }
+    }
+}

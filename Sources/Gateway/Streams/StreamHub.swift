@@ -1,0 +1,224 @@
+package import Base
+
+/// The devices' connections: one a device, fenced by an epoch; each is first replayed what it missed and
+/// then hears everything in the order of the numbers, without a gap.
+package final class StreamHub: Service {
+    /// Entries read from the store at a time while replaying.
+    static let replayPage = 200
+    /// Replays under way at once; others wait their turn.
+    static let replaysAtOnce = 64
+
+    private enum Mode: Sendable {
+        /// What is stored up to this number has been sent.
+        case replaying(position: Int64)
+        case live
+    }
+
+    private struct Connection: Sendable {
+        let device: DeviceID
+        let account: AccountID
+        let queue: QueueAddress
+        let epoch: Int64
+        let stream: any DeviceStream
+        var mode: Mode
+        /// The highest number sent.
+        var sent: Int64
+    }
+
+    private struct State {
+        var connections: [DeviceID: Connection] = [:]
+        var byAccount: [AccountID: Set<DeviceID>] = [:]
+        var nextEpoch: Int64
+    }
+
+    package let name = "streams"
+    private let state: Locked<State>
+    private let mailroom: Mailroom
+    private let store: any Store
+    private let log: Log
+    private let replays: AsyncStream<(DeviceID, Int64)>
+    private let replayRequests: AsyncStream<(DeviceID, Int64)>.Continuation
+    private let observer = Locked<(@Sendable (DeviceID, Bool) -> Void)?>(nil)
+
+    package init(mailroom: Mailroom, store: any Store, time: any TimeSource, log: Log) {
+        (self.mailroom, self.store, self.log) = (mailroom, store, log)
+        // Epochs go on rising over a restart, so that an old connection is never mistaken for a new one.
+        state = Locked(State(nextEpoch: time.timestamp.milliseconds))
+        (replays, replayRequests) = AsyncStream.makeStream()
+        mailroom.onPublish { [weak self] address, publication in self?.publish(address, publication) }
+    }
+
+    /// Who is told that a device's connection opened (true) or ended (false).
+    package func onChange(_ body: @escaping @Sendable (DeviceID, Bool) -> Void) { observer.withLock { $0 = body } }
+
+    /// Whether the device is connected and has caught up: only then does it hear news at once.
+    package func isLive(_ device: DeviceID) -> Bool {
+        state.withLock { state in
+            if case .live = state.connections[device]?.mode { true } else { false }
+        }
+    }
+    package var count: Int { state.withLock { $0.connections.count } }
+
+    /// Takes a device's new connection; an older one of the same device is closed (fenced by the epoch).
+    /// Events follow after number `after`.
+    package func open(_ device: Device, stream: any DeviceStream, after: Int64) {
+        let queue = QueueAddress.account(device.account)
+        let (epoch, fenced) = state.withLock { state in
+            let epoch = state.nextEpoch
+            state.nextEpoch += 1
+            let fenced = state.connections[device.id]?.stream
+            state.connections[device.id] = Connection(
+                device: device.id, account: device.account, queue: queue, epoch: epoch, stream: stream,
+                mode: .replaying(position: after), sent: after)
+            state.byAccount[device.account, default: []].insert(device.id)
+            return (epoch, fenced)
+        }
+        fenced?.close()
+        log.info(.streamOpened, "A device's stream is open", ["device": .id(device.id), "epoch": .integer(epoch)])
+        _ = stream.send(.hello(device: device.id, epoch: epoch, cursor: device.cursor), number: nil)
+        observer.withLock { $0 }?(device.id, true)
+        replayRequests.yield((device.id, epoch))
+    }
+
+    /// The connection has ended. An older connection's end does not touch a newer one.
+    package func closed(_ device: DeviceID, stream: any DeviceStream, reason: String) {
+        let ended = state.withLock { state in
+            guard let connection = state.connections[device], connection.stream === stream else { return false }
+            remove(connection, from: &state)
+            return true
+        }
+        guard ended else { return }
+        log.info(.streamClosed, "A device's stream ended", ["device": .id(device), "reason": .string(reason)])
+        observer.withLock { $0 }?(device, false)
+    }
+
+    /// Ends a device's connection, such as when its token is revoked.
+    package func disconnect(_ device: DeviceID) {
+        state.withLock { $0.connections[device]?.stream }?.close()
+    }
+
+    /// Announces on a device's stream, in turn with the stored events; returns the event's number.
+    package func announce(_ notification: Notification) -> Int64 {
+        mailroom.pass(to: .account(notification.account), device: notification.device) { _ in .notify(notification) }
+    }
+
+    /// The highest number a device may have heard of; an acknowledgement beyond it is a mistake.
+    package func highestSent(_ device: DeviceID) -> Int64? { state.withLock { $0.connections[device]?.sent } }
+
+    private func remove(_ connection: Connection, from state: inout State) {
+        state.connections[connection.device] = nil
+        state.byAccount[connection.account]?.remove(connection.device)
+        if state.byAccount[connection.account]?.isEmpty == true { state.byAccount[connection.account] = nil }
+    }
+
+    /// Passes on what was published, to the connections that are live and have not had it from the store.
+    private func publish(_ address: QueueAddress, _ publication: Mailroom.Publication) {
+        guard case .account(let account) = address else { return }
+        let (event, number, only) = Self.event(publication)
+        state.withLock { state in
+            for device in state.byAccount[account] ?? [] where only == nil || only == device {
+                guard let connection = state.connections[device], case .live = connection.mode,
+                    number > connection.sent, connection.stream.send(event, number: number)
+                else { continue }
+                state.connections[device]?.sent = number
+            }
+        }
+    }
+
+    private static func event(_ publication: Mailroom.Publication) -> (StreamEvent, Int64, DeviceID?) {
+        switch publication {
+        case .message(let message): (.message(message), message.key.seq, nil)
+        case .event(let event): (.stored(event), event.number, event.device)
+        case .passing(let event, let number, let device): (event, number, device)
+        }
+    }
+
+    // MARK: Replay
+
+    package func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            var running = 0
+            for await (device, epoch) in replays {
+                if running >= Self.replaysAtOnce {
+                    await group.next()
+                    running -= 1
+                }
+                running += 1
+                group.addTask { await self.replay(device, epoch) }
+            }
+            group.cancelAll()
+        }
+    }
+
+    package func beginShutdown() {
+        replayRequests.finish()
+        for stream in state.withLock({ $0.connections.values.map(\.stream) }) { stream.close() }
+    }
+
+    /// Sends what is stored after the connection's position, page by page, and makes it live in the moment
+    /// in which nothing newer is stored.
+    private func replay(_ device: DeviceID, _ epoch: Int64) async {
+        while !Task.isCancelled {
+            guard let (stream, queue, position) = replaying(device, epoch) else { return }
+            // What is published after this look may be missing in what is read now.
+            let published = mailroom.published(queue)
+            let entries: [StoredEntry]
+            do {
+                guard let number = mailroom.number(of: queue) else {
+                    if goLive(device, epoch, published: published, queue: queue) { return }
+                    continue
+                }
+                entries = try await store.entries(queue: number, after: position, limit: Self.replayPage)
+            } catch {
+                log.error(
+                    .storageFailed, "A replay could not be read; the device will connect again", ["device": .id(device)]
+                )
+                stream.close()
+                return
+            }
+            if entries.isEmpty {
+                if goLive(device, epoch, published: published, queue: queue) { return }
+                continue
+            }
+            for entry in entries where !send(entry, to: device, epoch, stream) { return }
+            guard await stream.drained() else { return }
+        }
+    }
+
+    private func replaying(_ device: DeviceID, _ epoch: Int64) -> (any DeviceStream, QueueAddress, Int64)? {
+        state.withLock { state in
+            guard let connection = state.connections[device], connection.epoch == epoch,
+                case .replaying(let position) = connection.mode
+            else { return nil }
+            return (connection.stream, connection.queue, position)
+        }
+    }
+
+    private func send(_ entry: StoredEntry, to device: DeviceID, _ epoch: Int64, _ stream: any DeviceStream) -> Bool {
+        state.withLock { state in
+            guard let connection = state.connections[device], connection.epoch == epoch else { return false }
+            switch entry {
+            case .message(let message): guard stream.send(.message(message), number: entry.number) else { return false }
+            case .event(let event):
+                if event.device == nil || event.device == device {
+                    guard stream.send(.stored(event), number: entry.number) else { return false }
+                }
+            }
+            state.connections[device]?.mode = .replaying(position: entry.number)
+            state.connections[device]?.sent = max(connection.sent, entry.number)
+            return true
+        }
+    }
+
+    /// True when the connection is live (or gone); false when something was published since the look.
+    private func goLive(_ device: DeviceID, _ epoch: Int64, published: Int64, queue: QueueAddress) -> Bool {
+        state.withLock { state in
+            guard let connection = state.connections[device], connection.epoch == epoch else { return true }
+            // The mailroom counts a publication before it passes it on through this same lock: one that is
+            // not counted yet will find the connection live.
+            guard mailroom.published(queue) == published else { return false }
+            state.connections[device]?.mode = .live
+            return true
+        }
+    }
+}

@@ -1,0 +1,153 @@
+package import Base
+
+/// The plugins this program was built with.
+package struct PluginCatalog: Sendable {
+    package let monitors: [any MonitorPlugin]
+    package let pushes: [any PushPlugin]
+    package let farms: [any FarmPlugin]
+
+    package init(monitors: [any MonitorPlugin], pushes: [any PushPlugin], farms: [any FarmPlugin]) {
+        (self.monitors, self.pushes, self.farms) = (monitors, pushes, farms)
+    }
+}
+
+/// The defaults under `notify`.
+package struct NotifyDefaults: Sendable, Hashable {
+    package var summary: NotifyPreferences.Summary = .digest
+    package var targets: NotifyPreferences.Targets = .latest
+    /// How long a device has to acknowledge what came on its stream before it is pushed to.
+    package var ack: Duration = .seconds(10)
+    /// Within this time of a notification, further ones of the same app wait for one digest; zero: never.
+    package var group: Duration = .seconds(30)
+    /// How long an item waits for being read elsewhere before it rings.
+    package var hold: Duration = .zero
+    /// How long an item's message is kept.
+    package var itemTTL: Duration = .seconds(7 * 86_400)
+    package var quietHours: NotifyPreferences.QuietHours?
+
+    package init() {}
+
+    package init(_ reader: ConfigReader) {
+        self.init()
+        summary = reader.choice("summary", default: summary)
+        if let value = reader.value("targets") {
+            do throws(GatewayError) {
+                targets = try NotifyPreferences.Targets(json: value)
+                if case .devices = targets {
+                    reader.report("targets", "a list of devices belongs to a registration, not to the default")
+                }
+            } catch {
+                reader.report("targets", error.message)
+            }
+        }
+        ack = reader.seconds("ackSeconds", in: 1...3600, default: 10)
+        group = reader.seconds("groupSeconds", in: 0...86_400, default: 30)
+        hold = reader.seconds("holdSeconds", in: 0...3600, default: 0)
+        itemTTL = reader.seconds("itemTTLSeconds", in: 60...31_536_000, default: 7 * 86_400)
+        if let value = reader.value("quietHours") {
+            do throws(GatewayError) {
+                quietHours = try NotifyPreferences.QuietHours(json: value)
+            } catch {
+                reader.report("quietHours", error.message)
+            }
+        }
+    }
+}
+
+/// A configured push service.
+package struct ConfiguredPush: Sendable {
+    package let name: String
+    package let kind: String
+    package let adapter: any PushAdapter
+}
+
+/// A configured farm.
+package struct ConfiguredFarm: Sendable {
+    package let id: FarmID
+    package let kind: String
+    package let farm: any Farm
+}
+
+/// The part of the configuration that the core works from.
+package struct GatewayConfiguration: Sendable {
+    package var notify = NotifyDefaults()
+    package var limits = Limits()
+    package var farms: [ConfiguredFarm] = []
+    package var apps: [App] = []
+    package var pushes: [ConfiguredPush] = []
+
+    package init() {}
+
+    /// Reads `notify`, `limits`, `farms`, `apps` and `push`. Does not connect to anything.
+    package init(_ reader: ConfigReader, plugins: PluginCatalog, context: PluginContext) {
+        notify = reader.object("notify") { NotifyDefaults($0) } ?? NotifyDefaults()
+        limits = reader.object("limits") { Limits($0) } ?? Limits()
+        farms = reader.map("farms") { name, reader in
+            guard let plugin = Self.plugin(of: plugins.farms, kind: \.kind, reader) else { return nil }
+            return plugin.configure(farm: FarmID(name), reader, context)
+                .map { ConfiguredFarm(id: FarmID(name), kind: plugin.kind, farm: $0) }
+        }.map(\.value)
+        pushes = reader.map("push") { name, reader in
+            guard let plugin = Self.plugin(of: plugins.pushes, kind: \.kind, reader) else { return nil }
+            return plugin.configure(name: name, reader, context)
+                .map { ConfiguredPush(name: name, kind: plugin.kind, adapter: $0) }
+        }.map(\.value)
+        let farms = farms
+        apps = reader.map("apps") { name, reader in
+            Self.app(AppID(name), reader, farms: farms, plugins: plugins, context: context)
+        }.map(\.value)
+    }
+
+    private static func plugin<Plugin>(
+        of plugins: [Plugin], kind: (Plugin) -> String, _ reader: ConfigReader
+    ) -> Plugin? {
+        let wanted = reader.string("kind")
+        if let plugin = plugins.first(where: { kind($0) == wanted }) { return plugin }
+        if !wanted.isEmpty {
+            let known = plugins.map(kind)
+            reader.report(
+                "kind",
+                "unknown kind '\(wanted)'; known: \(known.sorted().joined(separator: ", "))"
+                    + Suggestion.text(for: wanted, among: known))
+        }
+        reader.ignore(reader.keys)
+        return nil
+    }
+
+    private static func app(
+        _ id: AppID, _ reader: ConfigReader, farms: [ConfiguredFarm], plugins: PluginCatalog, context: PluginContext
+    ) -> App? {
+        let name = reader.string("name", default: id.text)
+        var farm: ConfiguredFarm?
+        if let wanted = reader.optionalString("farm") {
+            farm = farms.first { $0.id.text == wanted }
+            if farm == nil {
+                reader.report(
+                    "farm",
+                    "there is no farm '\(wanted)' under 'farms'"
+                        + Suggestion.text(for: wanted, among: farms.map(\.id.text)))
+            }
+        }
+        var target: (any LaunchTarget)?
+        if let farm {
+            if reader.has("launch") {
+                target = reader.object("launch") { farm.farm.target(app: id, $0, parent: reader) } ?? nil
+            } else {
+                target = farm.farm.target(app: id, nil, parent: reader)
+            }
+        } else if reader.has("launch") {
+            _ = reader.value("launch")
+            reader.report("launch", "needs 'farm': a launch is answered by the app's farm")
+        }
+        var kind: String?
+        let monitor =
+            reader.object("monitor") { reader -> (any Monitor)? in
+                guard let plugin = Self.plugin(of: plugins.monitors, kind: \.kind, reader) else { return nil }
+                kind = plugin.kind
+                return plugin.configure(app: id, reader, context)
+            } ?? nil
+        return App(
+            id: id, name: name, farm: farm?.id, farmLink: farm?.farm, launch: target, monitorKind: kind,
+            monitor: monitor)
+    }
+}

@@ -1,0 +1,69 @@
+package import Base
+
+/// Makes ids, tokens and tap tokens from the security services' randomness and key.
+package struct Identities: Sendable {
+    private let security: any Security
+
+    package init(security: any Security) { self.security = security }
+
+    /// A fresh id with a prefix that says what it names, such as `dev_…` (72 random bits).
+    package func make<Entity>(
+        _ prefix: String, _ type: Identifier<Entity>.Type = Identifier<Entity>.self
+    ) -> Identifier<Entity> {
+        Identifier("\(prefix)_\(security.randomBytes(9).base64URL)")
+    }
+
+    /// A device's auth token (256 random bits) and what is stored of it.
+    package func makeToken() -> (token: Secret, hash: [UInt8]) {
+        let text = "fbd_\(security.randomBytes(32).base64URL)"
+        return (Secret(text), security.hash(Array(text.utf8)))
+    }
+
+    package func tokenHash(_ token: Secret) -> [UInt8] { security.hash(token.bytes) }
+
+    /// The notification of a message on a device. Derived, not drawn: after a crash the same message on
+    /// the same device gets the same id, so that a push service can recognise the repeat. A UUID in
+    /// lower case (version 8, RFC 9562 section 5.8).
+    package func notification(_ message: MessageKey, _ device: DeviceID) -> NotificationID {
+        var bytes = Array(
+            security.authenticationCode(Array("\(message)|\(device)".utf8), purpose: "notification").prefix(16))
+        bytes[6] = bytes[6] & 0x0F | 0x80
+        bytes[8] = bytes[8] & 0x3F | 0x80
+        let hex = Array(bytes.hexadecimal)
+        let groups = [hex[0..<8], hex[8..<12], hex[12..<16], hex[16..<20], hex[20..<32]]
+        return NotificationID(groups.map { String($0) }.joined(separator: "-"))
+    }
+
+    /// The opaque token a tap brings back: it names the message and the device and cannot be forged, so
+    /// nothing needs to be stored before the push goes out.
+    package func tap(_ message: MessageKey, _ device: DeviceID) -> String {
+        let name = Array("\(message)|\(device)".utf8)
+        return (security.authenticationCode(name, purpose: "tap").prefix(Self.tapCodeBytes) + name).base64URLText
+    }
+
+    private static let tapCodeBytes = 16
+
+    /// What a tap token stands for; nil for one we did not make.
+    package func read(tap: String) -> (message: MessageKey, device: DeviceID)? {
+        guard tap.utf8.count < 512, let bytes = [UInt8](base64URL: tap), bytes.count > Self.tapCodeBytes else {
+            return nil
+        }
+        let name = Array(bytes.dropFirst(Self.tapCodeBytes))
+        let code = Array(security.authenticationCode(name, purpose: "tap").prefix(Self.tapCodeBytes))
+        guard security.equal(code, Array(bytes.prefix(Self.tapCodeBytes))),
+            let text = String(validating: name, as: UTF8.self), let bar = text.firstIndex(of: "|"),
+            let message = MessageKey(String(text[..<bar]))
+        else { return nil }
+        return (message, DeviceID(String(text[text.index(after: bar)...])))
+    }
+
+    /// The ticket of a launch. Derived from its id, so that the same answer can be given again although
+    /// only the ticket's hash is stored.
+    package func ticket(_ launch: LaunchID) -> Secret {
+        Secret("flt_\(security.authenticationCode(Array(launch.text.utf8), purpose: "launch").base64URL)")
+    }
+}
+
+extension Sequence<UInt8> {
+    fileprivate var base64URLText: String { Array(self).base64URL }
+}

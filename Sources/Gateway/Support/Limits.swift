@@ -1,0 +1,51 @@
+package import Base
+
+/// Every bound of the core, by name. `limits` in the configuration sets them.
+package struct Limits: Sendable, Hashable {
+    /// Largest body of a request, in bytes.
+    package var bodyBytes = 1 << 20
+    /// Largest header block of a request, in bytes.
+    package var headerBytes = 16_384
+    /// Connections at once, streams among them.
+    package var connections = 18_000
+    /// Requests a device or app may make in a second, on average; bursts may be ten times that.
+    package var requestsPerSecond = 100
+    /// Refused log-ins of one account or address within five minutes before more are turned away.
+    package var refusedLogins = 10
+    package var accounts = 1_000_000
+    package var devicesPerAccount = 50
+    package var registrationsPerAccount = 50
+    package var sessionsPerDevice = 50
+    /// Messages waiting in one queue.
+    package var queueMessages = 100_000
+    /// Pushes waiting in one lane.
+    package var laneMessages = 200_000
+    /// Free space below which nothing new is accepted, in bytes.
+    package var diskReserveBytes = 64 << 20
+    /// Monitors started in a second, at one server.
+    package var monitorStartsPerSecond = 50
+    /// Monitors connecting at once, at one server.
+    package var monitorConnects = 32
+
+    package init() {}
+
+    package init(_ reader: ConfigReader) {
+        self.init()
+        bodyBytes = reader.integer("bodyBytes", in: 1024...(64 << 20), default: bodyBytes)
+        headerBytes = reader.integer("headerBytes", in: 2048...(1 << 20), default: headerBytes)
+        connections = reader.integer("connections", in: 1...1_000_000, default: connections)
+        requestsPerSecond = reader.integer("requestsPerSecond", in: 1...1_000_000, default: requestsPerSecond)
+        refusedLogins = reader.integer("refusedLogins", in: 1...10_000, default: refusedLogins)
+        accounts = reader.integer("accounts", in: 1...100_000_000, default: accounts)
+        devicesPerAccount = reader.integer("devicesPerAccount", in: 1...10_000, default: devicesPerAccount)
+        registrationsPerAccount = reader.integer(
+            "registrationsPerAccount", in: 1...10_000, default: registrationsPerAccount)
+        sessionsPerDevice = reader.integer("sessionsPerDevice", in: 1...10_000, default: sessionsPerDevice)
+        queueMessages = reader.integer("queueMessages", in: 1...100_000_000, default: queueMessages)
+        laneMessages = reader.integer("laneMessages", in: 1...100_000_000, default: laneMessages)
+        diskReserveBytes = reader.integer("diskReserveBytes", in: 0...(1 << 50), default: diskReserveBytes)
+        monitorStartsPerSecond = reader.integer(
+            "monitorStartsPerSecond", in: 1...100_000, default: monitorStartsPerSecond)
+        monitorConnects = reader.integer("monitorConnects", in: 1...100_000, default: monitorConnects)
+    }
+}
