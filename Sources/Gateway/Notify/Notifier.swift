@@ -53,8 +53,16 @@ package final class Notifier: Service {
 
     package func tapped(_ key: MessageKey) { machine.withLock { $0.tapped(key) } }
     package func removed(_ device: DeviceID) { machine.withLock { $0.removed(device) } }
-    package func restore(_ key: MessageKey, _ shown: NotifierMachine.Shown) {
-        machine.withLock { $0.restore(key, shown) }
+    /// Notes at start what a device shows. A digest's notification is named after another message of the page.
+    package func restore(_ delivery: DeliveryRecord, among page: [Message]) {
+        func speaks(_ key: MessageKey) -> Bool {
+            identities.notification(key, delivery.device) == delivery.notification
+        }
+        let representative =
+            speaks(delivery.message) ? delivery.message : page.lazy.map(\.key).first(where: speaks) ?? delivery.message
+        let shown = NotifierMachine.Shown(
+            device: delivery.device, representative: representative, pushed: delivery.outcome == .pushed)
+        machine.withLock { $0.restore(delivery.message, shown) }
     }
     package var pendingCount: Int { machine.withLock { $0.pendingCount } }
 

@@ -1,0 +1,157 @@
+package import Base
+
+/// The product put together: every part by its name, and the services to run.
+package final class Gateway: Sendable {
+    package let configuration: GatewayConfiguration
+    package let accounts: Accounts
+    package let devices: Devices
+    package let registrations: Registrations
+    package let sessions: Sessions
+    package let streams: StreamHub
+    package let mailroom: Mailroom
+    package let messages: Messages
+    package let notifier: Notifier
+    package let dispatcher: PushDispatcher
+    package let monitors: MonitorSupervisor
+    package let launches: LaunchRelay
+    package let identities: Identities
+    package let store: GuardedStore
+    package let time: any TimeSource
+    package let log: Log
+    private let upkeep: Upkeep
+
+    /// What a gateway is built on.
+    package struct Foundation: Sendable {
+        package let store: any Store
+        package let security: any Security
+        package let time: any TimeSource
+        package let log: Log
+        /// Draws from 0..<1.
+        package let jitter: @Sendable () -> Double
+
+        package init(
+            store: any Store, security: any Security, time: any TimeSource, log: Log,
+            jitter: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
+        ) {
+            (self.store, self.security, self.time, self.log, self.jitter) = (store, security, time, log, jitter)
+        }
+    }
+
+    /// Reads what is stored and puts the parts together; nothing runs yet.
+    /// - Throws: `StoreError`.
+    package init(_ configuration: GatewayConfiguration, on foundation: Foundation) async throws {
+        let (time, log, limits) = (foundation.time, foundation.log, configuration.limits)
+        let store = GuardedStore(foundation.store, log: log)
+        let stored = try await store.registry()
+        let directory = StateKeeper(Directory(stored), store: store)
+        let identities = Identities(security: foundation.security)
+        mailroom = Mailroom(store: store, time: time, limits: limits, queues: stored.queues)
+        sessions = Sessions(time: time, log: log, limits: limits)
+        streams = StreamHub(mailroom: mailroom, store: store, time: time, log: log)
+        dispatcher = PushDispatcher(
+            pushes: configuration.pushes, limits: limits, time: time, log: log, jitter: foundation.jitter)
+        notifier = Notifier(
+            directory: directory, sessions: sessions, hub: streams, mailroom: mailroom, dispatcher: dispatcher,
+            store: store,
+            identities: identities, time: time, log: log, ack: configuration.notify.ack)
+        messages = Messages(
+            directory: directory, apps: configuration.apps, mailroom: mailroom, notifier: notifier, store: store,
+            time: time,
+            log: log, defaults: configuration.notify)
+        accounts = Accounts(
+            directory: directory, mailroom: mailroom, security: foundation.security, time: time, log: log,
+            limits: limits)
+        devices = Devices(
+            directory: directory, mailroom: mailroom, hub: streams, sessions: sessions, notifier: notifier,
+            dispatcher: dispatcher, identities: identities, time: time, log: log, limits: limits)
+        registrations = Registrations(
+            directory: directory, apps: configuration.apps, security: foundation.security, identities: identities,
+            time: time,
+            log: log, limits: limits)
+        let intake = Intake(
+            directory: directory, registrations: registrations, mailroom: mailroom, messages: messages, store: store,
+            time: time, log: log, defaults: configuration.notify)
+        monitors = MonitorSupervisor(
+            registrations: registrations, intake: intake, limits: limits, time: time, log: log,
+            jitter: foundation.jitter)
+        launches = LaunchRelay(
+            apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
+            store: store, security: foundation.security, identities: identities, time: time, log: log,
+            launches: stored.launches)
+        upkeep = Upkeep(messages: messages, time: time)
+        (self.configuration, self.identities, self.store, self.time, self.log) = (
+            configuration, identities, store, time, log
+        )
+    }
+
+    /// The parts that run, in starting order; whoever takes requests comes after them.
+    package var services: [any Service] {
+        [store, sessions, streams, dispatcher, notifier, launches, upkeep, monitors]
+    }
+
+    /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and
+    /// starts the monitors. Called once, when the services run.
+    package func resume() async throws {
+        try await messages.restore()
+        monitors.lookAtAll()
+    }
+
+    /// Logs in to an app: opens a session and starts monitoring (SG-3).
+    /// - Throws: `unknown_app`, `not_registered`, `limit_reached`.
+    package func openSession(
+        _ app: AppID, instance: String, device: Device
+    ) async throws -> (session: Session, isNew: Bool) {
+        guard (1...128).contains(instance.utf8.count) else {
+            throw GatewayError.invalid("instance", "expected 1 to 128 bytes")
+        }
+        guard registrations.app(app) != nil else {
+            throw GatewayError(.unknownApp, "there is no app '\(app)'", field: "app")
+        }
+        guard let registration = registrations.registration(of: device.account, app: app) else {
+            throw GatewayError(.notRegistered, "the account has not registered for the app '\(app)'")
+        }
+        try await registrations.arm(registration.id)
+        devices.seen(device.id)
+        return try sessions.open(
+            account: device.account, device: device.id, app: app, instance: instance, registration: registration.id,
+            id: identities.make("ses"))
+    }
+
+    /// Whether requests can be served: the store takes writes.
+    package var isReady: Bool { store.isWritable }
+}
+
+/// Settles what has expired and drops what nobody needs any more.
+final class Upkeep: Service {
+    static let expiryInterval: Duration = .seconds(1)
+    static let purgeInterval: Duration = .seconds(3600)
+
+    let name = "upkeep"
+    private let messages: Messages
+    private let time: any TimeSource
+    private let stopped = ShutdownSignal()
+
+    init(messages: Messages, time: any TimeSource) { (self.messages, self.time) = (messages, time) }
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while true {
+                    try await self.time.sleep(for: Self.expiryInterval)
+                    try await self.messages.expireDue()
+                }
+            }
+            group.addTask {
+                while true {
+                    try await self.time.sleep(for: Self.purgeInterval)
+                    try await self.messages.purge()
+                }
+            }
+            group.addTask { await self.stopped.wait() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    func beginShutdown() { stopped.raise() }
+}

@@ -1,0 +1,253 @@
+package import Base
+
+/// Turns taps into launches: single-use, short-lived tickets that a farm answers with an action.
+package final class LaunchRelay: Service {
+    /// How long a launch may be redeemed.
+    package static let lifetime: Duration = .seconds(120)
+    /// How long the app may take to come to the front before that is worth a line in the log.
+    package static let confirmation: Duration = .seconds(30)
+
+    /// The answer to a launch request.
+    package struct Answer: Sendable {
+        package let launch: Launch
+        /// The app's session that runs on the device already; it is asked to come to the front.
+        package let session: SessionID?
+        package let action: LaunchAction
+        package let isNew: Bool
+    }
+
+    private struct TapKey: Hashable, Sendable {
+        let message: MessageKey
+        let device: DeviceID
+    }
+
+    private struct State {
+        var launches: [LaunchID: Launch] = [:]
+        var byTap: [TapKey: LaunchID] = [:]
+        var byTicket: [[UInt8]: LaunchID] = [:]
+        var timers = DeadlineQueue<LaunchID>()
+
+        mutating func put(_ launch: Launch) {
+            launches[launch.id] = launch
+            byTicket[launch.ticketHash] = launch.id
+            if launch.fromTap, let message = launch.message {
+                byTap[TapKey(message: message, device: launch.device)] = launch.id
+            }
+        }
+    }
+
+    package let name = "launches"
+    private let keeper: StateKeeper<State>
+    private let apps: [AppID: App]
+    private let sessions: Sessions
+    private let messages: Messages
+    private let notifier: Notifier
+    private let mailroom: Mailroom
+    private let store: any Store
+    private let security: any Security
+    private let identities: Identities
+    private let time: any TimeSource
+    private let log: Log
+    private let alarm: Alarm
+    private let confirmed: AsyncStream<Launch>
+    private let confirmedSink: AsyncStream<Launch>.Continuation
+
+    package init(
+        apps: [App], sessions: Sessions, messages: Messages, notifier: Notifier, mailroom: Mailroom, store: any Store,
+        security: any Security, identities: Identities, time: any TimeSource, log: Log, launches: [Launch]
+    ) {
+        var state = State()
+        for launch in launches {
+            state.put(launch)
+            if launch.state == .pending || launch.state == .redeemed {
+                state.timers.insert(launch.id, due: time.now + (launch.created + Self.confirmation - time.timestamp))
+            }
+        }
+        keeper = StateKeeper(state, store: store)
+        self.apps = Dictionary(uniqueKeysWithValues: apps.map { ($0.id, $0) })
+        (self.sessions, self.messages, self.notifier, self.mailroom) = (sessions, messages, notifier, mailroom)
+        (self.store, self.security, self.identities, self.time, self.log) = (store, security, identities, time, log)
+        alarm = Alarm(time: time)
+        (confirmed, confirmedSink) = AsyncStream.makeStream()
+        alarm.set(keeper.read { $0.timers.next })
+        sessions.onChange { [weak self] in self?.presenceChanged($0) }
+    }
+
+    /// Answers a tap. The same tap from the same device gets the same launch until that is redeemed.
+    /// - Throws: `launch_expired` when the tap is used up, foreign, forged or too old; `no_farm`, `farm_unavailable`.
+    package func launch(tap: String, device: Device) async throws -> Answer {
+        let expired = GatewayError(.launchExpired, "the notification is used up, expired, or belongs to another device")
+        guard let (key, target) = identities.read(tap: tap), target == device.id,
+            mailroom.address(of: key.queue) == .account(device.account)
+        else { throw expired }
+        let known = keeper.read { state in
+            state.byTap[TapKey(message: key, device: device.id)].flatMap { state.launches[$0] }
+        }
+        if let known {
+            guard known.state == .pending, time.timestamp < known.expires else { throw expired }
+            return try await answer(known, device, isNew: false)
+        }
+        guard let message = try await store.message(key), let app = message.app,
+            message.expires.map({ $0 > time.timestamp }) ?? true
+        else { throw expired }
+        return try await create(app, key, device, fromTap: true)
+    }
+
+    /// Launches an app, at a message where one is given.
+    /// - Throws: `unknown_app`, `not_found`, `no_farm`, `farm_unavailable`.
+    package func launch(app: AppID, message: MessageKey?, device: Device) async throws -> Answer {
+        if let message {
+            guard mailroom.address(of: message.queue) == .account(device.account),
+                try await store.message(message) != nil
+            else {
+                throw GatewayError(.notFound, "the account has no message '\(message)'", field: "message")
+            }
+        }
+        return try await create(app, message, device, fromTap: false)
+    }
+
+    private func create(_ id: AppID, _ message: MessageKey?, _ device: Device, fromTap: Bool) async throws -> Answer {
+        guard let app = apps[id] else { throw GatewayError(.unknownApp, "there is no app '\(id)'", field: "app") }
+        guard app.farmLink != nil, app.launch != nil else {
+            throw GatewayError(.noFarm, "the app '\(id)' has no farm that could launch it")
+        }
+        let launchID: LaunchID = identities.make("lch")
+        let now = time.timestamp
+        let launch = Launch(
+            id: launchID, account: device.account, device: device.id, app: id, message: message, fromTap: fromTap,
+            ticketHash: security.hash(identities.ticket(launchID).bytes), created: now, expires: now + Self.lifetime)
+        let due = time.now + Self.confirmation
+        // A doubled tap at the same moment: the first one's launch is the one.
+        let kept = try await keeper.change { state -> (Launch, [StoreChange]) in
+            if fromTap, let message,
+                let other = state.byTap[TapKey(message: message, device: device.id)].flatMap({ state.launches[$0] })
+            {
+                return (other, [])
+            }
+            state.put(launch)
+            state.timers.insert(launch.id, due: due)
+            return (launch, [.putLaunch(launch)])
+        }
+        alarm.set(due)
+        if kept.id == launch.id { log.info(.launchRequested, "A device asks for an app", fields(kept)) }
+        if let message { notifier.tapped(message) }
+        return try await answer(kept, device, isNew: kept.id == launch.id)
+    }
+
+    private func answer(_ launch: Launch, _ device: Device, isNew: Bool) async throws -> Answer {
+        guard let app = apps[launch.app], let farm = app.farmLink, let target = app.launch else {
+            throw GatewayError(.noFarm, "the app '\(launch.app)' has no farm that could launch it")
+        }
+        let message: Message? = if let key = launch.message { try await store.message(key) } else { nil }
+        let request = LaunchRequest(
+            launch: launch.id, ticket: identities.ticket(launch.id), account: launch.account, device: device.id,
+            platform: device.platform, app: app.id, appName: app.name, message: launch.message,
+            item: message?.origin?.item)
+        let action = try await farm.launch(target, request)
+        let running = sessions.sessions(of: launch.account).first { $0.device == device.id && $0.app == launch.app }
+        if running != nil {
+            mailroom.pass(to: .account(launch.account), device: device.id) { _ in .launch(launch.id, app: launch.app) }
+        }
+        log.info(
+            .launchAnswered, "A launch was answered",
+            fields(launch) + ["running": .bool(running != nil), "repeated": .bool(!isNew)])
+        return Answer(launch: launch, session: running?.id, action: action, isNew: isNew)
+    }
+
+    /// Uses a ticket up: once, within its lifetime. For farms that fetch what to start.
+    /// - Throws: `launch_expired`.
+    package func redeem(_ ticket: Secret) async throws -> Launch {
+        let hash = security.hash(ticket.bytes)
+        let now = time.timestamp
+        return try await keeper.change { state in
+            guard var launch = state.byTicket[hash].flatMap({ state.launches[$0] }), launch.state == .pending,
+                now < launch.expires
+            else { throw GatewayError(.launchExpired, "the ticket is unknown, used up or expired") }
+            launch.state = .redeemed
+            state.launches[launch.id] = launch
+            return (launch, [.putLaunch(launch)])
+        }
+    }
+
+    package func all() -> [Launch] {
+        keeper.read { $0.launches.values.sorted { ($0.created, $0.id) < ($1.created, $1.id) } }
+    }
+
+    // MARK: Confirmation
+
+    private func presenceChanged(_ session: Session) {
+        guard sessions.foregroundUntil(device: session.device, app: session.app) != nil else { return }
+        let done = Locked<[Launch]>([])
+        let now = time.timestamp
+        keeper.submit { state in
+            var changes: [StoreChange] = []
+            for launch in state.launches.values
+            where launch.device == session.device && launch.app == session.app && now < launch.expires
+                && (launch.state == .pending || launch.state == .redeemed)
+            {
+                var launch = launch
+                launch.state = .confirmed
+                state.launches[launch.id] = launch
+                changes.append(.putLaunch(launch))
+                done.withLock { $0.append(launch) }
+            }
+            return changes
+        }
+        for launch in done.withLock({ $0 }) { confirmedSink.yield(launch) }
+    }
+
+    /// The app is in front: the message is being looked at, so the other devices need not show it.
+    private func confirm(_ launch: Launch) async throws {
+        log.info(
+            .launchConfirmed, "The launched app came to the front",
+            fields(launch) + ["milliseconds": .milliseconds(time.timestamp - launch.created)])
+        if let message = launch.message {
+            try await messages.settle(
+                [message], account: launch.account, as: .done, reason: "opened", by: launch.device)
+        }
+    }
+
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while true {
+                    try await self.alarm.wait()
+                    self.look()
+                }
+            }
+            group.addTask { for await launch in self.confirmed { try await self.confirm(launch) } }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    package func beginShutdown() { confirmedSink.finish() }
+
+    /// Says which launches did not come to the front in time, and drops those long expired.
+    private func look() {
+        let (late, next) = keeper.update { state -> ([Launch], Moment?) in
+            var late: [Launch] = []
+            while let id = state.timers.pop(at: time.now) {
+                guard let launch = state.launches[id] else { continue }
+                if launch.state == .pending || launch.state == .redeemed, time.timestamp < launch.expires {
+                    late.append(launch)
+                    state.timers.insert(id, due: time.now + (launch.expires - time.timestamp) + .seconds(1))
+                }
+            }
+            return (late, state.timers.next)
+        }
+        for launch in late {
+            log.warning(.launchUnconfirmed, "The launched app did not come to the front in time", fields(launch))
+        }
+        alarm.set(next)
+    }
+
+    private func fields(_ launch: Launch) -> LogFields {
+        var fields: LogFields = [
+            "launch": .id(launch.id), "account": .id(launch.account), "device": .id(launch.device),
+            "app": .id(launch.app),
+        ]
+        if let message = launch.message { fields.append("message", .key(message)) }
+        return fields
+    }
+}

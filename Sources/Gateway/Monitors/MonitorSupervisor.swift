@@ -1,0 +1,234 @@
+package import Base
+
+/// Runs the monitors: one child task for each watched registration, started and stopped as the machine
+/// says.
+package final class MonitorSupervisor: Service {
+    private enum Command: Sendable {
+        case start(RegistrationID, ShutdownSignal)
+    }
+
+    package let name = "monitors"
+    private let machine: Locked<SupervisorMachine>
+    private let stops = Locked<[RegistrationID: ShutdownSignal]>([:])
+    private let revisions = Locked<[RegistrationID: Int64]>([:])
+    private let registrations: Registrations
+    private let intake: Intake
+    private let time: any TimeSource
+    private let log: Log
+    private let jitter: @Sendable () -> Double
+    private let alarm: Alarm
+    private let commands: AsyncStream<Command>
+    private let commandSink: AsyncStream<Command>.Continuation
+    private let onRefused = Locked<(@Sendable (Registration) async -> Void)?>(nil)
+
+    /// - Parameter jitter: draws from 0..<1.
+    package init(
+        registrations: Registrations, intake: Intake, limits: Limits, time: any TimeSource, log: Log,
+        jitter: @escaping @Sendable () -> Double
+    ) {
+        machine = Locked(
+            SupervisorMachine(startsPerSecond: limits.monitorStartsPerSecond, connectsAtOnce: limits.monitorConnects))
+        (self.registrations, self.intake, self.time, self.log, self.jitter) = (registrations, intake, time, log, jitter)
+        alarm = Alarm(time: time)
+        (commands, commandSink) = AsyncStream.makeStream()
+        registrations.onChange { [weak self] in self?.look(at: $0) }
+    }
+
+    /// Who tells the account that its password was refused.
+    package func onRefused(_ body: @escaping @Sendable (Registration) async -> Void) {
+        onRefused.withLock { $0 = body }
+    }
+
+    package func health(_ id: RegistrationID) -> SupervisorMachine.Health? { machine.withLock { $0.health(id) } }
+    package func counts() -> [SupervisorMachine.State: Int] { machine.withLock { $0.counts() } }
+
+    /// Starts everything that should be watched; called once, after the start.
+    package func lookAtAll() { for registration in registrations.all() { look(at: registration.id) } }
+
+    private func look(at id: RegistrationID) {
+        guard let registration = registrations.registration(id),
+            let monitor = registrations.app(registration.app)?.monitor
+        else {
+            step { machine in
+                let actions = machine.unwant(id, now: time.now, at: time.timestamp)
+                machine.forget(id)
+                return actions
+            }
+            return
+        }
+        guard registration.isWatched else {
+            let state: SupervisorMachine.State =
+                registration.isEnabled && registration.refusedRevision == registration.credentialsRevision
+                ? .refused : .stopped
+            step { $0.unwant(id, as: state, now: time.now, at: time.timestamp) }
+            return
+        }
+        let isRenewed = revisions.withLock { revisions in
+            defer { revisions[id] = registration.credentialsRevision }
+            return revisions[id].map { $0 != registration.credentialsRevision } ?? false
+        }
+        step { $0.want(id, upstream: monitor.upstream, isRenewed: isRenewed, now: time.now, at: time.timestamp) }
+    }
+
+    private func step(_ body: (inout SupervisorMachine) -> [SupervisorMachine.Action]) {
+        let (actions, deadline) = machine.withLock { machine in
+            let actions = body(&machine)
+            return (actions, machine.nextDeadline)
+        }
+        for action in actions {
+            switch action {
+            case .start(let id):
+                let signal = ShutdownSignal()
+                stops.withLock { $0[id] = signal }
+                commandSink.yield(.start(id, signal))
+            case .stop(let id): stops.withLock { $0[id] }?.raise()
+            }
+        }
+        alarm.set(deadline)
+    }
+
+    // MARK: Running
+
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while true {
+                    try await self.alarm.wait()
+                    self.step { $0.fire(now: self.time.now, at: self.time.timestamp) }
+                }
+            }
+            for app in registrations.allApps {
+                if let monitor = app.monitor { group.addTask { try await monitor.run() } }
+            }
+            group.addTask { await self.watchAll() }
+            // `watchAll` ends when shutdown is asked for; a monitor's common part never ends by itself.
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    package func beginShutdown() {
+        commandSink.finish()
+        for stop in stops.withLock({ Array($0.values) }) { stop.raise() }
+    }
+
+    private func watchAll() async {
+        await withDiscardingTaskGroup { group in
+            for await case .start(let id, let stop) in commands {
+                group.addTask { await self.watch(id, stop) }
+            }
+        }
+    }
+
+    private func watch(_ id: RegistrationID, _ stop: ShutdownSignal) async {
+        var failure: MonitorFailure?
+        if let registration = registrations.registration(id), let monitor = registrations.app(registration.app)?.monitor
+        {
+            let fields: LogFields = [
+                "registration": .id(id), "account": .id(registration.account), "app": .id(registration.app),
+            ]
+            log.info(.monitorStarted, "A monitor starts", fields)
+            failure = await run(monitor, registration, stop, fields)
+            await ended(registration, failure, fields)
+        }
+        let (jitter, code) = (jitter(), failure)
+        let pause = Locked<Duration?>(nil)
+        step { machine in
+            let (wait, actions) = machine.ended(id, code, now: time.now, at: time.timestamp, jitter: jitter)
+            pause.withLock { $0 = wait }
+            return actions
+        }
+        if let failure, failure.code != .authFailed, let pause = pause.withLock({ $0 }) {
+            log.warning(
+                .monitorBackingOff, "A monitor failed and is started again later",
+                [
+                    "registration": .id(id), "code": .string(failure.code.name), "error": .string(failure.message),
+                    "retryMilliseconds": .milliseconds(pause),
+                ])
+        }
+    }
+
+    /// Runs one monitor until it fails or is told to stop; nil for the latter.
+    private func run(
+        _ monitor: any Monitor, _ registration: Registration, _ stop: ShutdownSignal, _ fields: LogFields
+    ) async -> MonitorFailure? {
+        let credentials: [String: Secret]
+        do {
+            credentials = try registrations.credentials(of: registration)
+        } catch {
+            return MonitorFailure(.authFailed, "the stored credentials cannot be opened; was the key file replaced?")
+        }
+        let target = MonitorTarget(
+            registration: registration.id, account: registration.account, credentials: credentials,
+            cursor: registration.cursor)
+        let host = Host(registration.id, hasCursor: registration.cursor != nil, self, fields)
+        return await withTaskGroup(of: MonitorFailure?.self) { group in
+            group.addTask {
+                do {
+                    try await monitor.watch(target, host: host)
+                    return MonitorFailure(.protocolViolation, "the monitor returned without a failure")
+                } catch let failure as MonitorFailure {
+                    return failure
+                } catch is CancellationError {
+                    return nil
+                } catch {
+                    return MonitorFailure(.network, "\(error)")
+                }
+            }
+            group.addTask {
+                await stop.wait()
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+
+    private func ended(_ registration: Registration, _ failure: MonitorFailure?, _ fields: LogFields) async {
+        switch failure?.code {
+        case .authFailed:
+            log.error(
+                .monitorRefused, "The app's server refused the credentials; they are not tried again until they change",
+                fields + ["error": .string(failure?.message ?? "")])
+            do {
+                try await registrations.refused(registration.id, revision: registration.credentialsRevision)
+            } catch {
+                return  // The store has failed and said so; the gateway is ending.
+            }
+            look(at: registration.id)
+            await onRefused.withLock { $0 }?(registration)
+        case .cursorInvalid: registrations.moved(registration.id, cursor: nil)
+        case nil: log.info(.monitorStopped, "A monitor stopped", fields)
+        default: break
+        }
+    }
+
+    /// What a monitor reports to.
+    private final class Host: MonitorHost {
+        private let id: RegistrationID
+        private let supervisor: MonitorSupervisor
+        private let hasCursor: Locked<Bool>
+        private let fields: LogFields
+
+        init(_ id: RegistrationID, hasCursor: Bool, _ supervisor: MonitorSupervisor, _ fields: LogFields) {
+            (self.id, self.supervisor, self.fields) = (id, supervisor, fields)
+            self.hasCursor = Locked(hasCursor)
+        }
+
+        func emit(_ batch: MonitorBatch) async throws {
+            try Task.checkCancellation()
+            let isBaseline = !hasCursor.withLock { $0 }
+            let news = try await supervisor.intake.accept(id, batch, isBaseline: isBaseline)
+            hasCursor.withLock { $0 = true }
+            supervisor.machine.withLock { $0.heard(id, items: news, at: supervisor.time.timestamp) }
+        }
+
+        func watching() {
+            supervisor.log.info(.monitorWatching, "A monitor would see news from now on", fields)
+            supervisor.step { $0.watching(id, now: supervisor.time.now, at: supervisor.time.timestamp) }
+        }
+
+        func heard() { supervisor.machine.withLock { $0.heard(id, items: 0, at: supervisor.time.timestamp) } }
+    }
+}

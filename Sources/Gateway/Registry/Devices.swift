@@ -1,0 +1,238 @@
+package import Base
+
+/// Creates, binds, changes and ends devices (MN-1 to MN-8).
+package final class Devices: Sendable {
+    /// What a terminal says of itself when it comes.
+    package struct Description: Sendable {
+        package var installation: String
+        package var name: String
+        package var platform: String
+        package var channel: (adapter: String, address: Channel.Address)?
+        package var tags: [String] = []
+        package var locale: String?
+        package var payload: Device.Payload = .summary
+
+        package init(installation: String, name: String, platform: String) {
+            (self.installation, self.name, self.platform) = (installation, name, platform)
+        }
+    }
+
+    package static let textLimit = 256
+    package static let tagsLimit = 60
+
+    private let directory: StateKeeper<Directory>
+    private let mailroom: Mailroom
+    private let hub: StreamHub
+    private let sessions: Sessions
+    private let notifier: Notifier
+    private let dispatcher: PushDispatcher
+    private let identities: Identities
+    private let time: any TimeSource
+    private let log: Log
+    private let limits: Limits
+
+    package init(
+        directory: StateKeeper<Directory>, mailroom: Mailroom, hub: StreamHub, sessions: Sessions, notifier: Notifier,
+        dispatcher: PushDispatcher, identities: Identities, time: any TimeSource, log: Log, limits: Limits
+    ) {
+        (self.directory, self.mailroom, self.hub, self.sessions) = (directory, mailroom, hub, sessions)
+        (self.notifier, self.dispatcher, self.identities) = (notifier, dispatcher, identities)
+        (self.time, self.log, self.limits) = (time, log, limits)
+    }
+
+    package func device(_ id: DeviceID) -> Device? { directory.read { $0.devices[id] } }
+    package func devices(of account: AccountID) -> [Device] { directory.read { $0.devices(of: account) } }
+    package func all() -> [Device] { directory.read { $0.devices.values.sorted { $0.id < $1.id } } }
+
+    /// The device a token identifies (MN-7); nil for a revoked or unknown one.
+    package func authenticate(_ token: Secret) throws(GatewayError) -> Device {
+        let hash = identities.tokenHash(token)
+        let (device, isDisabled) = directory.read { directory in
+            let device = directory.device(tokenHash: hash)
+            return (device, device.flatMap { directory.accounts[$0.account]?.isDisabled } ?? false)
+        }
+        guard let device else { throw GatewayError(.badToken, "the token is unknown or was revoked; log in again") }
+        guard !isDisabled else { throw GatewayError(.accountDisabled, "the account is disabled") }
+        return device
+    }
+
+    /// Creates a device for an account, or binds an installation known already to its device again: same id,
+    /// channel replaced, new token, old token revoked (MN-5).
+    /// - Throws: `installation_taken` when it is another account's, `invalid_field`, `limit_reached`.
+    package func bind(
+        _ account: AccountID, _ description: Description
+    ) async throws -> (device: Device, token: Secret, isNew: Bool) {
+        try check(description)
+        let channel = try description.channel.map { try self.channel($0.adapter, $0.address) }
+        let (token, hash) = identities.makeToken()
+        let id: DeviceID = identities.make("dev")
+        let now = time.timestamp
+        let limit = limits.devicesPerAccount
+        let (device, isNew) = try await directory.change { directory -> ((Device, Bool), [StoreChange]) in
+            var device: Device
+            let known = directory.device(installation: description.installation)
+            if let known {
+                guard known.account == account else {
+                    throw GatewayError(
+                        .installationTaken,
+                        "this installation belongs to another account; remove its device there first")
+                }
+                device = known
+                device.name = description.name
+                device.platform = description.platform
+                device.channel = channel ?? known.channel
+                device.tags = description.tags
+                device.locale = description.locale ?? known.locale
+                device.payload = description.payload
+                device.tokenHash = hash
+                device.lastSeen = now
+            } else {
+                guard directory.devices(of: account).count < limit else {
+                    throw GatewayError(
+                        .limitReached, "the account has \(limit) devices; remove one first (limits.devicesPerAccount)")
+                }
+                device = Device(
+                    id: id, account: account, installation: description.installation, name: description.name,
+                    platform: description.platform, channel: channel, tags: description.tags,
+                    locale: description.locale,
+                    payload: description.payload, tokenHash: hash, created: now)
+            }
+            directory.put(device)
+            return ((device, known == nil), [.putDevice(device)])
+        }
+        if !isNew { hub.disconnect(device.id) }
+        log.info(
+            isNew ? .deviceCreated : .deviceBound,
+            isNew ? "A device was created" : "A device was bound again; its old token is revoked",
+            [
+                "device": .id(device.id), "account": .id(account), "platform": .string(device.platform),
+                "push": .string(device.channel?.adapter ?? ""),
+            ])
+        return (device, token, isNew)
+    }
+
+    private func check(_ description: Description) throws(GatewayError) {
+        for (field, text) in [
+            ("installation", description.installation), ("name", description.name), ("platform", description.platform),
+        ] where !(1...Self.textLimit).contains(text.utf8.count) {
+            throw .invalid(field, "expected 1 to \(Self.textLimit) bytes")
+        }
+        try check(tags: description.tags)
+    }
+
+    private func check(tags: [String]) throws(GatewayError) {
+        guard tags.count <= Self.tagsLimit, tags.allSatisfy({ (1...128).contains($0.utf8.count) }) else {
+            throw .invalid("tags", "at most \(Self.tagsLimit) tags of 1 to 128 bytes")
+        }
+    }
+
+    /// Works out the channel of what the terminal brought (MN-8).
+    private func channel(_ adapter: String, _ address: Channel.Address) throws(GatewayError) -> Channel {
+        guard let service = dispatcher.adapter(adapter) else {
+            throw .invalid(
+                "channel.adapter",
+                "there is no push service '\(adapter)'" + Suggestion.text(for: adapter, among: dispatcher.names))
+        }
+        if let fault = service.fault(in: address) { throw .invalid("channel", fault) }
+        return Channel(adapter: adapter, address: address, since: time.timestamp)
+    }
+
+    /// What of a device to change; nil leaves it.
+    package struct Update: Sendable {
+        package var name: String?
+        package var channel: (adapter: String, address: Channel.Address)??
+        package var tags: [String]?
+        package var payload: Device.Payload?
+        package init() {}
+    }
+
+    /// - Throws: `not_found`, `invalid_field`.
+    package func update(_ id: DeviceID, of account: AccountID, _ update: Update) async throws -> Device {
+        if let name = update.name, !(1...Self.textLimit).contains(name.utf8.count) {
+            throw GatewayError.invalid("name", "expected 1 to \(Self.textLimit) bytes")
+        }
+        if let tags = update.tags { try check(tags: tags) }
+        var channel: Channel??
+        if let wanted = update.channel { channel = .some(try wanted.map { try self.channel($0.adapter, $0.address) }) }
+        let newChannel = channel
+        return try await directory.change { directory in
+            guard directory.devices[id]?.account == account,
+                let device = directory.change(
+                    id,
+                    { device in
+                        if let name = update.name { device.name = name }
+                        if let tags = update.tags { device.tags = tags }
+                        if let payload = update.payload { device.payload = payload }
+                        if let newChannel { device.channel = newChannel }
+                    })
+            else { throw GatewayError(.notFound, "the account has no device '\(id)'") }
+            return (device, [.putDevice(device)])
+        }
+    }
+
+    /// - Throws: `not_found`.
+    package func delete(_ id: DeviceID, of account: AccountID) async throws {
+        try await directory.change { directory in
+            guard directory.devices[id]?.account == account else {
+                throw GatewayError(.notFound, "the account has no device '\(id)'")
+            }
+            directory.removeDevice(id)
+            return ((), [.deleteDevice(id)])
+        }
+        hub.disconnect(id)
+        sessions.removed(device: id)
+        notifier.removed(id)
+        mailroom.drop(.device(id))
+        log.info(.deviceDeleted, "A device was deleted", ["device": .id(id), "account": .id(account)])
+    }
+
+    /// Notes that the device is in use: the one seen last is the default target (SG-12).
+    package func seen(_ id: DeviceID) {
+        let now = time.timestamp
+        directory.submit { directory in
+            guard let device = directory.devices[id], now - device.lastSeen > .seconds(1) else { return [] }
+            directory.change(id) { $0.lastSeen = now }
+            return [.setDeviceSeen(id, now)]
+        }
+    }
+
+    /// Moves the device's cursor: everything up to the number has arrived there.
+    /// - Throws: `invalid_field` for a number the device has not been sent.
+    package func acknowledge(_ id: DeviceID, upTo number: Int64) async throws {
+        guard let device = device(id) else { return }
+        guard number >= 0, number <= max(device.cursor, hub.highestSent(id) ?? 0) else {
+            throw GatewayError.invalid("upTo", "the device has not been sent an event of this number")
+        }
+        try await directory.change { directory in
+            guard let device = directory.devices[id], number > device.cursor else { return ((), []) }
+            directory.change(id) { $0.cursor = number }
+            return ((), [.setDeviceCursor(id, number)])
+        }
+        if let queue = mailroom.number(of: .account(device.account)) {
+            notifier.acknowledged(id, queue: queue, upTo: number)
+        }
+    }
+
+    /// Sends a test notification beside the lane, now.
+    /// - Throws: `not_found`, `conflict` kind when the device has no channel.
+    package func test(_ id: DeviceID) async throws -> (report: PushReport, duration: Duration) {
+        guard let device = device(id) else { throw GatewayError(.notFound, "there is no device '\(id)'") }
+        guard let channel = device.channel else {
+            throw GatewayError(.init("no_channel", .conflict), "the device has no push channel")
+        }
+        let uuid = identities.notification(MessageKey(queue: 1, seq: max(1, time.timestamp.milliseconds)), id)
+        let notification = Notification(
+            id: uuid, account: device.account, device: id, app: AppID("farbell"), message: MessageKey(queue: 1, seq: 1),
+            messages: [], title: "Farbell", body: "This is a test notification",
+            badge: mailroom.openCount(.account(device.account)),
+            collapse: "f-test", thread: "farbell", tap: "")
+        let push = Push(
+            id: uuid.text, device: id, address: channel.address, content: .alert(notification), payload: device.payload,
+            priority: .high, expires: time.timestamp + .seconds(60))
+        let start = time.now
+        guard let report = await dispatcher.sendNow(push, adapter: channel.adapter) else {
+            throw GatewayError(.init("no_channel", .conflict), "the device's push service is no longer configured")
+        }
+        return (report, time.now - start)
+    }
+}
