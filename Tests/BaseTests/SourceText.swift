@@ -32,65 +32,69 @@ enum Repository {
 
 /// Swift source with its comments and, apart from them, its string literals taken out: good enough to
 /// search for words, not to compile.
-struct SourceText {
+struct SourceText: Sendable {
     /// Without comments.
-    private(set) var code = ""
+    let code: String
     /// Without comments and without what stands between quotes.
-    private(set) var codeOutsideStrings = ""
+    let codeOutsideStrings: String
 
-    private enum State: Equatable {
+    private enum State {
         case code
         case lineComment
         case blockComment(depth: Int)
-        case string(quote: String)
+        case string(quote: [UInt8])
     }
 
+    private static let quotes = ["#\"\"\"", "\"\"\"", "##\"", "#\"", "\""].map { Array($0.utf8) }
+
     init(_ source: String) {
-        let text = Array(source)
+        let text = Array(source.utf8)
+        var (all, outside): ([UInt8], [UInt8]) = ([], [])
         var state = State.code
         var index = 0
-        func stands(_ word: String) -> Bool { text[index...].starts(with: Array(word)) }
+        func stands(_ word: [UInt8]) -> Bool { text[index...].starts(with: word) }
+        let (lineMark, open, close) = (Array("//".utf8), Array("/*".utf8), Array("*/".utf8))
         while index < text.count {
             var length = 1
+            let byte = text[index]
             switch state {
             case .code:
-                if stands("//") {
+                if byte == UInt8(ascii: "/"), stands(lineMark) {
                     state = .lineComment
-                } else if stands("/*") {
+                } else if byte == UInt8(ascii: "/"), stands(open) {
                     (state, length) = (.blockComment(depth: 1), 2)
-                } else if let quote = Self.quotes.first(where: stands) {
-                    (state, length) = (.string(quote: String(quote.reversed())), quote.count)
-                    add(quote, isString: false)
                 } else {
-                    add(String(text[index]), isString: false)
+                    if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "#"),
+                        let quote = Self.quotes.first(where: stands)
+                    {
+                        (state, length) = (.string(quote: quote.reversed()), quote.count)
+                    }
+                    all += text[index..<index + length]
+                    outside += text[index..<index + length]
                 }
             case .lineComment:
-                if text[index].isNewline {
+                if byte == 0x0A {
                     state = .code
-                    add("\n", isString: false)
+                    all.append(byte)
+                    outside.append(byte)
                 }
             case .blockComment(let depth):
-                if stands("/*") { (state, length) = (.blockComment(depth: depth + 1), 2) }
-                if stands("*/") { (state, length) = (depth == 1 ? .code : .blockComment(depth: depth - 1), 2) }
+                if stands(open) { (state, length) = (.blockComment(depth: depth + 1), 2) }
+                if stands(close) { (state, length) = (depth == 1 ? .code : .blockComment(depth: depth - 1), 2) }
             case .string(let quote):
-                if stands(quote) {
+                if byte == quote.first, stands(quote) {
                     (state, length) = (.code, quote.count)
-                    add(quote, isString: false)
-                } else {
+                    outside += quote
+                } else if byte == UInt8(ascii: "\\"), quote.last != UInt8(ascii: "#"), index + 1 < text.count {
                     // What follows a backslash ends nothing, except in a raw string.
-                    if text[index] == "\\", !quote.hasSuffix("#"), index + 1 < text.count { length = 2 }
-                    add(String(text[index..<index + length]), isString: true)
+                    length = 2
                 }
+                all += text[index..<index + length]
             }
             index += length
         }
-    }
-
-    private static let quotes = ["#\"\"\"", "\"\"\"", "##\"", "#\"", "\""]
-
-    private mutating func add(_ text: String, isString: Bool) {
-        code += text
-        if !isString { codeOutsideStrings += text }
+        code = String(decoding: all, as: UTF8.self)
+        codeOutsideStrings = String(decoding: outside, as: UTF8.self)
     }
 
     /// The modules a source imports.

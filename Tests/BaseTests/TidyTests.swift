@@ -6,8 +6,14 @@ import Testing
     private static let sources = Repository.files(in: "Sources", suffix: ".swift")
     private static let pluginSources = Repository.files(in: "Plugins", suffix: ".swift")
 
+    /// Every source once.
+    private static let texts = Dictionary(
+        uniqueKeysWithValues: (sources + pluginSources).map { ($0, SourceText(Repository.text(of: $0))) })
+
+    private static func source(_ file: String) -> SourceText { texts[file] ?? SourceText("") }
+
     private static func offenders(_ files: [String], _ isBad: (SourceText) -> Bool) -> [String] {
-        files.filter { isBad(SourceText(Repository.text(of: $0))) }
+        files.filter { isBad(source($0)) }
     }
 
     @Test("the tests look at the repository and find files in it")
@@ -20,7 +26,7 @@ import Testing
     @Test("the product speaks no protocol: Sources/Gateway names no HTTP, APNs, IMAP, SMTP or SQL")
     func gatewayIsFreeOfProtocols() {
         let found = Self.sources.filter { $0.hasPrefix("Sources/Gateway/") }.flatMap { file in
-            SourceText(Repository.text(of: file)).words.filter(Self.isProtocolWord).map { "\(file): \($0)" }
+            Self.source(file).words.filter(Self.isProtocolWord).map { "\(file): \($0)" }
         }
         #expect(found == [])
     }
@@ -104,7 +110,7 @@ import Testing
             !$0.hasPrefix("Sources/GatewayTestKit/") && !$0.contains("/Tests/")
         }
         let missing = files.flatMap { file in
-            SourceText(Repository.text(of: file)).logEvents.filter { !manual.contains("`\($0)`") }.map {
+            Self.source(file).logEvents.filter { !manual.contains("`\($0)`") }.map {
                 "\(file): \($0)"
             }
         }
