@@ -84,13 +84,12 @@ let package = Package(
         module("Gateway", ["Base"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
+        module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         .executableTarget(
             name: "farbell",
-            dependencies: [
-                "Base", "Outbound", "Inbound", "Cryptography", "Mail", "Gateway", "Storage", "GatewayAPI",
-            ] + pluginModules,
+            dependencies: ["Daemon", "Gateway", "Outbound"] + pluginModules,
             path: "Sources/farbell", swiftSettings: strict),
         .executableTarget(
             name: "farbell-bench", dependencies: ["Base", "Gateway", "GatewayTestKit"],
@@ -104,6 +103,7 @@ let package = Package(
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
+        tests("Daemon", ["Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("EndToEnd", ["Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
