@@ -10,7 +10,8 @@ struct AdminClient: Sendable {
 
     init(_ configuration: DaemonConfiguration, http: HTTPClient) throws {
         let scheme = configuration.listen.certificate == nil ? "http" : "https"
-        let address = ["0.0.0.0", "::", ""].contains(configuration.listen.address) ? "127.0.0.1" : configuration.listen.address
+        let address =
+            ["0.0.0.0", "::", ""].contains(configuration.listen.address) ? "127.0.0.1" : configuration.listen.address
         base = "\(scheme)://\(address.contains(":") ? "[\(address)]" : address):\(configuration.listen.port)"
         token = try AdminToken.load(from: configuration.adminTokenFile)
         // On this machine the gateway's own certificate is trusted, whoever signed it.
@@ -32,11 +33,14 @@ struct AdminClient: Sendable {
         do {
             response = try await http.send(request)
         } catch let error as HTTPTransportError {
-            throw DaemonError(.unavailable, "the gateway at \(base) does not answer (\(error.code.rawValue)); is it running?", underlying: error)
+            throw DaemonError(
+                .unavailable, "the gateway at \(base) does not answer (\(error.code.rawValue)); is it running?",
+                underlying: error)
         }
         let json = response.body.isEmpty ? JSON.null : (try? JSONParser.parse(response.body)) ?? .null
         guard (200..<300).contains(response.status) else {
-            let code: DaemonError.Code = response.status == 404 ? .noUser : response.status == 401 ? .permission : .software
+            let code: DaemonError.Code =
+                response.status == 404 ? .noUser : response.status == 401 ? .permission : .software
             throw DaemonError(code, json["detail"]?.string ?? "the gateway answered \(response.status)")
         }
         return json

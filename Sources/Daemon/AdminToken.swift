@@ -23,7 +23,9 @@ package enum AdminToken {
             throw DaemonError(.io, "cannot read the admin token from '\(path)': \(FileSystem.lastError)")
         }
         let text = String(decoding: bytes, as: UTF8.self).trimmingSpace
-        guard text.utf8.count >= 16 else { throw DaemonError(.io, "the admin token in '\(path)' has fewer than 16 bytes") }
+        guard text.utf8.count >= 16 else {
+            throw DaemonError(.io, "the admin token in '\(path)' has fewer than 16 bytes")
+        }
         return Secret(text)
     }
 }

@@ -27,7 +27,8 @@ struct Arguments: Sendable {
                 }
                 options[name] = value
             } else {
-                throw DaemonError(.usage, "unknown option --\(name)" + Suggestion.text(for: name, among: valued.union(known)))
+                throw DaemonError(
+                    .usage, "unknown option --\(name)" + Suggestion.text(for: name, among: valued.union(known)))
             }
         }
     }

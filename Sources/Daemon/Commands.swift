@@ -81,7 +81,8 @@ package struct Commands: Sendable {
         default:
             let known = ["serve", "check", "account", "push", "sessions", "status", "demo", "help", "version"]
             throw DaemonError(
-                .usage, "unknown command '\(words.joined(separator: " "))'" + Suggestion.text(for: words[0], among: known))
+                .usage,
+                "unknown command '\(words.joined(separator: " "))'" + Suggestion.text(for: words[0], among: known))
         }
     }
 
@@ -91,7 +92,9 @@ package struct Commands: Sendable {
     }
 
     /// Runs `body` with a working client and the configuration.
-    private func withAdmin(_ arguments: Arguments, _ body: @escaping @Sendable (AdminClient) async throws -> Void) async throws {
+    private func withAdmin(
+        _ arguments: Arguments, _ body: @escaping @Sendable (AdminClient) async throws -> Void
+    ) async throws {
         let file = try config(arguments)
         let http = HTTPClient()
         let configuration = try environment.load(file, http: http, log: Log(sink: NullLogSink()))
@@ -103,13 +106,15 @@ package struct Commands: Sendable {
 
     private func account(_ arguments: Arguments) async throws {
         let words = arguments.words
-        guard ["add", "list", "password", "disable", "enable"].contains(words[1]), words.count == (words[1] == "list" ? 2 : 3)
+        guard ["add", "list", "password", "disable", "enable"].contains(words[1]),
+            words.count == (words[1] == "list" ? 2 : 3)
         else {
             throw DaemonError(.usage, "expected: account add|password|disable|enable NAME, or account list")
         }
         let kind = Account.Kind(rawValue: arguments["kind"] ?? "person")
         guard let kind else { throw DaemonError(.usage, "--kind is person, program or device") }
-        let password = ["add", "password"].contains(words[1]) ? try Terminal.password("Password for \(words[2]): ") : nil
+        let password =
+            ["add", "password"].contains(words[1]) ? try Terminal.password("Password for \(words[2]): ") : nil
         let name = words.count > 2 ? words[2] : ""
         do {
             let configuration = try environment.load(
@@ -167,8 +172,10 @@ package struct Commands: Sendable {
         try await withAdmin(arguments) { client in
             let answer = try await client.call("POST", "devices/\(AdminClient.segment(device))/test")
             let outcome = answer["outcome"]?.string ?? "?"
-            let details = [answer["status"]?.integer.map(String.init), answer["reason"]?.string].compactMap { $0 }.joined(separator: " ")
-            environment.print("\(outcome)\(details.isEmpty ? "" : ": \(details)") (\(answer["milliseconds"]?.integer ?? 0) ms)")
+            let details = [answer["status"]?.integer.map(String.init), answer["reason"]?.string].compactMap { $0 }
+                .joined(separator: " ")
+            environment.print(
+                "\(outcome)\(details.isEmpty ? "" : ": \(details)") (\(answer["milliseconds"]?.integer ?? 0) ms)")
             if outcome != "delivered" { throw DaemonError(.unavailable, "the notification was not delivered") }
         }
     }

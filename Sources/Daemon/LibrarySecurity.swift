@@ -39,10 +39,11 @@ package struct LibrarySecurity: Security {
         try await thread().run { [hasher] in try hasher.verify(password, against: encoded) }
     }
     private func thread() -> WorkThread {
-        threads[turn.withLock { turn in
-            turn = (turn + 1) % threads.count
-            return turn
-        }]
+        threads[
+            turn.withLock { turn in
+                turn = (turn + 1) % threads.count
+                return turn
+            }]
     }
 
     package func seal(_ plaintext: [UInt8], context: String) throws -> [UInt8] {

@@ -23,7 +23,8 @@ package struct Serve: Sendable {
         let quiet = Log(sink: NullLogSink())
         // Read once only for the log's own settings, so that everything after it is logged as wanted.
         let first = try environment.load(file, http: HTTPClient(), log: quiet)
-        let log = Log(sink: FileDescriptorLogSink(format: first.logFormat), level: first.logLevel, time: environment.time)
+        let log = Log(
+            sink: FileDescriptorLogSink(format: first.logFormat), level: first.logLevel, time: environment.time)
         _ = DescriptorLimit.raise()
         let signals = SignalHub(SignalWatcher.watch())
         var sessions: Sessions?
@@ -55,12 +56,15 @@ package struct Serve: Sendable {
         let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
         try server.listen()
         let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)
-        let start = Start(gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
+        let start = Start(
+            gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
         let group = ServiceGroup([http] + gateway.services + [reporter, start, server], time: environment.time)
         let ending = Locked(Ending.stop)
         do {
             try await group.run {
-                if let wanted = await signals.ending(reloads, { check(http, log) }) { ending.withLock { $0 = .reload(wanted) } }
+                if let wanted = await signals.ending(reloads, { check(http, log) }) {
+                    ending.withLock { $0 = .reload(wanted) }
+                }
                 log.info(.gatewayStopping, "The gateway stops")
             }
         } catch {
@@ -78,7 +82,8 @@ package struct Serve: Sendable {
             log.info(.configReloaded, "The configuration was read again; the parts start anew with it")
             return configuration
         } catch {
-            log.error(.configInvalid, "The configuration has faults; the old one goes on", ["problems": .string("\(error)")])
+            log.error(
+                .configInvalid, "The configuration has faults; the old one goes on", ["problems": .string("\(error)")])
             return nil
         }
     }
@@ -153,9 +158,11 @@ struct Start: Service {
         log.info(
             .gatewayStarted, "The gateway is ready",
             [
-                "version": .string(Version.number), "address": .string(configuration.listen.address), "port": .count(port),
+                "version": .string(Version.number), "address": .string(configuration.listen.address),
+                "port": .count(port),
                 "publicURL": .string(configuration.publicURL), "accounts": .count(gateway.accounts.all().count),
-                "registrations": .count(gateway.registrations.all().count), "openMessages": .count(gateway.mailroom.openTotal),
+                "registrations": .count(gateway.registrations.all().count),
+                "openMessages": .count(gateway.mailroom.openTotal),
                 "milliseconds": .milliseconds(gateway.time.now - begin),
             ])
         await stopped.wait()

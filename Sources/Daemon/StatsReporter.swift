@@ -10,7 +10,9 @@ struct StatsReporter: Service {
     private let log: Log
     private let stopped = ShutdownSignal()
 
-    init(gateway: Gateway, interval: Duration, log: Log) { (self.gateway, self.interval, self.log) = (gateway, interval, log) }
+    init(gateway: Gateway, interval: Duration, log: Log) {
+        (self.gateway, self.interval, self.log) = (gateway, interval, log)
+    }
 
     func run() async throws {
         guard interval > .zero else {
@@ -19,7 +21,9 @@ struct StatsReporter: Service {
         }
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                while (try? await gateway.time.sleep(for: interval)) != nil { log.info(.stats, "How the gateway does", fields()) }
+                while (try? await gateway.time.sleep(for: interval)) != nil {
+                    log.info(.stats, "How the gateway does", fields())
+                }
             }
             group.addTask { await stopped.wait() }
             await group.next()

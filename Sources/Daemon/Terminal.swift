@@ -16,7 +16,9 @@ package enum Terminal {
             return Secret(line)
         }
         let first = try hidden(prompt)
-        if confirm, try hidden("Again: ") != first { throw DaemonError(.usage, "the two passwords differ; nothing was changed") }
+        if confirm, try hidden("Again: ") != first {
+            throw DaemonError(.usage, "the two passwords differ; nothing was changed")
+        }
         return first
     }
 
@@ -31,7 +33,9 @@ package enum Terminal {
             unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings)
             write("\n")
         }
-        guard let line = readLine(strippingNewline: true), !line.isEmpty else { throw DaemonError(.usage, "no password was given") }
+        guard let line = readLine(strippingNewline: true), !line.isEmpty else {
+            throw DaemonError(.usage, "no password was given")
+        }
         return Secret(line)
     }
 
