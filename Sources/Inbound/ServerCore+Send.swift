@@ -32,7 +32,7 @@ internal import CMicroHTTPD
 
 extension ServerCore {
     /// What an answer from a callback asks the library to allocate. Streams to HTTP/1.1 clients do not use it.
-    private static let streamBlockBytes = 1024
+    private static let streamBlockBytes = 256
 
     /// Hands an answer to the library.
     func send(

@@ -7,7 +7,7 @@ package struct ServerLimits: Sendable, Hashable {
     package var discardedBytes = 8 << 20
     /// Memory of one connection, in bytes (1,024...1,048,576): request line, headers and what is made of
     /// them must fit, else the answer is 431. Every open connection and stream has this much reserved.
-    package var connectionBytes = 8 << 10
+    package var connectionBytes = 12 << 10
     /// Connections at one time, streams included. More wait in the listen backlog.
     package var connections = 18_000
     /// Connections at one time from one address; 0 for no limit (behind a proxy all have one address).
