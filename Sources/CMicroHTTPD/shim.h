@@ -1,6 +1,7 @@
 // libmicrohttpd; the variadic functions are wrapped here, one wrapper for each use. GnuTLS is the
 // library's own TLS; its headers are here because a reloadable certificate is handed over as its types.
 #pragma once
+#include <fcntl.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/abstract.h>
 #include <microhttpd.h>
@@ -53,17 +54,19 @@ static inline struct MHD_OptionItem farbell_mhd_certificate_option(gnutls_certif
 // Glibc shows the first only to GNU sources; the others are enumerations that Swift does not see as numbers.
 enum { farbell_POLLRDHUP = 0x2000 };
 
-// A poll set of hang-ups: level-triggered, each descriptor reported once.
+// A poll set. What is watched for is reported once; watch again for more.
 static inline int farbell_poll_set(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
-static inline int farbell_poll_add_hang_up(int set, int descriptor, uint64_t id) {
-    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.u64 = id}};
-    return epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event);
-}
+enum { farbell_READABLE = EPOLLIN, farbell_WRITABLE = EPOLLOUT, farbell_HANG_UP = EPOLLRDHUP };
 
-static inline int farbell_poll_add_readable(int set, int descriptor, uint64_t id) {
-    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = id}};
-    return epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event);
+struct farbell_poll_event {
+    uint64_t id;
+    int hung_up;
+};
+
+static inline int farbell_poll_watch(int set, int descriptor, uint64_t id, uint32_t events, int is_new) {
+    struct epoll_event event = {.events = events | EPOLLONESHOT, .data = {.u64 = id}};
+    return epoll_ctl(set, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event);
 }
 
 static inline int farbell_poll_remove(int set, int descriptor) {
@@ -71,12 +74,18 @@ static inline int farbell_poll_remove(int set, int descriptor) {
     return epoll_ctl(set, EPOLL_CTL_DEL, descriptor, &event);
 }
 
-// Waits without limit for up to 64 events and writes their ids; returns how many, or -1.
-static inline int farbell_poll_wait(int set, uint64_t ids[64]) {
+// Waits without limit for up to 64 events; returns how many, or -1.
+static inline int farbell_poll_wait(int set, struct farbell_poll_event result[64]) {
     struct epoll_event events[64];
     int count = epoll_wait(set, events, 64, -1);
-    for (int i = 0; i < count; i++) ids[i] = events[i].data.u64;
+    for (int i = 0; i < count; i++) {
+        result[i].id = events[i].data.u64;
+        result[i].hung_up = (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    }
     return count;
 }
 
 static inline int farbell_event(void) { return eventfd(0, EFD_CLOEXEC); }
+
+// A second descriptor of the same socket.
+static inline int farbell_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 0); }

@@ -18,6 +18,8 @@ internal import Glibc
         self.core = core
         var flags =
             MHD_USE_EPOLL_INTERNAL_THREAD.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue | MHD_USE_ITC.rawValue
+        // Closes without shutting down, so that a stream can take its connection along.
+        if core.certificates == nil { flags |= MHD_USE_TURBO.rawValue }
         let limits = core.limits
         var options = unsafe [
             Self.option(MHD_OPTION.LISTEN_SOCKET, Int(descriptor)),
@@ -103,6 +105,10 @@ private func access(
     let exchange = unsafe Unmanaged<Exchange>.fromOpaque(pointer).takeUnretainedValue()
     let bytes = unsafe UnsafeRawBufferPointer(start: body, count: body == nil ? 0 : bodySize.pointee)
     unsafe bodySize.pointee = 0
+    if exchange.stage == .started {
+        exchange.isHead = unsafe strcmp(method, "HEAD") == 0
+        exchange.isOldVersion = unsafe version.map { unsafe strcmp($0, "HTTP/1.0") == 0 } ?? false
+    }
     return unsafe core(context).proceed(exchange, handle, method: method, body: bytes)
 }
 

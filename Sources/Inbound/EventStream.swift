@@ -30,12 +30,17 @@ package final class EventStream: Sendable {
         case closed
     }
 
-    /// How a stream reaches the connection that carries it.
+    /// How a stream reaches the connection that carries it. A carrier asks for bytes with `take` until it
+    /// is told to sleep, and again when woken.
     protocol Carrier: Sendable {
-        /// Lets the connection, which sleeps, ask for bytes again.
+        /// Lets the sleeping connection ask again. Called under the stream's lock.
         func wake()
-        /// Breaks the connection off.
+        /// Follows every `wake`, without the lock.
+        func pump()
+        /// Breaks the connection off. Called under the stream's lock.
         func cut()
+        /// The connection's descriptor is ready, or its other end hung up.
+        func event(hungUp: Bool)
     }
 
     private struct Shell {
@@ -128,17 +133,21 @@ package final class EventStream: Sendable {
     private func perform<Result: Sendable>(
         _ body: (inout EventStreamState) -> (Result, [EventStreamState.Action])
     ) -> Result {
-        let (result, actions) = shell.withLock { shell in
+        let (result, actions, woken) = shell.withLock { shell -> (Result, [EventStreamState.Action], (any Carrier)?) in
             let (result, actions) = body(&shell.state)
+            var woken: (any Carrier)?
             for action in actions {
                 switch action {
-                case .wake: shell.carrier?.wake()
+                case .wake:
+                    shell.carrier?.wake()
+                    woken = shell.carrier
                 case .cut: shell.carrier?.cut()
                 case .report, .drained: break
                 }
             }
-            return (result, actions)
+            return (result, actions, woken)
         }
+        woken?.pump()
         for action in actions {
             switch action {
             case .report(let reason): onClose(reason)

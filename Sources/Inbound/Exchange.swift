@@ -20,6 +20,10 @@ final class Exchange: @unchecked Sendable {
     let id: String
     let connection: Connection
     var stage = Stage.started
+    /// HEAD: the answer has no body.
+    var isHead = false
+    /// HTTP/1.0: no chunks.
+    var isOldVersion = false
     var upload: Upload
     var response: InboundResponse?
     private let rawTarget: [UInt8]

@@ -9,6 +9,9 @@ struct Gate: Sendable {
         total &+= 1
     }
 
+    /// A stream outlives the request that opened it.
+    mutating func beginStream() { active += 1 }
+
     /// Returns true when this was the last one a shutdown waited for.
     mutating func end() -> Bool {
         active -= 1

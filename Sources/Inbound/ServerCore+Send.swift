@@ -1,135 +1,124 @@
 internal import Base
 internal import CMicroHTTPD
-
-/// The connection that carries a stream.
-@safe private final class StreamCarrier: EventStream.Carrier, @unchecked Sendable {
-    // Sendable: `handle` is only used to resume, under the stream's lock and never after `detach`.
-    let stream: EventStream
-    let id: UInt64
-    let descriptor: Int32
-    let handle: OpaquePointer
-    let connection: Connection
-    let table: StreamTable
-
-    init(
-        stream: EventStream, id: UInt64, descriptor: Int32, handle: OpaquePointer, connection: Connection,
-        table: StreamTable
-    ) {
-        (self.stream, self.id, self.descriptor) = (stream, id, descriptor)
-        unsafe self.handle = handle
-        (self.connection, self.table) = (connection, table)
-    }
-
-    func wake() { unsafe MHD_resume_connection(handle) }
-    func cut() { connection.cut() }
-
-    /// The library will not ask for bytes again.
-    func finish() {
-        table.remove(id: id, descriptor: descriptor)
-        stream.detach()
-    }
-}
+internal import Glibc
 
 extension ServerCore {
-    /// What an answer from a callback asks the library to allocate. Streams to HTTP/1.1 clients do not use it.
-    private static let streamBlockBytes = 256
-
-    /// Hands an answer to the library.
-    func send(
-        _ response: InboundResponse, _ exchange: Exchange, _ handle: OpaquePointer, isHead: Bool
-    ) -> MHD_Result {
+    /// Hands an answer to the library, or takes the connection from it.
+    func send(_ response: InboundResponse, _ exchange: Exchange, _ handle: OpaquePointer) -> MHD_Result {
         exchange.stage = .answered
-        let made: OpaquePointer?
-        var status = response.status
         switch response.body {
-        case .bytes(let bytes): unsafe made = Self.make(bytes)
-        case .stream(let stream) where isHead:
+        case .bytes(let bytes): return unsafe send(bytes, response, exchange, handle)
+        case .stream(let stream) where exchange.isHead:
             stream.end(.headersOnly)
-            unsafe made = Self.make([])
+            return unsafe send([], response, exchange, handle)
+        case .stream(let stream) where certificates == nil: return unsafe take(stream, response, exchange, handle)
         case .stream(let stream):
-            guard let carried = unsafe make(stream, exchange.connection, handle) else {
-                stream.end(.refused)
-                let problem = Problem.overloaded("Too many streams are open.", retryAfter: limits.retryAfter)
-                return unsafe send(.problem(problem), exchange, handle, isHead: isHead)
-            }
-            unsafe made = carried
+            guard
+                let answer = unsafe LibraryCarrier.makeAnswer(stream, exchange.connection, handle, table: streams)
+            else { return unsafe refuse(stream, exchange, handle) }
+            return unsafe queue(answer, response, exchange, handle)
         }
-        guard var answer = unsafe made else { return MHD_Result.NO }
-        if unsafe !addHeaders(of: response, exchange.id, to: answer) {
-            log.error(
-                "http.failed", "An answer had a header that HTTP does not allow.",
-                ["requestId": .string(exchange.id)])
-            unsafe MHD_destroy_response(answer)
-            let problem = InboundResponse.problem(.internalError)
-            status = problem.status
-            guard case .bytes(let bytes) = problem.body, let fallback = unsafe Self.make(bytes) else {
-                return MHD_Result.NO
-            }
-            unsafe answer = fallback
-            _ = unsafe addHeaders(of: problem, exchange.id, to: answer)
-        }
-        defer { unsafe MHD_destroy_response(answer) }
-        return unsafe MHD_queue_response(handle, UInt32(clamping: status), answer)
     }
 
-    private static func make(_ bytes: [UInt8]) -> OpaquePointer? {
-        unsafe bytes.withUnsafeBytes { buffer in
+    private func send(
+        _ bytes: [UInt8], _ response: InboundResponse, _ exchange: Exchange, _ handle: OpaquePointer
+    ) -> MHD_Result {
+        let answer = unsafe bytes.withUnsafeBytes { buffer in
             // The library only reads, although the parameter is not const; an empty array has an address too.
             unsafe MHD_create_response_from_buffer(
                 buffer.count, UnsafeMutableRawPointer(mutating: buffer.baseAddress), .RESPMEM_MUST_COPY)
         }
+        guard let answer = unsafe answer else { return MHD_Result.NO }
+        return unsafe queue(answer, response, exchange, handle)
     }
 
-    /// Gives false when a header's name or value is not allowed.
-    private func addHeaders(of response: InboundResponse, _ id: String, to answer: OpaquePointer) -> Bool {
+    private func queue(
+        _ answer: OpaquePointer, _ response: InboundResponse, _ exchange: Exchange, _ handle: OpaquePointer
+    ) -> MHD_Result {
+        defer { unsafe MHD_destroy_response(answer) }
+        for field in response.headers.fields
+        where unsafe MHD_add_response_header(answer, field.name, field.value) == MHD_Result.NO {
+            return unsafe sendHeaderFault(exchange, handle)
+        }
         if let type = response.contentType,
             unsafe MHD_add_response_header(answer, "Content-Type", type) == MHD_Result.NO
         {
-            return false
+            return unsafe sendHeaderFault(exchange, handle)
         }
-        for field in response.headers.fields
-        where unsafe MHD_add_response_header(answer, field.name, field.value) == MHD_Result.NO { return false }
         if gate.withLock({ $0.isDraining }) { _ = unsafe MHD_add_response_header(answer, "Connection", "close") }
-        return unsafe MHD_add_response_header(answer, "Farbell-Request-Id", id) == MHD_Result.YES
+        _ = unsafe MHD_add_response_header(answer, "Farbell-Request-Id", exchange.id)
+        return unsafe MHD_queue_response(handle, UInt32(clamping: response.status), answer)
     }
 
-    /// An answer that asks the stream for bytes; nil when there are too many streams.
-    private func make(_ stream: EventStream, _ connection: Connection, _ handle: OpaquePointer) -> OpaquePointer? {
-        guard let id = streams.insert(stream) else { return nil }
-        let carrier = unsafe StreamCarrier(
-            stream: stream, id: id, descriptor: farbell_mhd_descriptor(handle), handle: handle,
-            connection: connection, table: streams)
-        let context = unsafe Unmanaged.passRetained(carrier).toOpaque()
-        let answer = unsafe MHD_create_response_from_callback(
-            UInt64.max, Self.streamBlockBytes,
-            { context, _, buffer, limit in
-                guard let context = unsafe context, let buffer = unsafe buffer else { return -2 }
-                let carrier = unsafe Unmanaged<StreamCarrier>.fromOpaque(context).takeUnretainedValue()
-                return unsafe ServerCore.fill(UnsafeMutableRawBufferPointer(start: buffer, count: limit), from: carrier)
-            }, context,
-            { context in
-                guard let context = unsafe context else { return }
-                unsafe Unmanaged<StreamCarrier>.fromOpaque(context).takeRetainedValue().finish()
-            })
-        guard unsafe answer != nil else {
-            unsafe Unmanaged<StreamCarrier>.fromOpaque(context).release()
-            streams.remove(id: id, descriptor: -1)
-            return nil
-        }
-        stream.attach(carrier)
-        streams.watch(carrier.descriptor, id: id)
-        return unsafe answer
+    /// A handler's header that HTTP does not allow: a fault of ours, or somebody's attempt at splitting answers.
+    private func sendHeaderFault(_ exchange: Exchange, _ handle: OpaquePointer) -> MHD_Result {
+        log.error(
+            "http.failed", "An answer had a header that HTTP does not allow.", ["requestId": .string(exchange.id)])
+        return unsafe send(.problem(.internalError), exchange, handle)
     }
 
-    private static func fill(_ buffer: UnsafeMutableRawBufferPointer, from carrier: StreamCarrier) -> Int {
-        switch carrier.stream.take(buffer.count, sleep: { unsafe MHD_suspend_connection(carrier.handle) }) {
-        case .bytes(let bytes):
-            unsafe buffer.copyBytes(from: bytes)
-            return bytes.count
-        case .sleep: return 0
-        // MHD_CONTENT_READER_END_OF_STREAM and MHD_CONTENT_READER_END_WITH_ERROR.
-        case .end: return -1
-        case .abort: return -2
+    private func refuse(_ stream: EventStream, _ exchange: Exchange, _ handle: OpaquePointer) -> MHD_Result {
+        stream.end(.refused)
+        let problem = Problem.overloaded("Too many streams are open.", retryAfter: limits.retryAfter)
+        return unsafe send(.problem(problem), exchange, handle)
+    }
+
+    /// Takes the connection from the library: a second descriptor keeps it open when the library closes its
+    /// own. The library must not shut it down before, which MHD_USE_TURBO sees to.
+    private func take(
+        _ stream: EventStream, _ response: InboundResponse, _ exchange: Exchange, _ handle: OpaquePointer
+    ) -> MHD_Result {
+        guard let head = head(of: response, exchange) else {
+            stream.end(.refused)
+            return unsafe sendHeaderFault(exchange, handle)
         }
+        let descriptor = unsafe farbell_duplicate(farbell_mhd_descriptor(handle))
+        guard descriptor >= 0 else { return unsafe refuse(stream, exchange, handle) }
+        // A stream is a request that lasts; the one that opened it ends now.
+        gate.withLock { $0.beginStream() }
+        let isStarted = SocketCarrier.start(
+            stream, descriptor: descriptor, head: head, isChunked: !exchange.isOldVersion, table: streams,
+            onFinish: { self.finished() })
+        guard isStarted else {
+            finished()
+            close(descriptor)
+            return unsafe refuse(stream, exchange, handle)
+        }
+        // From now on the timer must not cut what is no longer the library's alone.
+        exchange.connection.willClose()
+        return MHD_Result.NO
+    }
+
+    /// Status line and headers of a stream's answer; nil when a field is not allowed (RFC 9110 section 5.5).
+    private func head(of response: InboundResponse, _ exchange: Exchange) -> [UInt8]? {
+        var text = "HTTP/1.1 \(response.status) OK\r\nDate: \(DateField.text(time.timestamp))\r\nConnection: close\r\n"
+        if !exchange.isOldVersion { text += "Transfer-Encoding: chunked\r\n" }
+        var fields = response.headers
+        fields.append("Content-Type", response.contentType ?? "text/event-stream")
+        fields.append("Farbell-Request-Id", exchange.id)
+        for field in fields.fields {
+            let isAllowed =
+                !field.name.isEmpty && field.name.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != UInt8(ascii: ":") }
+                && field.value.utf8.allSatisfy { $0 >= 32 && $0 != 127 || $0 == 9 }
+            guard isAllowed else { return nil }
+            text += "\(field.name): \(field.value)\r\n"
+        }
+        return Array((text + "\r\n").utf8)
+    }
+}
+
+/// The `Date` header (RFC 9110 section 6.6.1), where the library does not make it.
+enum DateField {
+    private static let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+    static func text(_ time: Timestamp) -> String {
+        let seconds = max(0, time.seconds)
+        // Day 0, 1970-01-01, was a Thursday.
+        let (day, second) = (seconds / 86_400, seconds % 86_400)
+        let (year, month, dayOfMonth) = Timestamp.civil(fromDays: day)
+        func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let clock = "\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))"
+        return "\(days[Int(day % 7)]), \(two(dayOfMonth)) \(months[Int(month - 1)]) \(year) \(clock) GMT"
     }
 }

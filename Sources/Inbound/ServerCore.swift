@@ -59,28 +59,29 @@ final class ServerCore: Sendable {
     func end(_ exchange: Exchange) {
         // The next request has the idle time to begin and the header time to arrive in.
         exchange.connection.setDeadline(time.now + (limits.idleTimeout + limits.headerTimeout))
-        if gate.withLock({ $0.end() }) { idle.raise() }
+        finished()
     }
+
+    /// A request or a stream is over.
+    func finished() { if gate.withLock({ $0.end() }) { idle.raise() } }
 
     /// The library has something of the request, or nothing more: see `Exchange.Stage`.
     func proceed(
         _ exchange: Exchange, _ handle: OpaquePointer, method: UnsafePointer<CChar>, body: UnsafeRawBufferPointer
     ) -> MHD_Result {
         switch exchange.stage {
-        case .started: return unsafe headersComplete(exchange, handle, method)
+        case .started: return unsafe headersComplete(exchange, handle)
         case .receiving where unsafe !body.isEmpty: return unsafe receive(body, exchange)
         case .receiving: return unsafe dispatch(exchange, handle, method: String(cString: method))
         case .waiting:
             guard let response = exchange.response else { return MHD_Result.NO }
             exchange.response = nil
-            return unsafe send(response, exchange, handle, isHead: Self.isHead(method))
+            return unsafe send(response, exchange, handle)
         case .answered: return MHD_Result.YES
         }
     }
 
-    private func headersComplete(
-        _ exchange: Exchange, _ handle: OpaquePointer, _ method: UnsafePointer<CChar>
-    ) -> MHD_Result {
+    private func headersComplete(_ exchange: Exchange, _ handle: OpaquePointer) -> MHD_Result {
         exchange.stage = .receiving
         exchange.parseTarget()
         let length = unsafe RequestHeaders.value(of: "Content-Length", handle).map { Int($0) ?? .max }
@@ -93,7 +94,7 @@ final class ServerCore: Sendable {
         let expect = unsafe RequestHeaders.value(of: "Expect", handle)?.lowercased()
         if exchange.upload.refuses(contentLength: length, expectsContinue: expect == "100-continue") {
             let problem = exchange.refusal ?? .bodyTooLarge(limit: limits.bodyBytes)
-            return unsafe send(.problem(problem), exchange, handle, isHead: Self.isHead(method))
+            return unsafe send(.problem(problem), exchange, handle)
         }
         if let length, !exchange.upload.isTooLarge { exchange.reserveBody(length) }
         return MHD_Result.YES
@@ -109,13 +110,12 @@ final class ServerCore: Sendable {
     }
 
     private func dispatch(_ exchange: Exchange, _ handle: OpaquePointer, method: String) -> MHD_Result {
-        let isHead = method == "HEAD"
         exchange.connection.setDeadline(.distantFuture)
         if exchange.upload.isTooLarge {
-            return unsafe send(.problem(.bodyTooLarge(limit: limits.bodyBytes)), exchange, handle, isHead: isHead)
+            return unsafe send(.problem(.bodyTooLarge(limit: limits.bodyBytes)), exchange, handle)
         }
         guard let request = unsafe exchange.takeRequest(method: method, headers: RequestHeaders(of: handle)) else {
-            return unsafe send(.problem(exchange.refusal ?? .internalError), exchange, handle, isHead: isHead)
+            return unsafe send(.problem(exchange.refusal ?? .internalError), exchange, handle)
         }
         let response: InboundResponse
         do {
@@ -134,7 +134,7 @@ final class ServerCore: Sendable {
         } catch {
             response = .problem(problem(for: error, exchange))
         }
-        return unsafe send(response, exchange, handle, isHead: isHead)
+        return unsafe send(response, exchange, handle)
     }
 
     /// Answers a suspended request; runs in a task of its own.
@@ -158,6 +158,4 @@ final class ServerCore: Sendable {
             ["requestId": .string(exchange.id), "error": .string("\(error)")])
         return .internalError
     }
-
-    private static func isHead(_ method: UnsafePointer<CChar>) -> Bool { unsafe strcmp(method, "HEAD") == 0 }
 }

@@ -88,7 +88,7 @@ import Testing
                     })
             }
             await eventually("all have begun") {
-                gate.arrivals.get == 1 && server.statistics.streams == 1 && server.statistics.connections == 3
+                gate.arrivals.get == 1 && server.statistics.streams == 1 && server.statistics.connections == 2
             }
             group.cancelAll()
             try await group.waitForAll()
