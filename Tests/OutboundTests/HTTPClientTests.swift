@@ -84,6 +84,9 @@ struct HTTPClientTests {
         let error = await failure(HTTPRequest("GET", url))
         #expect(error?.code == .invalidRequest)
         #expect(error?.surelyNotProcessed == true)
+        var clear = HTTPRequest("GET", "http://127.0.0.1:1/")
+        clear.version = .http2
+        #expect(await failure(clear)?.code == .invalidRequest)
     }
 
     @Test("header injection is refused", arguments: [("X", "a\r\nEvil: 1"), ("X\n", "a"), ("", "a"), ("X Y", "a")])
@@ -164,12 +167,15 @@ struct HTTPClientTests {
         let first = Task { try await client.send(HTTPRequest("GET", "\(url)/hang")) }
         #expect(try await eventually { await client.statistics().running == 1 })
         var second = HTTPRequest("GET", "\(url)/echo")
-        second.timeout = .milliseconds(50)
-        async let late = failure(second, with: client)
+        let waiting = Task { [second] in try await client.send(second) }
         #expect(try await eventually { await client.statistics().waiting == 1 })
         let refused = await failure(HTTPRequest("GET", "\(url)/echo"), with: client)
         #expect(refused?.code == .overloaded && refused?.surelyNotProcessed == true)
-        let error = await late
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        #expect(try await eventually { await client.statistics().waiting == 0 })
+        second.timeout = .milliseconds(50)
+        let error = await failure(second, with: client)
         #expect(error?.code == .timeout && error?.surelyNotProcessed == true)
         first.cancel()
         await #expect(throws: CancellationError.self) { try await first.value }
@@ -233,12 +239,13 @@ struct HTTPClientTests {
     func gracefulShutdown() async throws {
         let peer = try await Peer("http_peer.py")
         let service = Task { try await client.run() }
-        let slow = Task { try await client.send(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/slow?1000")) }
+        let slow = Task { try await client.send(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/gate")) }
         #expect(try await eventually { await client.statistics().running == 1 })
         client.beginShutdown()
         let error = await failure(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/echo"))
         #expect(error?.code == .stopped && error?.surelyNotProcessed == true)
-        #expect(try await slow.value.text == "slow")
+        _ = try await HTTPClient().send(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/open"))
+        #expect(try await slow.value.text == "opened")
         try await service.value
     }
 
