@@ -17,7 +17,7 @@ internal import CCurl
 
     init(_ order: HTTPOrder, easy: CurlEasy, onCompletion: @escaping (HTTPTransfer, CURLcode) -> Void) {
         self.order = order
-        destination = DestinationGuard(order.request.destination, easy: easy)
+        destination = DestinationGuard(order.request.destination, .http, easy: easy)
         self.onCompletion = onCompletion
         super.init(easy: easy)
     }
@@ -55,11 +55,12 @@ internal import CCurl
         try easy.set(CURLOPT_USERAGENT, configuration.userAgent)
         try easy.set(CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0)
         try easy.set(CURLOPT_MAXREDIRS, request.redirectLimit)
-        try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, request.responseLimit))
-        try easy.set(CURLOPT_TIMEOUT_MS, max(1, Int(left.milliseconds)))
+        // The length that the answer to HEAD declares is not the length of its body.
+        if request.method != "HEAD" { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, request.responseLimit)) }
+        try easy.set(CURLOPT_TIMEOUT_MS, Int(min(max(1, left.milliseconds), HTTPClient.timeoutLimit.milliseconds)))
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectTimeout.milliseconds))
         try easy.set(CURLOPT_PROXY, request.destination == .any ? configuration.proxy ?? "" : "")
-        try easy.setConnectionDefaults(caFile: request.caFile, keepaliveIdle: 60)
+        try easy.setConnectionDefaults(caFile: request.caFile, .http)
         try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
         try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
         if let certificate = request.certificateFile {

@@ -108,6 +108,19 @@ struct MailConnectionTests {
         }
     }
 
+    @Test("SMTP logs in and is refused likewise")
+    func smtp() async throws {
+        let peer = try await Peer("mail_peer.py", ["--protocol", "smtp"])
+        var good = request(peer)
+        good.service = .smtp
+        let connection = try await client.connectMail(good)
+        #expect(try await echo(connection, "hello") == "hello")
+        for (code, expected) in [("LATER", MailConnectionError.Code.loginTemporary), ("X", .loginRefused)] {
+            good.login = .password(user: "code-\(code)", Secret("secret-pw"))
+            #expect(await failure(good)?.code == expected)
+        }
+    }
+
     @Test(
         "a server that does not greet as it should",
         arguments: [
