@@ -104,6 +104,7 @@ let package = Package(
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
         tests("Daemon", ["Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
+        tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
         tests("EndToEnd", ["Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
