@@ -3,13 +3,26 @@ internal import FoundationEssentials
 extension Sequence<UInt8> {
     /// Lower-case hexadecimal.
     package var hexadecimal: String {
-        let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []
+        text.reserveCapacity(underestimatedCount * 2)
         for byte in self {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
+            for digit in [byte >> 4, byte & 15] {
+                text.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+            }
         }
         return String(decoding: text, as: UTF8.self)
+    }
+}
+
+extension UInt8 {
+    /// The value of a hexadecimal digit of either case; nil for any other byte.
+    package var hexadecimalDigit: UInt8? {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
+        default: nil
+        }
     }
 }
 
@@ -36,19 +49,23 @@ extension [UInt8] {
         self = Array(data)
     }
 
-    /// Decodes the URL-safe alphabet, with or without padding; nil when the text is not base64url.
+    /// Decodes the URL-safe alphabet, without padding or with all of it; nil when the text is not
+    /// base64url, also when it uses the other alphabet's `+` and `/`.
     package init?(base64URL text: String) {
-        var mapped = text.utf8.map { byte -> UInt8 in
+        var mapped: [UInt8] = []
+        mapped.reserveCapacity(text.utf8.count + 3)
+        for byte in text.utf8 {
             switch byte {
-            case UInt8(ascii: "-"): UInt8(ascii: "+")
-            case UInt8(ascii: "_"): UInt8(ascii: "/")
-            default: byte
+            case UInt8(ascii: "-"): mapped.append(UInt8(ascii: "+"))
+            case UInt8(ascii: "_"): mapped.append(UInt8(ascii: "/"))
+            case UInt8(ascii: "+"), UInt8(ascii: "/"): return nil
+            default: mapped.append(byte)
             }
         }
-        while mapped.last == UInt8(ascii: "=") { mapped.removeLast() }
-        guard mapped.count % 4 != 1 else { return nil }
-        while mapped.count % 4 != 0 { mapped.append(UInt8(ascii: "=")) }
-        guard let data = Data(base64Encoded: String(decoding: mapped, as: UTF8.self)) else { return nil }
+        if mapped.last != UInt8(ascii: "=") {
+            while mapped.count % 4 != 0 { mapped.append(UInt8(ascii: "=")) }
+        }
+        guard let data = Data(base64Encoded: Data(mapped)) else { return nil }
         self = Array(data)
     }
 
@@ -59,13 +76,36 @@ extension [UInt8] {
         reserveCapacity(text.utf8.count / 2)
         var high: UInt8?
         for character in text.utf8 {
-            guard let digit = Character(UnicodeScalar(character)).hexDigitValue, character < 128 else { return nil }
+            guard let digit = character.hexadecimalDigit else { return nil }
             if let first = high {
-                append(first << 4 | UInt8(digit))
+                append(first << 4 | digit)
                 high = nil
             } else {
-                high = UInt8(digit)
+                high = digit
             }
         }
+    }
+}
+
+extension String {
+    /// The text for a message of one line: control characters and line breaks are written as
+    /// `\u{…}`, and what goes beyond 200 characters is cut off.
+    package var printable: String {
+        var text = ""
+        for scalar in unicodeScalars.prefix(200) {
+            switch scalar.value {
+            case 0..<0x20, 0x7F...0x9F, 0x2028, 0x2029: text += "\\u{\(String(scalar.value, radix: 16))}"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return unicodeScalars.dropFirst(200).isEmpty ? text : text + "…"
+    }
+
+    /// Without spaces, tabs and line ends at both ends.
+    package var trimmingSpace: String {
+        func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A }
+        guard let first = utf8.firstIndex(where: { !isSpace($0) }), let last = utf8.lastIndex(where: { !isSpace($0) })
+        else { return "" }
+        return String(self[first..<utf8.index(after: last)])
     }
 }

@@ -8,7 +8,8 @@ package enum FileSystem {
     /// The system's message for an error number.
     package static func message(of code: Int32) -> String { unsafe String(cString: strerror(code)) }
 
-    /// Reads a whole file, nil if it cannot be read or is larger than `limit` bytes (`EFBIG`).
+    /// Reads a whole file; nil if it cannot be read or is larger than `limit` bytes (`EFBIG`), and
+    /// `lastError` says why.
     package static func contents(of path: String, limit: Int) -> [UInt8]? {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -30,40 +31,70 @@ package enum FileSystem {
         }
     }
 
-    /// Writes a new file that only the owner may read, synced before it is named `path`; false (see
-    /// `lastError`) if that failed or, without `replacing`, the file exists.
+    /// Writes a file that only the owner may read (mode 0600). All or nothing: `path` names either the
+    /// whole content, safe from a power cut, or what it named before. Without `replacing`, a file that
+    /// exists is left alone, also when another process makes it at this moment (`EEXIST`).
+    /// - Returns: false when that failed; `lastError` says why.
     package static func writePrivate(_ bytes: [UInt8], to path: String, replacing: Bool = false) -> Bool {
-        let temporary = "\(path).new"
-        unsafe unlink(temporary)
-        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        let temporary = "\(path).\(getpid())-\(String(UInt64.random(in: 0...UInt64.max), radix: 36)).new"
+        let descriptor = unsafe open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { return false }
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = unsafe rest.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
-            if written < 0 && errno != EINTR { break }
-            rest = rest.dropFirst(max(0, written))
-        }
-        let complete = rest.isEmpty && fsync(descriptor) == 0
+        let complete = writeAll(bytes, to: descriptor) && fsync(descriptor) == 0
         let failure = errno
         close(descriptor)
         // link() refuses an existing target, which rename() would replace.
         let named = complete && (replacing ? unsafe rename(temporary, path) : unsafe link(temporary, path)) == 0
-        let code = complete ? errno : failure
-        unsafe unlink(temporary)
+        var code = complete ? errno : failure
+        if !(named && replacing) { unsafe unlink(temporary) }
+        // The name is in the folder, which has to reach the disk as well.
+        let synced = named && syncFolder(folder(of: path))
+        if named, !synced { code = errno }
         errno = code
-        return named
+        return synced
     }
 
-    /// Creates a folder and its parents with mode 0700; false if that failed.
-    package static func createFolder(_ path: String) -> Bool {
-        var prefix = path.hasPrefix("/") ? "" : "."
-        for part in path.split(separator: "/") {
-            prefix += "/\(part)"
-            if unsafe mkdir(prefix, 0o700) != 0 && errno != EEXIST { return false }
+    private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { return false }
+            rest = rest.dropFirst(written)
         }
         return true
     }
 
+    private static func syncFolder(_ path: String) -> Bool {
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        // EINVAL: a file system that cannot sync folders has nothing to sync.
+        return fsync(descriptor) == 0 || errno == EINVAL
+    }
+
+    /// Creates a folder and its parents with mode 0700; true as well when it is there already, false
+    /// (see `lastError`) if that failed or something else has the name.
+    package static func createFolder(_ path: String) -> Bool {
+        var prefix = path.hasPrefix("/") ? "" : "."
+        for part in path.split(separator: "/") {
+            prefix += "/\(part)"
+            if unsafe mkdir(prefix, 0o700) != 0 {
+                let failure = errno
+                guard !isFolder(prefix) else { continue }
+                errno = failure == EEXIST ? ENOTDIR : failure
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Whether `path` names a folder, also through a symbolic link.
+    package static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether anything has this name.
     package static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
     /// Bytes an unprivileged process may still write to the file system that holds `path`.

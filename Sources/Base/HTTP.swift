@@ -20,6 +20,9 @@ package struct HTTPFields: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         }
     }
 
+    /// All values of a name, in the order they were sent.
+    package func values(of name: String) -> [String] { fields.filter { Self.same($0.name, name) }.map(\.value) }
+
     /// Adds a field beside others of the same name.
     package mutating func append(_ name: String, _ value: String) {
         fields.append(Field(name: name, value: value))
@@ -88,11 +91,15 @@ package struct HTTPResponse: Sendable {
         (self.status, self.headers, self.body) = (status, headers, body)
     }
 
+    /// A pause asked for beyond this counts as this.
+    package static let longestRetryAfter: Duration = .seconds(30 * 86_400)
+
     /// The pause the server asks for: seconds, or a date (RFC 9110 section 10.2.3); nil without one.
     package func retryAfter(now: Timestamp) -> Duration? {
         guard let text = headers["Retry-After"] else { return nil }
-        if let seconds = Int64(text.trimmingSpace) { return .seconds(min(max(0, seconds), 86_400 * 30)) }
-        return HTTPDate.parse(text).map { max(.zero, $0 - now) }
+        let pause =
+            Int64(text.trimmingSpace).map { .seconds($0) } ?? HTTPDate.parse(text.trimmingSpace).map { $0 - now }
+        return pause.map { min(max(.zero, $0), Self.longestRetryAfter) }
     }
 }
 
@@ -139,22 +146,28 @@ package enum HTTPDate {
 
     /// Reads `Sun, 06 Nov 1994 08:49:37 GMT`; nil for anything else.
     package static func parse(_ text: String) -> Timestamp? {
-        let parts = text.split(separator: " ")
-        guard parts.count == 6, parts[5] == "GMT", let month = months.firstIndex(of: String(parts[2])) else {
-            return nil
-        }
+        let parts = text.split(separator: " ", omittingEmptySubsequences: false)
+        guard parts.count == 6, parts[0].utf8.count == 4, parts[0].last == ",", parts[5] == "GMT",
+            parts[4].utf8.count == 8, let month = months.firstIndex(of: String(parts[2]))
+        else { return nil }
         let paddedMonth = month < 9 ? "0\(month + 1)" : "\(month + 1)"
         return Timestamp("\(parts[3])-\(paddedMonth)-\(parts[1])T\(parts[4])Z")
     }
 }
 
-extension String {
-    /// Without spaces, tabs and line ends at both ends.
-    package var trimmingSpace: String {
-        let space: Set<Character> = [" ", "\t", "\r", "\n", "\r\n"]
-        guard let first = firstIndex(where: { !space.contains($0) }),
-            let last = lastIndex(where: { !space.contains($0) })
-        else { return "" }
-        return String(self[first...last])
-    }
+// Header values and URLs carry credentials: printing a request or an answer shows none of them.
+
+extension HTTPFields: CustomStringConvertible, CustomReflectable {
+    package var description: String { "[" + fields.map(\.name).joined(separator: ", ") + "]" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension HTTPRequest: CustomStringConvertible, CustomReflectable {
+    package var description: String { "\(method) \(headers), \(body.count) bytes" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension HTTPResponse: CustomStringConvertible, CustomReflectable {
+    package var description: String { "\(status) \(headers), \(body.count) bytes" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -24,7 +24,10 @@ package struct JSON: Sendable, Hashable {
 
     package static let null = JSON(.null)
     package static func bool(_ value: Bool) -> JSON { JSON(.bool(value)) }
-    package static func integer(_ value: some BinaryInteger) -> JSON { JSON(.integer(Int64(value))) }
+    /// A whole number; one beyond `Int64` becomes the nearest floating-point number.
+    package static func integer(_ value: some BinaryInteger) -> JSON {
+        JSON(Int64(exactly: value).map(Content.integer) ?? .number(Double(value)))
+    }
     package static func number(_ value: Double) -> JSON { JSON(.number(value)) }
     package static func string(_ value: some StringProtocol) -> JSON { JSON(.string(String(value))) }
     package static func array(_ value: [JSON]) -> JSON { JSON(.array(value)) }
@@ -44,7 +47,7 @@ package struct JSON: Sendable, Hashable {
     package var bool: Bool? { if case .bool(let flag) = value { flag } else { nil } }
     package var array: [JSON]? { if case .array(let items) = value { items } else { nil } }
     package var object: JSONObject? { if case .object(let object) = value { object } else { nil } }
-    package var isNull: Bool { value == .null }
+    package var isNull: Bool { if case .null = value { true } else { false } }
     /// A whole number, also when it was written as `1.0` or `1e3`.
     package var integer: Int64? {
         switch value {

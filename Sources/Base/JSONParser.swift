@@ -17,7 +17,9 @@ package struct TextPosition: Sendable, Hashable, CustomStringConvertible {
     /// The position of a byte offset in a text.
     package init(of offset: Int, in text: [UInt8]) {
         let before = text.prefix(max(0, offset))
-        let lineStart = before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+        // A byte order mark has no column in any editor.
+        let textStart = text.starts(with: JSONParser.byteOrderMark) ? min(3, before.count) : 0
+        let lineStart = before.lastIndex(of: 0x0A).map { $0 + 1 } ?? textStart
         line = 1 + before.count { $0 == 0x0A }
         column = 1 + before.count - lineStart
     }
@@ -31,6 +33,8 @@ package struct JSONParser {
     /// Arrays and objects inside one another, beyond which a document is refused.
     package static let depthLimit = 64
 
+    fileprivate static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
     private let text: [UInt8]
     private var index = 0
 
@@ -38,8 +42,14 @@ package struct JSONParser {
     /// - Throws: `JSONError` with the place of the first fault.
     package static func parse(_ text: [UInt8]) throws(JSONError) -> JSON {
         var parser = JSONParser(text: text)
+        // Checked once and for all, so that the place is exact; strings are then cut out as they are.
+        do throws(UTF8.ValidationError) {
+            _ = try UTF8Span(validating: text.span)
+        } catch {
+            throw JSONError(message: "bytes that are not UTF-8", offset: error.byteOffsets.lowerBound)
+        }
         // A byte order mark is not JSON, but Windows editors write one.
-        if text.starts(with: [0xEF, 0xBB, 0xBF]) { parser.index = 3 }
+        if text.starts(with: byteOrderMark) { parser.index = 3 }
         let value = try parser.value(depth: 0)
         parser.skipSpace()
         guard parser.index == text.count else { throw parser.error("unexpected text after the document") }
@@ -59,10 +69,12 @@ package struct JSONParser {
     }
 
     private mutating func value(depth: Int) throws(JSONError) -> JSON {
-        guard depth < Self.depthLimit else { throw error("nested deeper than \(Self.depthLimit) levels") }
         skipSpace()
         let start = index
         guard let byte = next else { throw error("unexpected end of the document") }
+        if byte == UInt8(ascii: "{") || byte == UInt8(ascii: "["), depth >= Self.depthLimit {
+            throw error("nested deeper than \(Self.depthLimit) levels")
+        }
         switch byte {
         case UInt8(ascii: "{"): return JSON(.object(try object(depth: depth)), offset: start)
         case UInt8(ascii: "["): return JSON(.array(try array(depth: depth)), offset: start)
@@ -131,7 +143,7 @@ package struct JSONParser {
             let key = try string()
             let duplicate =
                 members.count < 16 ? members.contains { $0.key == key } : seen.contains(key)
-            if duplicate { throw JSONError(message: "the key '\(key)' stands here a second time", offset: start) }
+            if duplicate { throw duplicateKey(key, of: members, at: start) }
             skipSpace()
             guard next == UInt8(ascii: ":") else { throw error("expected ':' after a key") }
             index += 1
@@ -146,6 +158,12 @@ package struct JSONParser {
             default: throw error("expected ',' or '}'")
             }
         }
+    }
+
+    private func duplicateKey(_ key: String, of members: [JSONObject.Member], at offset: Int) -> JSONError {
+        let first = members.first { $0.key == key }.map { TextPosition(of: $0.keyOffset, in: text) }
+        let place = first.map { ", after line \($0.line), column \($0.column)" } ?? ""
+        return JSONError(message: "the key '\(key.printable)' stands here a second time\(place)", offset: offset)
     }
 
     private mutating func number() throws(JSONError) -> JSON.Content {
@@ -185,36 +203,35 @@ package struct JSONParser {
 
     private mutating func string() throws(JSONError) -> String {
         index += 1
-        let start = index
         // The common case, no escape, is cut out of the text in one piece.
-        while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { index += 1 }
+        let start = index
+        skipPlain()
         if next == UInt8(ascii: "\"") {
             defer { index += 1 }
-            return try utf8(text[start..<index], at: start)
+            return String(decoding: text[start..<index], as: UTF8.self)
         }
         var bytes = Array(text[start..<index])
         while let byte = next {
             switch byte {
             case UInt8(ascii: "\""):
                 index += 1
-                return try utf8(bytes[...], at: start)
+                return String(decoding: bytes, as: UTF8.self)
             case UInt8(ascii: "\\"):
                 index += 1
                 try escape(into: &bytes)
             case 0..<0x20: throw error("a control character inside a string")
             default:
-                bytes.append(byte)
-                index += 1
+                let start = index
+                skipPlain()
+                bytes.append(contentsOf: text[start..<index])
             }
         }
         throw error("a string without its closing quote")
     }
 
-    private func utf8(_ bytes: ArraySlice<UInt8>, at start: Int) throws(JSONError) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw JSONError(message: "a string that is not UTF-8", offset: start)
-        }
-        return text
+    /// Moves to the next quote, backslash or control character, or to the end.
+    private mutating func skipPlain() {
+        while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { index += 1 }
     }
 
     private mutating func escape(into bytes: inout [UInt8]) throws(JSONError) {
@@ -227,28 +244,37 @@ package struct JSONParser {
         case UInt8(ascii: "n"): bytes.append(0x0A)
         case UInt8(ascii: "r"): bytes.append(0x0D)
         case UInt8(ascii: "t"): bytes.append(0x09)
-        case UInt8(ascii: "u"):
-            var code = UInt32(try fourHexDigits())
-            if (0xD800...0xDBFF).contains(code) {
-                guard text[index...].starts(with: "\\u".utf8) else { throw error("half of a surrogate pair") }
-                index += 2
-                let low = UInt32(try fourHexDigits())
-                guard (0xDC00...0xDFFF).contains(low) else { throw error("half of a surrogate pair") }
-                code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00)
-            }
-            guard let scalar = UnicodeScalar(code) else { throw error("half of a surrogate pair") }
-            bytes.append(contentsOf: String(Character(scalar)).utf8)
+        case UInt8(ascii: "u"): try unicodeEscape(into: &bytes)
         default:
             index -= 1
             throw error("an unknown escape")
         }
     }
 
-    private mutating func fourHexDigits() throws(JSONError) -> UInt16 {
-        guard index + 4 <= text.count,
-            let pair = [UInt8](hexadecimal: String(decoding: text[index..<index + 4], as: UTF8.self))
-        else { throw error("expected four hexadecimal digits") }
-        index += 4
-        return UInt16(pair[0]) << 8 | UInt16(pair[1])
+    /// Reads what follows `\u`; characters beyond U+FFFF are written as two of them (RFC 8259 section 7).
+    private mutating func unicodeEscape(into bytes: inout [UInt8]) throws(JSONError) {
+        let start = index - 2
+        var code = try fourHexDigits()
+        if (0xD800...0xDBFF).contains(code), text[index...].starts(with: "\\u".utf8) {
+            index += 2
+            let low = try fourHexDigits()
+            if (0xDC00...0xDFFF).contains(low) { code = 0x10000 + (code - 0xD800) << 10 + (low - 0xDC00) }
+        }
+        guard let scalar = UnicodeScalar(code), let encoded = UTF8.encode(scalar) else {
+            throw JSONError(message: "half of a surrogate pair", offset: start)
+        }
+        bytes.append(contentsOf: encoded)
+    }
+
+    private mutating func fourHexDigits() throws(JSONError) -> UInt32 {
+        var code: UInt32 = 0
+        for _ in 0..<4 {
+            guard let byte = next, let digit = byte.hexadecimalDigit else {
+                throw error("expected four hexadecimal digits")
+            }
+            code = code << 4 | UInt32(digit)
+            index += 1
+        }
+        return code
     }
 }

@@ -40,33 +40,60 @@ extension JSON {
         }
     }
 
-    /// Appends a quoted string. Beyond what RFC 8259 asks for, U+2028 and U+2029 are escaped, so that
-    /// a line-based reader never sees a break.
+    /// Appends a quoted string. Beyond what RFC 8259 asks for, DEL, the C1 controls, U+2028 and U+2029
+    /// are escaped, so that no terminal obeys a logged text and no line-based reader sees a break in it.
     private static func write(_ text: String, to bytes: inout [UInt8]) {
-        let hex = Array("0123456789abcdef".utf8)
+        var text = text
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "\"")])
-            case UInt8(ascii: "\\"): bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "\\")])
-            case 0x0A: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "n")])
-            case 0x0D: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "r")])
-            case 0x09: bytes.append(contentsOf: [UInt8(ascii: "\\"), UInt8(ascii: "t")])
-            case 0..<0x20, 0x7F:
-                bytes.append(contentsOf: "\\u00".utf8)
-                bytes.append(hex[Int(byte >> 4)])
-                bytes.append(hex[Int(byte & 15)])
-            case 0xA8, 0xA9:
-                // The last byte of U+2028 (E2 80 A8) and U+2029 (E2 80 A9).
-                if bytes.suffix(2) == [0xE2, 0x80] {
-                    bytes.removeLast(2)
-                    bytes.append(contentsOf: (byte == 0xA8 ? "\\u2028" : "\\u2029").utf8)
-                } else {
-                    bytes.append(byte)
+        text.withUTF8 { utf8 in
+            // What needs no escape is copied in runs.
+            var runStart = 0
+            var index = 0
+            while index < utf8.count {
+                let byte = unsafe utf8[index]
+                let needsLook =
+                    byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F || byte == 0xC2 || byte == 0xE2
+                guard needsLook else {
+                    index += 1
+                    continue
                 }
-            default: bytes.append(byte)
+                let second = index + 1 < utf8.count ? unsafe utf8[index + 1] : 0
+                let third = index + 2 < utf8.count ? unsafe utf8[index + 2] : 0
+                guard let code = escaped(byte, second, third) else {
+                    index += 1
+                    continue
+                }
+                unsafe bytes.append(contentsOf: utf8[runStart..<index])
+                appendEscape(code, to: &bytes)
+                index += byte == 0xE2 ? 3 : byte == 0xC2 ? 2 : 1
+                runStart = index
             }
+            unsafe bytes.append(contentsOf: utf8[runStart...])
         }
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// The code point to escape that starts with these bytes of UTF-8; nil if it may stand as it is.
+    private static func escaped(_ first: UInt8, _ second: UInt8, _ third: UInt8) -> UInt16? {
+        switch (first, second, third) {
+        case (0..<0x20, _, _), (0x22, _, _), (0x5C, _, _), (0x7F, _, _): UInt16(first)
+        case (0xC2, 0x80...0x9F, _): UInt16(second)
+        case (0xE2, 0x80, 0xA8): 0x2028
+        case (0xE2, 0x80, 0xA9): 0x2029
+        default: nil
+        }
+    }
+
+    private static func appendEscape(_ code: UInt16, to bytes: inout [UInt8]) {
+        bytes.append(UInt8(ascii: "\\"))
+        switch code {
+        case 0x22, 0x5C: bytes.append(UInt8(code))
+        case 0x0A: bytes.append(UInt8(ascii: "n"))
+        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        default:
+            bytes.append(UInt8(ascii: "u"))
+            bytes.append(contentsOf: [UInt8(code >> 8), UInt8(code & 255)].hexadecimal.utf8)
+        }
     }
 }

@@ -16,13 +16,21 @@ package enum LogFormat: String, Sendable, CaseIterable {
         }
     }
 
+    /// A longer text in a field is cut off here (bytes of UTF-8), so that a line stays a line.
+    package static let textLimit = 8192
+
+    /// What every line has; a field of such a name gets a `_` behind it and replaces nothing.
+    private static let own: Set<String> = ["time", "level", "event", "message"]
+
     private func jsonLine(_ record: LogRecord) -> String {
         var object = JSONObject()
         object["time"] = .string(record.time.description)
         object["level"] = .string(record.level.rawValue)
         object["event"] = .string(record.event.name)
         object["message"] = .string(record.message)
-        for (name, value) in record.fields.pairs { object[name] = value.json(at: record.level) }
+        for (name, value) in record.fields.pairs {
+            object[Self.own.contains(name) ? name + "_" : name] = value.json(at: record.level)
+        }
         return JSON(.object(object)).serialized
     }
 
@@ -46,42 +54,66 @@ extension LogValue {
     /// The value as it may be shown at `level`.
     fileprivate func json(at level: LogLevel) -> JSON {
         switch self {
-        case .string(let text): .string(text)
+        case .string(let text): .string(Self.cut(text))
         case .integer(let number): .integer(number)
         case .number(let number): .number(number)
         case .bool(let flag): .bool(flag)
-        case .strings(let texts): .array(texts.map { .string($0) })
+        case .strings(let texts): .array(texts.map { .string(Self.cut($0)) })
         case .timestamp(let time): .string(time.description)
-        case .personal(let text): .string(level >= .info ? "<redacted>" : text)
+        case .personal(let text): .string(level >= .info ? "<redacted>" : Self.cut(text))
         case .secret: .string("<secret>")
         }
+    }
+
+    private static func cut(_ text: String) -> String {
+        guard text.utf8.count > LogFormat.textLimit else { return text }
+        // Not within a character: bytes 10xxxxxx go on with the one before them.
+        var end = text.utf8.index(text.startIndex, offsetBy: LogFormat.textLimit)
+        while text.utf8[end] & 0xC0 == 0x80 { end = text.utf8.index(before: end) }
+        return String(text[..<end]) + "…"
     }
 }
 
 /// Writes lines to a file descriptor, standard error unless told otherwise. A line is one `write`,
-/// so lines of several threads never mix. A reader that has gone away stops nothing.
+/// so lines of several threads never mix. A reader that has gone away stops nothing: lines are
+/// dropped until there is one again. A reader that is there but slow is waited for, as usual in Unix;
+/// on a descriptor that does not block, for `patience` milliseconds, then the rest of the line is
+/// dropped.
 package final class FileDescriptorLogSink: LogSink {
+    /// How long a full, non-blocking descriptor is waited for, in milliseconds.
+    private static let patience: Int32 = 1000
+
     private let descriptor: Int32
     private let format: LogFormat
-    private let order = Locked(())
+    /// Whether the last line broke off in its middle.
+    private let isMidLine = Locked(false)
 
+    /// Ignores `SIGPIPE` for the whole process, which would else end with the log's reader.
     package init(descriptor: Int32 = STDERR_FILENO, format: LogFormat = .json) {
+        signal(SIGPIPE, SIG_IGN)
         self.descriptor = descriptor
         self.format = format
     }
 
     package func write(_ record: LogRecord) {
         let line = Array((format.line(record) + "\n").utf8)
-        order.withLock { _ in
-            var rest = line[...]
+        isMidLine.withLock { isMidLine in
+            // Half a line is ended first, so that it spoils no other.
+            var rest = (isMidLine ? [0x0A] + line : line)[...]
             while !rest.isEmpty {
                 let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 if written > 0 {
                     rest = rest.dropFirst(written)
-                } else if errno != EINTR {
+                    isMidLine = rest.first != nil
+                } else if written == 0 || !(errno == EINTR || (errno == EAGAIN && waitForRoom())) {
                     return
                 }
             }
         }
+    }
+
+    private func waitForRoom() -> Bool {
+        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        return unsafe poll(&request, 1, Self.patience) > 0
     }
 }

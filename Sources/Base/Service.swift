@@ -12,13 +12,20 @@ package protocol Service: Sendable {
     func beginShutdown()
 }
 
-/// Runs services together: started in order, stopped in the reverse order, and all of them stopped
-/// when one fails.
+/// Runs services together: `run()` is called in order (what a later one relies on must stand when its
+/// initializer returned, since nothing waits for readiness here), they are stopped in the reverse
+/// order, and all of them are stopped when one fails.
 package struct ServiceGroup: Sendable {
     /// A service returned although nobody had asked it to.
     package struct EndedEarly: Error, Sendable, CustomStringConvertible {
         package let service: String
         package var description: String { "the service '\(service)' ended by itself" }
+    }
+
+    /// A service had not ended when its time to stop was over, so everything was cancelled.
+    package struct MissedDeadline: Error, Sendable, CustomStringConvertible {
+        package let service: String
+        package var description: String { "the service '\(service)' did not stop in time" }
     }
 
     private enum Event: Sendable {
@@ -60,16 +67,13 @@ package struct ServiceGroup: Sendable {
             }
             var machine = ShutdownSequence(count: services.count)
             while let event = await group.next() {
+                let wasStopping = machine.isStopping
                 let actions: [ShutdownSequence.Action]
                 switch event {
                 case .stopRequested: actions = machine.stop()
                 case .deadline(let step): actions = machine.deadline(step: step)
                 case .ended(let index, let error):
-                    if let error, !(error is CancellationError && machine.isStopping) {
-                        failure = failure ?? error
-                    } else if !machine.isStopping {
-                        failure = failure ?? EndedEarly(service: services[index].name)
-                    }
+                    failure = failure ?? self.failure(of: index, error, wasStopping: wasStopping)
                     actions = machine.ended(index)
                 }
                 for action in actions {
@@ -77,9 +81,13 @@ package struct ServiceGroup: Sendable {
                     case .shutDown(let index, let step):
                         services[index].beginShutdown()
                         group.addTask { [time, stepDeadline] in
+                            // Only a cancelled group ends the pause early; the sequence then ignores it.
                             try? await time.sleep(for: stepDeadline)
                             return .deadline(step: step)
                         }
+                    case .missed(let index):
+                        failure = failure ?? MissedDeadline(service: services[index].name)
+                        group.cancelAll()
                     case .cancelAll: group.cancelAll()
                     }
                 }
@@ -87,18 +95,29 @@ package struct ServiceGroup: Sendable {
         }
         if let failure { throw failure }
     }
+
+    /// What is wrong with a service having ended like this; nil if that was wanted.
+    private func failure(of index: Int, _ error: (any Error)?, wasStopping: Bool) -> (any Error)? {
+        guard let error else { return wasStopping ? nil : EndedEarly(service: services[index].name) }
+        return error is CancellationError && wasStopping ? nil : error
+    }
 }
 
 /// The order of stopping, without tasks: services end last to first, each when the one after it has
 /// ended; a missed deadline cancels everything that still runs.
 package struct ShutdownSequence: Sendable {
     package enum Action: Sendable, Equatable {
+        /// Call `beginShutdown()` and report `deadline(step:)` when its time is over.
         case shutDown(index: Int, step: Int)
+        /// This service took too long: cancel everything.
+        case missed(index: Int)
+        /// All have ended: cancel what only waited for them.
         case cancelAll
     }
 
     private var running: Set<Int>
     private var step = 0
+    private var current: Int?
     private var cancelled = false
     package private(set) var isStopping = false
 
@@ -118,26 +137,34 @@ package struct ShutdownSequence: Sendable {
         return next()
     }
 
-    /// A service took too long over its stop.
+    /// The time of a step is over.
     package mutating func deadline(step: Int) -> [Action] {
-        guard step == self.step, !running.isEmpty, !cancelled else { return [] }
+        guard step == self.step, let late = current, running.contains(late), !cancelled else { return [] }
         cancelled = true
-        return [.cancelAll]
+        return [.missed(index: late)] + next()
     }
 
     private mutating func next() -> [Action] {
-        if cancelled { return [] }
         guard let last = running.max() else {
-            // Cancels the task that waits for the stop signal and the pending deadlines.
+            // The task that waits for the stop signal, and deadlines of the past.
             cancelled = true
             return [.cancelAll]
         }
+        if cancelled {
+            // The order is lost; those that heed no cancellation are still asked.
+            defer { current = nil }
+            guard current != nil else { return [] }
+            return running.sorted(by: >).filter { $0 != current }.map { .shutDown(index: $0, step: step) }
+        }
+        // Another than the one being waited for has ended: its time goes on.
+        guard last != current else { return [] }
+        current = last
         step += 1
         return [.shutDown(index: last, step: step)]
     }
 }
 
-/// A flag that tasks can wait for: how `beginShutdown()` reaches `run()`.
+/// A flag that tasks can wait for: how `beginShutdown()` reaches `run()`. Once raised it stays so.
 package final class ShutdownSignal: Sendable {
     private struct State {
         var raised = false
@@ -148,8 +175,10 @@ package final class ShutdownSignal: Sendable {
 
     package init() {}
 
+    /// Whether `raise()` was called.
     package var isRaised: Bool { state.withLock { $0.raised } }
 
+    /// Raises the flag and wakes all who wait; more calls do nothing.
     package func raise() {
         let waiters = state.withLock { state in
             state.raised = true
@@ -167,6 +196,8 @@ package final class ShutdownSignal: Sendable {
         }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
+                // No wake-up is lost: the task is marked as cancelled before `onCancel` runs, and both
+                // sides hold the lock, so either this sees the mark or `onCancel` sees the waiter.
                 let ready = state.withLock { state in
                     if state.raised || Task.isCancelled { return true }
                     state.waiters[id] = continuation

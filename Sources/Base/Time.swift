@@ -9,10 +9,10 @@ package struct Moment: Sendable, Hashable, Comparable {
 
     package static func < (a: Moment, b: Moment) -> Bool { a.nanoseconds < b.nanoseconds }
     package static func + (a: Moment, b: Duration) -> Moment {
-        Moment(nanoseconds: a.nanoseconds &+ b.nanoseconds)
+        Moment(nanoseconds: a.nanoseconds.saturatingAdd(b.nanoseconds))
     }
     package static func - (a: Moment, b: Moment) -> Duration {
-        .nanoseconds(a.nanoseconds - b.nanoseconds)
+        .nanoseconds(a.nanoseconds.saturatingSubtract(b.nanoseconds))
     }
     /// Further away than any deadline in use.
     package static let distantFuture = Moment(nanoseconds: .max / 2)
@@ -23,23 +23,29 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
     package var milliseconds: Int64
 
     package init(milliseconds: Int64) { self.milliseconds = milliseconds }
-    package init(seconds: Int64) { milliseconds = seconds * 1000 }
+    package init(seconds: Int64) { milliseconds = seconds.saturatingMultiply(1000) }
 
     package static func < (a: Timestamp, b: Timestamp) -> Bool { a.milliseconds < b.milliseconds }
     package static func + (a: Timestamp, b: Duration) -> Timestamp {
-        Timestamp(milliseconds: a.milliseconds + b.milliseconds)
+        Timestamp(milliseconds: a.milliseconds.saturatingAdd(b.milliseconds))
     }
     package static func - (a: Timestamp, b: Timestamp) -> Duration {
-        .milliseconds(a.milliseconds - b.milliseconds)
+        .milliseconds(a.milliseconds.saturatingSubtract(b.milliseconds))
     }
 
     /// Whole seconds since 1970, rounded down.
-    package var seconds: Int64 { milliseconds >= 0 ? milliseconds / 1000 : (milliseconds - 999) / 1000 }
+    package var seconds: Int64 { milliseconds.flooredDivision(by: 1000).quotient }
     package var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
 
-    /// RFC 3339 in UTC with milliseconds: `2026-11-20T23:58:00.123Z`.
+    /// The first and the last time that RFC 3339 can write, in the years 0 and 9999.
+    package static let earliest = Timestamp(milliseconds: -62_167_219_200_000)
+    package static let latest = Timestamp(milliseconds: 253_402_300_799_999)
+
+    /// RFC 3339 in UTC with milliseconds: `2026-11-20T23:58:00.123Z`. A time outside the years 0 to
+    /// 9999 is written as the nearest inside.
     package var description: String {
-        let (days, millisecondsOfDay) = milliseconds.flooredDivision(by: 86_400_000)
+        let written = min(max(self, .earliest), .latest)
+        let (days, millisecondsOfDay) = written.milliseconds.flooredDivision(by: 86_400_000)
         let (year, month, day) = Timestamp.civil(fromDays: days)
         let secondsOfDay = millisecondsOfDay / 1000
         var text: [UInt8] = []
@@ -61,11 +67,20 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Reads RFC 3339 with any offset and fraction; nil for anything else.
+    /// Reads RFC 3339 with any offset and fraction (digits beyond milliseconds are cut off; a leap
+    /// second counts as the second after it); nil for anything else.
     package init?(_ text: String) {
-        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
-        guard let date = try? style.parse(text) else { return nil }
-        milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded())
+        var reader = TimestampReader(text)
+        guard let milliseconds = reader.milliseconds() else { return nil }
+        self.init(milliseconds: milliseconds)
+    }
+
+    /// The number, counted from 1970-01-01, of a day of the proleptic Gregorian calendar.
+    package static func days(fromYear year: Int64, month: Int64, day: Int64) -> Int64 {
+        let shiftedYear = month <= 2 ? year - 1 : year
+        let (era, yearOfEra) = shiftedYear.flooredDivision(by: 400)
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
     }
 
     /// Year, month and day of a day number counted from 1970-01-01 (proleptic Gregorian calendar).
@@ -106,7 +121,8 @@ package struct SystemTime: TimeSource {
     package init() {}
 
     package var now: Moment {
-        Moment(nanoseconds: (ContinuousClock.now - Self.start).nanoseconds)
+        let start = Self.start
+        return Moment(nanoseconds: (ContinuousClock.now - start).nanoseconds)
     }
 
     package var timestamp: Timestamp {
@@ -122,16 +138,17 @@ extension Duration {
     /// The whole duration in nanoseconds, saturating at about 292 years.
     package var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        return product.addingReportingOverflow(attoseconds / 1_000_000_000).partialValue
+        return seconds.saturatingMultiply(1_000_000_000).saturatingAdd(attoseconds / 1_000_000_000)
     }
     /// The whole duration in milliseconds, rounded towards zero.
-    package var milliseconds: Int64 { nanoseconds / 1_000_000 }
+    package var milliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return seconds.saturatingMultiply(1000).saturatingAdd(attoseconds / 1_000_000_000_000_000)
+    }
     /// The whole duration in seconds, rounded towards zero.
     package var wholeSeconds: Int64 { components.seconds }
     /// Seconds as a floating-point number, for statistics.
-    package var inSeconds: Double { Double(nanoseconds) / 1e9 }
+    package var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }
 
 extension Int64 {
@@ -140,18 +157,34 @@ extension Int64 {
         let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
         return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
     }
+
+    // Times far away stay far away: an overflow must not turn a late deadline into a past one.
+
+    fileprivate func saturatingAdd(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
+    }
+    fileprivate func saturatingSubtract(_ other: Int64) -> Int64 {
+        let (difference, overflow) = subtractingReportingOverflow(other)
+        return overflow ? (other < 0 ? .max : .min) : difference
+    }
+    fileprivate func saturatingMultiply(_ factor: Int64) -> Int64 {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? ((self < 0) == (factor < 0) ? .max : .min) : product
+    }
 }
 
 extension [UInt8] {
-    /// Appends a non-negative number in decimal, padded with zeros to `width` digits.
+    /// Appends a number in decimal, its digits padded with zeros to `width`.
     package mutating func appendDecimal(_ number: Int64, width: Int = 1) {
-        var digits: [UInt8] = []
-        var rest = number
+        if number < 0 { append(UInt8(ascii: "-")) }
+        let start = count
+        var rest = number.magnitude
         repeat {
-            digits.append(UInt8(ascii: "0") + UInt8(rest % 10))
+            append(UInt8(ascii: "0") + UInt8(rest % 10))
             rest /= 10
         } while rest > 0
-        while digits.count < width { digits.append(UInt8(ascii: "0")) }
-        append(contentsOf: digits.reversed())
+        while count - start < width { append(UInt8(ascii: "0")) }
+        self[start...].reverse()
     }
 }

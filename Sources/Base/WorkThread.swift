@@ -3,7 +3,7 @@ import Glibc
 /// One thread of the system's that runs blocking work (SQL, password hashing, a C library's loop), so
 /// that it never occupies the cooperative pool. Work runs in the order it was handed over.
 package final class WorkThread: Sendable {
-    /// More work is waiting than allowed.
+    /// More work is waiting than allowed, or the thread was told to stop.
     package struct Overloaded: Error, Sendable {}
 
     private struct State {
@@ -27,7 +27,7 @@ package final class WorkThread: Sendable {
             while true {
                 wake.wait()
                 let (work, stopping) = state.withLock { state in
-                    defer { state.queue.removeAll(keepingCapacity: true) }
+                    defer { state.queue = [] }
                     return (state.queue, state.stopping)
                 }
                 for piece in work { piece() }
@@ -38,15 +38,19 @@ package final class WorkThread: Sendable {
 
     deinit { stop() }
 
-    /// Ends the thread when the work handed over so far is done.
+    /// Ends the thread when the work handed over so far is done; may be called more than once.
     package func stop() {
         state.withLock { $0.stopping = true }
+        // The first wake-up takes what is left, the second finds nothing and ends the thread.
         wake.signal()
         wake.signal()
     }
 
     /// Runs `body` on the thread and returns what it returns.
-    /// - Throws: what `body` throws, `Overloaded` when the queue is full.
+    ///
+    /// Cancelling the calling task does not take handed-over work back: it runs, and this returns then.
+    /// - Throws: what `body` throws; `Overloaded`, without running it, when the queue is full or the
+    ///   thread was told to stop.
     package func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Result, any Error>) in
             let accepted = state.withLock { state in
@@ -75,7 +79,9 @@ package final class WorkThread: Sendable {
         unsafe handle.deallocate()
     }
 
+    /// Lets one `wait` return, now or when it comes.
     package func signal() { unsafe sem_post(handle) }
+    /// Blocks the thread until there is a signal for it.
     package func wait() {
         while unsafe sem_wait(handle) != 0 && errno == EINTR {}
     }
@@ -96,6 +102,11 @@ package enum SystemThread {
         unsafe pthread_attr_init(&attributes)
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         unsafe pthread_attr_setstacksize(&attributes, stackBytes)
+        // A new thread has its maker's mask from its first instruction on.
+        var all = sigset_t()
+        var previous = sigset_t()
+        unsafe sigfillset(&all)
+        unsafe pthread_sigmask(SIG_SETMASK, &all, &previous)
         var thread = pthread_t()
         let body = unsafe Unmanaged.passRetained(Body(name: name, run: run)).toOpaque()
         let status = unsafe pthread_create(
@@ -103,13 +114,11 @@ package enum SystemThread {
             { pointer in
                 guard let pointer = unsafe pointer else { return nil }
                 let body = unsafe Unmanaged<Body>.fromOpaque(pointer).takeRetainedValue()
-                var signals = sigset_t()
-                unsafe sigfillset(&signals)
-                unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
                 SystemThread.nameCurrent(body.name)
                 body.run()
                 return nil
             }, body)
+        unsafe pthread_sigmask(SIG_SETMASK, &previous, nil)
         unsafe pthread_attr_destroy(&attributes)
         precondition(status == 0, "pthread_create failed")
     }
