@@ -45,7 +45,8 @@ extension [UInt8] {
 
     /// Decodes base64 with padding; nil when the text is not base64.
     package init?(base64 text: String) {
-        guard let data = Data(base64Encoded: text) else { return nil }
+        // Data takes more padding than there is room for.
+        guard text.utf8.count % 4 == 0, let data = Data(base64Encoded: text) else { return nil }
         self = Array(data)
     }
 
@@ -65,7 +66,7 @@ extension [UInt8] {
         if mapped.last != UInt8(ascii: "=") {
             while mapped.count % 4 != 0 { mapped.append(UInt8(ascii: "=")) }
         }
-        guard let data = Data(base64Encoded: Data(mapped)) else { return nil }
+        guard mapped.count % 4 == 0, let data = Data(base64Encoded: Data(mapped)) else { return nil }
         self = Array(data)
     }
 

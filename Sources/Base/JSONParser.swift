@@ -4,6 +4,8 @@ package struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Byte offset at which reading stopped.
     package let offset: Int
 
+    package init(message: String, offset: Int) { (self.message, self.offset) = (message, offset) }
+
     package var description: String { "\(message) at byte \(offset)" }
 }
 

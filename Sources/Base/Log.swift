@@ -91,6 +91,11 @@ package struct LogRecord: Sendable, Hashable {
     /// A constant sentence; everything that varies is in `fields`.
     package let message: String
     package let fields: LogFields
+
+    package init(time: Timestamp, level: LogLevel, event: LogEvent, message: String, fields: LogFields) {
+        (self.time, self.level, self.event) = (time, level, event)
+        (self.message, self.fields) = (message, fields)
+    }
 }
 
 /// Where records go.

@@ -32,6 +32,7 @@ package struct ServiceGroup: Sendable {
         case ended(index: Int, (any Error)?)
         case stopRequested
         case deadline(step: Int)
+        case deadlineCancelled
     }
 
     private let services: [any Service]
@@ -46,8 +47,8 @@ package struct ServiceGroup: Sendable {
         (self.services, self.stepDeadline, self.time) = (services, stepDeadline, time)
     }
 
-    /// Runs until `stop` returns or a service fails.
-    /// - Throws: the first failure of a service, after all have ended.
+    /// Runs until `stop` returns, a service fails or the task is cancelled.
+    /// - Throws: the first failure of a service, after all have ended; nothing after a mere cancellation.
     package func run(until stop: @escaping @Sendable () async -> Void) async throws {
         var failure: (any Error)?
         await withTaskGroup(of: Event.self) { group in
@@ -67,11 +68,12 @@ package struct ServiceGroup: Sendable {
             }
             var machine = ShutdownSequence(count: services.count)
             while let event = await group.next() {
-                let wasStopping = machine.isStopping
+                let wasStopping = machine.isStopping || Task.isCancelled
                 let actions: [ShutdownSequence.Action]
                 switch event {
                 case .stopRequested: actions = machine.stop()
                 case .deadline(let step): actions = machine.deadline(step: step)
+                case .deadlineCancelled: actions = []
                 case .ended(let index, let error):
                     failure = failure ?? self.failure(of: index, error, wasStopping: wasStopping)
                     actions = machine.ended(index)
@@ -81,9 +83,13 @@ package struct ServiceGroup: Sendable {
                     case .shutDown(let index, let step):
                         services[index].beginShutdown()
                         group.addTask { [time, stepDeadline] in
-                            // Only a cancelled group ends the pause early; the sequence then ignores it.
-                            try? await time.sleep(for: stepDeadline)
-                            return .deadline(step: step)
+                            do {
+                                try await time.sleep(for: stepDeadline)
+                                return .deadline(step: step)
+                            } catch {
+                                // Everything is cancelled by now: there is nothing left to do at a deadline.
+                                return .deadlineCancelled
+                            }
                         }
                     case .missed(let index):
                         failure = failure ?? MissedDeadline(service: services[index].name)
