@@ -63,6 +63,8 @@ package final class HTTPClient: HTTPTransport, Service {
         package var completedRequests = 0
         /// TCP connections opened since the start, for HTTP.
         package var openedConnections = 0
+
+        package init() {}
     }
 
     private struct State {
