@@ -16,7 +16,7 @@ package struct APNsAdapter: PushAdapter {
     private let signer: ProviderTokenSigner
     private let tokens = Locked(ProviderTokenCache())
     private let suspicion = Locked(TokenSuspicion())
-    private let gate = StreamGateKeeper()
+    let gate = StreamGateKeeper()
 
     init(_ settings: APNsSettings, http: any HTTPTransport, time: any TimeSource, tokens signer: ProviderTokenSigner) {
         (self.settings, self.http, self.time, self.signer) = (settings, http, time, signer)

@@ -35,7 +35,7 @@ struct StreamGate: Sendable {
     private var isOpen = false
     private var hasProbe = false
     private var nextNumber = 0
-    private var waiting: [Int] = []
+    private(set) var waiting: [Int] = []
 
     mutating func enter() -> Entry {
         if isOpen { return .proceed(Pass(era: era, isProbe: false)) }
@@ -91,6 +91,9 @@ final class StreamGateKeeper: Sendable {
 
     /// The report to give to those who were refused.
     var verdict: PushReport { state.withLock { $0.verdict } }
+
+    /// How many pushes stand in line.
+    var waitingCount: Int { state.withLock { $0.gate.waiting.count } }
 
     /// Returns the pass; nil when the push must not be sent: see `verdict`.
     func enter() async -> StreamGate.Pass? {
