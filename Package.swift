@@ -104,6 +104,7 @@ let package = Package(
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
+        tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
         tests("EndToEnd", ["Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
