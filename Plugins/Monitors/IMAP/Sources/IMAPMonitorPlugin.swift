@@ -1,5 +1,6 @@
 package import Base
 package import Gateway
+internal import Outbound
 
 /// The `imap` kind of monitor.
 package struct IMAPMonitorPlugin: MonitorPlugin {
@@ -14,10 +15,11 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
 
     package func configure(app: AppID, _ reader: ConfigReader, _ context: PluginContext) -> (any Monitor)? {
         guard let settings = settings(reader) else { return nil }
+        let client = (context.http as? HTTPClient).map { OutboundMailConnector(client: $0, time: context.time) }
         return IMAPMonitor(
-            settings, connector: connector ?? MissingConnector(), time: context.time,
+            settings, connector: connector ?? client ?? MissingConnector(), time: context.time,
             log: context.log.with(["app.id": .string(app.text), "monitor.kind": "imap"]),
-            readHeader: { _ in MessageHeader() })
+            readHeader: MessageHeader.read)
     }
 
     /// Reads the plugin's keys; nil after a fault that leaves no server to watch.

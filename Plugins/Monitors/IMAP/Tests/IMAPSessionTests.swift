@@ -207,7 +207,7 @@ struct SessionRig {
     @Test("half-open: no answer to DONE within the deadline is a network failure")
     func halfOpen() {
         var rig = SessionRig.idling()
-        rig.advance(.seconds(541))
+        rig.advance(.seconds(301))
         #expect(rig.sent.last == "DONE")
         rig.advance(.seconds(29))
         #expect(rig.failure == nil)
@@ -345,6 +345,6 @@ struct SessionRig {
             #expect(rig.session.phase == .ended || rig.session.deadline < .distantFuture)
             if rig.failure == nil { survived += 1 }
         }
-        #expect(survived > 500)
+        #expect(survived > 100)
     }
 }

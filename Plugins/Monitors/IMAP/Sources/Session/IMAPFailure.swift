@@ -18,6 +18,11 @@ enum IMAPFailure {
         }
     }
 
+    /// The pause asked for in a server's last words at a login that failed, if they ask for one.
+    static func code(inGreeting text: String, now: Moment) -> MonitorFailure.Code? {
+        ["[LIMIT]", "[THROTTLED]"].contains { text.uppercased().contains($0) } ? .throttled(until: now + throttlePause) : nil
+    }
+
     private static func code(for name: String, now: Moment) -> MonitorFailure.Code? {
         switch name {
         case "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED": .authFailed
