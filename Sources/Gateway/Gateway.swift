@@ -117,6 +117,33 @@ package final class Gateway: Sendable {
             id: identities.make("ses"))
     }
 
+    /// A client in front moves its device to the head of the targets this often (SG-12).
+    static let seenInterval: Duration = .seconds(30)
+
+    /// Takes a client's report of its presence, without waiting; nil when the device has no such session.
+    package func report(_ id: SessionID, device: Device, seq: Int64, presence: Session.Presence) -> Session? {
+        let before = sessions.session(id)
+        guard let session = sessions.report(id, device: device.id, seq: seq, presence: presence) else { return nil }
+        if session.presence.isForeground,
+            session.presence != before?.presence || time.timestamp - device.lastSeen >= Self.seenInterval
+        {
+            devices.seen(device.id)
+        }
+        return session
+    }
+
+    /// Ends an account with everything that belongs to it.
+    /// - Throws: `not_found`.
+    package func deleteAccount(_ id: AccountID) async throws {
+        guard accounts.account(id) != nil else { throw GatewayError(.notFound, "there is no account '\(id)'") }
+        for device in devices.devices(of: id) { try await devices.delete(device.id, of: id) }
+        for registration in registrations.registrations(of: id) {
+            try await registrations.delete(registration.id, of: id)
+        }
+        try await accounts.remove(id)
+        mailroom.drop(.account(id))
+    }
+
     /// Whether requests can be served: the store takes writes.
     package var isReady: Bool { store.isWritable }
 }

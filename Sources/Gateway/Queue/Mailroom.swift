@@ -93,6 +93,14 @@ package final class Mailroom: Sendable {
     package func published(_ address: QueueAddress) -> Int64 {
         keeper.read { state in state.numbers[address].flatMap { state.queues[$0]?.published } ?? 0 }
     }
+    /// The highest number handed out in a queue; 0 for one that is empty or unknown.
+    package func lastNumber(_ address: QueueAddress) -> Int64 {
+        keeper.read { state in state.numbers[address].flatMap { state.queues[$0]?.next }.map { $0 - 1 } ?? 0 }
+    }
+    /// All queues by number, with how many messages are open in each.
+    package func all() -> [(number: Int64, address: QueueAddress, open: Int)] {
+        keeper.read { $0.queues.values.map { ($0.number, $0.address, $0.open.count) }.sorted { $0.0 < $1.0 } }
+    }
     package var openTotal: Int { keeper.read { $0.queues.values.reduce(0) { $0 + $1.open.count } } }
 
     /// Forgets a deleted account's or device's queue.

@@ -85,6 +85,17 @@ package final class Accounts: Sendable {
         log.info(.accountChanged, "An account was changed", ["account": .id(id), "change": .string(what)])
     }
 
+    /// Removes an account's row; whoever calls has ended its devices and registrations.
+    /// - Throws: `not_found`.
+    package func remove(_ id: AccountID) async throws {
+        try await directory.change { directory in
+            guard directory.accounts[id] != nil else { throw GatewayError(.notFound, "there is no account '\(id)'") }
+            directory.removeAccount(id)
+            return ((), [.deleteAccount(id)])
+        }
+        log.info(.accountDeleted, "An account was deleted", ["account": .id(id)])
+    }
+
     /// Checks a name and a password.
     /// - Parameter peer: the caller's address, which is limited too.
     /// - Throws: `bad_credentials`, `account_disabled`, `rate_limited`.

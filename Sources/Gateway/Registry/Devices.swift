@@ -190,9 +190,14 @@ package final class Devices: Sendable {
     package func seen(_ id: DeviceID) {
         let now = time.timestamp
         directory.submit { directory in
-            guard let device = directory.devices[id], now - device.lastSeen > .seconds(1) else { return [] }
-            directory.change(id) { $0.lastSeen = now }
-            return [.setDeviceSeen(id, now)]
+            guard let device = directory.devices[id], let latest = directory.devices(of: device.account).first else {
+                return []
+            }
+            if latest.id == id, now - device.lastSeen <= .seconds(1) { return [] }
+            // Later than any other, also within one tick of the clock: the order is what counts.
+            let seen = latest.id == id ? now : max(now, latest.lastSeen + .milliseconds(1))
+            directory.change(id) { $0.lastSeen = seen }
+            return [.setDeviceSeen(id, seen)]
         }
     }
 
@@ -200,7 +205,9 @@ package final class Devices: Sendable {
     /// - Throws: `invalid_field` for a number the device has not been sent.
     package func acknowledge(_ id: DeviceID, upTo number: Int64) async throws {
         guard let device = device(id) else { return }
-        guard number >= 0, number <= max(device.cursor, hub.highestSent(id) ?? 0) else {
+        // Without a connection we do not know any more what the last one was sent.
+        let sent = hub.highestSent(id) ?? mailroom.lastNumber(.account(device.account))
+        guard number >= 0, number <= max(device.cursor, sent) else {
             throw GatewayError.invalid("upTo", "the device has not been sent an event of this number")
         }
         try await directory.change { directory in

@@ -180,8 +180,10 @@ package final class StreamHub: Service {
                 if goLive(device, epoch, published: published, queue: queue) { return }
                 continue
             }
-            for entry in entries where !send(entry, to: device, epoch, stream) { return }
-            guard await stream.drained() else { return }
+            // Asked after each entry: a page of large messages is more than a connection may have waiting.
+            for entry in entries {
+                guard send(entry, to: device, epoch, stream), await stream.drained() else { return }
+            }
         }
     }
 
