@@ -58,7 +58,8 @@ package struct Serve: Sendable {
         let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)
         let start = Start(
             gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
-        let group = ServiceGroup([http] + gateway.services + [reporter, start, server], time: environment.time)
+        let doors = AfterStart(server: server, ready: ready)
+        let group = ServiceGroup([http] + gateway.services + [reporter, start, doors], time: environment.time)
         let ending = Locked(Ending.stop)
         do {
             try await group.run {
@@ -67,6 +68,9 @@ package struct Serve: Sendable {
                 }
                 log.info(.gatewayStopping, "The gateway stops")
             }
+        } catch let missed as ServiceGroup.MissedDeadline {
+            // Nothing is lost: what was under way is in the store and goes on at the next start.
+            log.warning(.gatewayStopping, "A part did not end in time and was cut off", ["error": .string("\(missed)")])
         } catch {
             log.error(.gatewayFailed, "A part of the gateway failed; it ends", ["error": .string("\(error)")])
             throw error
@@ -134,6 +138,23 @@ final class ReloadRequests: Sendable {
     private let sink: AsyncStream<Void>.Continuation
     init() { (requests, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
     func request() { sink.yield() }
+}
+
+/// Lets requests in once everything stored has been taken up; callers wait in the queue of the port until then.
+struct AfterStart: Service {
+    let name = "http"
+    let server: Server
+    let ready: ShutdownSignal
+
+    func run() async throws {
+        await ready.wait()
+        try await server.run()
+    }
+
+    func beginShutdown() {
+        ready.raise()
+        server.beginShutdown()
+    }
 }
 
 /// Takes up what was left at the last stop, then says that the gateway is there.

@@ -72,9 +72,9 @@ package final class Notifier: Service {
         return Dictionary(uniqueKeysWithValues: results.map { ($0.message, $0.shown) })
     }
 
-    /// The data of a `clear` event; nil when no device shows anything.
-    package func clearData(_ key: MessageKey, _ shown: [NotifierMachine.Shown]) -> JSON? {
-        guard !shown.isEmpty else { return nil }
+    /// The data of a `clear` event. It is sent even when no device shows a notification: clients that list the
+    /// message learn that it is read.
+    package func clearData(_ key: MessageKey, _ shown: [NotifierMachine.Shown]) -> JSON {
         let ids = Set(shown.map { identities.notification($0.representative, $0.device).text }).sorted()
         return ["notifications": .strings(ids), "message": .string(key.description)]
     }

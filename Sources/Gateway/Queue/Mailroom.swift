@@ -101,10 +101,6 @@ package final class Mailroom: Sendable {
     package func all() -> [(number: Int64, address: QueueAddress, open: Int)] {
         keeper.read { $0.queues.values.map { ($0.number, $0.address, $0.open.count) }.sorted { $0.0 < $1.0 } }
     }
-    /// The highest number that may have been handed out.
-    package func highest(_ address: QueueAddress) -> Int64 {
-        keeper.read { state in state.numbers[address].flatMap { state.queues[$0]?.next }.map { $0 - 1 } ?? 0 }
-    }
     package var openTotal: Int { keeper.read { $0.queues.values.reduce(0) { $0 + $1.open.count } } }
 
     /// Forgets a deleted account's or device's queue.
