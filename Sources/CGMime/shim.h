@@ -2,11 +2,6 @@
 #pragma once
 #include <gmime/gmime.h>
 
-/// The headers of a message, owned by it.
-static inline GMimeHeaderList *cgmime_headers(GMimeMessage *message) {
-    return g_mime_object_get_header_list(GMIME_OBJECT(message));
-}
-
 /// The members of a group, owned by it; NULL for an address that is no group.
 static inline InternetAddressList *cgmime_group_members(InternetAddress *address) {
     if (!INTERNET_ADDRESS_IS_GROUP(address)) { return NULL; }

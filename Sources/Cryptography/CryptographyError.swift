@@ -2,6 +2,7 @@ internal import CCrypto
 
 /// What went wrong in this module. Never holds key material, passwords or plaintext.
 package struct CryptographyError: Error, Sendable, CustomStringConvertible {
+    /// The kinds of faults that callers tell apart.
     package enum Code: String, Sendable, Hashable {
         /// A key, point or certificate cannot be read or has the wrong kind.
         case invalidKey
@@ -17,19 +18,23 @@ package struct CryptographyError: Error, Sendable, CustomStringConvertible {
         case libraryFailure
     }
 
+    /// Which kind of fault it is.
     package let code: Code
+    /// A sentence for people.
     package let message: String
     /// Facts that help to find the cause, such as a path or a size.
     package let context: [String: String]
     /// What the library said.
     package let underlying: (any Error)?
 
+    /// `context` must hold no secrets: errors are logged.
     package init(
         _ code: Code, _ message: String, context: [String: String] = [:], underlying: (any Error)? = nil
     ) {
         (self.code, self.message, self.context, self.underlying) = (code, message, context, underlying)
     }
 
+    /// Message, code, context and cause in one line.
     package var description: String {
         let facts = context.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
         return "\(message) [\(code.rawValue)]\(facts)" + (underlying.map { ": \($0)" } ?? "")
@@ -51,8 +56,10 @@ package struct OpenSSLError: Error, Sendable, Hashable, CustomStringConvertible 
     /// How many reasons are kept.
     package static let reasonLimit = 4
 
+    /// One text an entry of the queue.
     package let reasons: [String]
 
+    /// All reasons in one line.
     package var description: String { reasons.joined(separator: "; ") }
 
     /// Empties the thread's queue; nil if it was empty. The attached data of an entry, which could

@@ -7,7 +7,9 @@ package enum JSONWebToken {
 
     /// A token that was checked.
     package struct Verified: Sendable, Hashable {
+        /// All members, `alg` among them.
         package let header: JSONObject
+        /// The payload; its times are not judged.
         package let claims: JSONObject
     }
 

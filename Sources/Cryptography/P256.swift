@@ -92,7 +92,8 @@ package struct AgreementKey: Sendable {
         var secret = [UInt8](repeating: 0, count: P256.scalarSize)
         var size = secret.count
         guard unsafe EVP_PKEY_derive_init(context) == 1,
-            unsafe EVP_PKEY_derive_set_peer(context, other.pointer) == 1
+            // Without the slow second check: on a curve of prime order a point of the curve is in the group.
+            unsafe EVP_PKEY_derive_set_peer_ex(context, other.pointer, 0) == 1
         else { throw .openSSL(.invalidKey, "the other key cannot be used") }
         guard unsafe EVP_PKEY_derive(context, &secret, &size) == 1, size == secret.count else {
             throw .openSSL("no shared secret")

@@ -35,6 +35,7 @@ package struct PasswordHasher: Sendable {
 
     private let parameters: Parameters
 
+    /// - Parameter parameters: the cost of new hashes; old ones are verified at their own.
     package init(parameters: Parameters = Parameters()) { self.parameters = parameters }
 
     /// Hashes a password with a fresh salt.

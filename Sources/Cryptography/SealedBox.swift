@@ -84,6 +84,7 @@ package struct SealedBox: Sendable {
 
     private let key: SealingKey
 
+    /// Seals and opens with one key.
     package init(key: SealingKey) { self.key = key }
 
     /// Seals a secret for one context, such as a registration's id: it opens only with the same

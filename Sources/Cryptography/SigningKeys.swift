@@ -18,6 +18,7 @@ package struct ES256Key: TokenSigningKey {
     private let handle: KeyHandle
     /// The uncompressed public point, 65 bytes.
     package let publicKey: [UInt8]
+    /// `ES256`.
     package var algorithm: String { "ES256" }
 
     private init(_ handle: KeyHandle) throws(CryptographyError) {
@@ -123,6 +124,7 @@ package struct RS256Key: TokenSigningKey {
     package static let minimumBits = 2048
 
     private let handle: KeyHandle
+    /// `RS256`.
     package var algorithm: String { "RS256" }
 
     private init(_ handle: KeyHandle) throws(CryptographyError) {

@@ -17,10 +17,12 @@ package enum WebPushEncryption {
 
     /// The sender's one-time values; both must be fresh for every message.
     package struct Ephemeral: Sendable {
+        /// The pair whose public half travels in the body.
         package let key: AgreementKey
         /// 16 bytes.
         package let salt: [UInt8]
 
+        /// Given values; only for tests.
         package init(key: AgreementKey, salt: [UInt8]) { (self.key, self.salt) = (key, salt) }
 
         /// Random ones.

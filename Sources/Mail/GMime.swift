@@ -18,11 +18,12 @@ enum GMime {
             })
         else { return [] }
         defer { unsafe g_object_unref(stream) }
+        // A part, not a message: that would decode its addresses and subject at once and at any length.
         guard let parser = unsafe g_mime_parser_new_with_stream(stream) else { return [] }
         defer { unsafe g_object_unref(parser) }
-        guard let message = unsafe g_mime_parser_construct_message(parser, nil) else { return [] }
-        defer { unsafe g_object_unref(message) }
-        guard let headers = unsafe cgmime_headers(message) else { return [] }
+        guard let part = unsafe g_mime_parser_construct_part(parser, nil) else { return [] }
+        defer { unsafe g_object_unref(part) }
+        guard let headers = unsafe g_mime_object_get_header_list(part) else { return [] }
         let count = unsafe g_mime_header_list_get_count(headers)
         return (0..<min(count, Int32(limit))).compactMap { index in
             guard let header = unsafe g_mime_header_list_get_header_at(headers, index),

@@ -15,6 +15,7 @@ enum HeaderRepair {
         for index in rest.indices {
             switch rest[index] {
             case 0: continue
+            case 0x0A where result.last == 0x0A: return result + [0x0A]  // The body begins.
             case 0x0D:
                 // A carriage return alone must not start a field that nobody else sees.
                 if index + 1 == end || rest[index + 1] != 0x0A { result.append(0x20) }
@@ -153,8 +154,6 @@ private struct EncodedWord {
 
     /// Bytes of the longest name of a character set.
     private static let charsetLimit = 60
-    /// Bytes in which the end is looked for: RFC 2047 allows 75, but some senders write one long word.
-    private static let textLimit = 2000
 
     /// - Parameter bytes: begin with `=?`.
     init?(_ bytes: ArraySlice<UInt8>) {
@@ -163,7 +162,7 @@ private struct EncodedWord {
         let encoding = name.endIndex + 1
         guard !name.isEmpty, bytes.endIndex > encoding + 1, bytes[name.endIndex] == question,
             "bBqQ".utf8.contains(bytes[encoding]), bytes[encoding + 1] == question,
-            let close = bytes[(encoding + 2)...].prefix(Self.textLimit).firstStart(of: "?=")
+            let close = bytes[(encoding + 2)...].firstIndex(of: question), bytes[close...].starts(with: "?=".utf8)
         else { return nil }
         charset = String(decoding: name.prefix { $0 != UInt8(ascii: "*") }, as: UTF8.self).lowercased()
         end = close + 2

@@ -8,6 +8,7 @@ package struct MailDigest: Sendable, Hashable {
     package let subject: String
     /// Without angle brackets.
     package let messageID: String?
+    /// When the author says it was written.
     package let date: Timestamp?
     /// The identifier in `List-Id`'s angle brackets (RFC 2919), lower case.
     package let listID: String?
@@ -20,6 +21,7 @@ package struct MailDigest: Sendable, Hashable {
     /// The first message of the thread, this one if it starts it; nil if nothing has an id.
     package let threadRoot: String?
 
+    /// Takes the fields of a digest from decoded headers.
     package init(_ headers: MailHeaders) {
         from = headers.addresses("From").first ?? headers.addresses("Sender").first
         subject = headers.text("Subject") ?? ""

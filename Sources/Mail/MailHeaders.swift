@@ -25,7 +25,6 @@ package struct MailHeaders: Sendable, Hashable {
     let fields: [Field]
 
     /// Reads a header block, which may have been cut anywhere and may be followed by a body.
-    /// `Content-*` fields, which describe the body, are not kept.
     package init(parsing block: [UInt8]) {
         fields = GMime.fields(of: HeaderRepair.repaired(block.prefix(Self.sizeLimit)), limit: Self.fieldLimit)
     }
@@ -72,10 +71,12 @@ package struct MailHeaders: Sendable, Hashable {
 
 /// A sender or receiver as it may be shown. At least one of both is there, and neither is empty.
 package struct MailAddress: Sendable, Hashable {
+    /// The decoded display name.
     package let name: String?
     /// `local@domain`, or only the local part where the domain is missing.
     package let address: String?
 
+    /// Nil when both are nil.
     package init?(name: String?, address: String?) {
         if name == nil && address == nil { return nil }
         (self.name, self.address) = (name, address)

@@ -7,9 +7,12 @@ package enum MailText {
         /// Bytes of UTF-8; a single grapheme may have thousands.
         package let bytes: Int
 
+        /// Both are upper bounds.
         package init(graphemes: Int, bytes: Int) { (self.graphemes, self.bytes) = (graphemes, bytes) }
 
+        /// For a line of text.
         package static let subject = Limit(graphemes: 250, bytes: 1000)
+        /// For the name of a person or list.
         package static let name = Limit(graphemes: 100, bytes: 400)
         /// Message ids and addresses (RFC 5322 section 2.1.1 bounds a line to 998 bytes).
         package static let identifier = Limit(graphemes: 998, bytes: 998)

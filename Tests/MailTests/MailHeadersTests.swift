@@ -61,6 +61,16 @@ import Testing
         #expect(digest("Subject: x\nSubject: y\n\n").subject == "x")
     }
 
+    @Test("Fields are read whatever the body's type, and the body is not")
+    func bodies() {
+        for type in ["multipart/mixed; boundary=b", "message/rfc822", "text/plain", "nonsense"] {
+            let read = digest("Content-Type: \(type)\n\nSubject: inner\n\n--b\nSubject: part\n\n--b--\n")
+            #expect(read.subject.isEmpty)
+            #expect(digest("Content-Type: \(type)\nSubject: x\n\nSubject: inner\n\n--b").subject == "x")
+        }
+        #expect(MailHeaders(parsing: Array("content-TYPE: text/x\n\n".utf8)).text("Content-Type") == "text/x")
+    }
+
     @Test("A carriage return alone starts no field, NUL is taken out")
     func lineEnds() {
         let read = digest("Subject: x\rFrom: boss@example.org\r\nX: y\r\n\r\n")
