@@ -171,12 +171,12 @@ struct IMAPClient {
         let client = try await IMAPClient(server, authority)
         try await client.logIn()
         #expect(try await client.send("f UID FETCH 1 BODY.PEEK[HEADER]").contains("X-Other: no"))
-        let huge = SyntheticIMAPServer.hugeHeader(subjectBytes: 5_000_000)
+        let huge = SyntheticIMAPServer.hugeHeader(subjectBytes: 1_000_000)
         try await server.deliver(to: "u00005", bytes: huge)
         let other = try await IMAPClient(server, authority)
         try await other.logIn("u00005")
         let answer = try await other.send("f UID FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]")
-        #expect(answer[1].utf8.count == 5_000_009)
+        #expect(answer[1].utf8.count == 1_000_009)
         var configuration = SyntheticIMAPServer.Configuration()
         configuration.security = .startTLS
         configuration.requiresTLS = true

@@ -90,7 +90,7 @@ enum LineReader {
                 if count <= 0 { break }
                 // Only what is new is searched: a line may have megabytes.
                 var start = 0
-                while let end = chunk[start..<count].firstIndex(of: 10) {
+                while let end = ByteSearch.index(of: 10, in: chunk, from: start, to: count) {
                     rest.append(contentsOf: chunk[start..<end])
                     take(String(decoding: rest, as: UTF8.self))
                     rest.removeAll()

@@ -46,7 +46,8 @@ struct IMAPSection {
         var keeps = false
         var start = header.startIndex
         while start < header.endIndex {
-            let end = header[start...].firstIndex(of: 10).map { $0 + 1 } ?? header.endIndex
+            let newline = ByteSearch.index(of: 10, in: header, from: start, to: header.count)
+            let end = newline.map { $0 + 1 } ?? header.endIndex
             let line = header[start..<end]
             if line.first == 13 || line.first == 10 { break }
             // A line that begins with space belongs to the field before.
