@@ -32,9 +32,11 @@ struct Plugin {
     let folder: String
     let name: String
     let uses: [Target.Dependency]
+    /// What the tests need beyond that, such as the real HTTP client.
+    let testUses: [Target.Dependency]
 
-    init(_ folder: String, _ name: String, uses: [Target.Dependency] = []) {
-        (self.folder, self.name, self.uses) = (folder, name, uses)
+    init(_ folder: String, _ name: String, uses: [Target.Dependency] = [], testUses: [Target.Dependency] = []) {
+        (self.folder, self.name, self.uses, self.testUses) = (folder, name, uses, testUses)
     }
 
     var targets: [Target] {
@@ -43,7 +45,8 @@ struct Plugin {
                 name: name, dependencies: ["Gateway", "Base"] + uses, path: "Plugins/\(folder)/Sources",
                 swiftSettings: strict),
             .testTarget(
-                name: "\(name)Tests", dependencies: [.target(name: name), "Gateway", "Base", "GatewayTestKit"] + uses,
+                name: "\(name)Tests",
+                dependencies: [.target(name: name), "Gateway", "Base", "GatewayTestKit"] + uses + testUses,
                 path: "Plugins/\(folder)/Tests", swiftSettings: strict),
         ]
     }
@@ -52,9 +55,9 @@ struct Plugin {
 let plugins: [Plugin] = [
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
-    Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"]),
-    Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"]),
-    Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"]),
+    Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Farms/Link", "LinkFarm"),
     Plugin("Farms/RDP", "RDPFarm", uses: ["Cryptography"]),
 ]
@@ -84,13 +87,12 @@ let package = Package(
         module("Gateway", ["Base"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
+        module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         .executableTarget(
             name: "farbell",
-            dependencies: [
-                "Base", "Outbound", "Inbound", "Cryptography", "Mail", "Gateway", "Storage", "GatewayAPI",
-            ] + pluginModules,
+            dependencies: ["Daemon", "Gateway", "Outbound"] + pluginModules,
             path: "Sources/farbell", swiftSettings: strict),
         .executableTarget(
             name: "farbell-bench", dependencies: ["Base", "Gateway", "GatewayTestKit"],
@@ -104,6 +106,8 @@ let package = Package(
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
+        tests("Daemon", ["Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
+        tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
         tests("EndToEnd", ["Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]

@@ -1,3 +1,108 @@
-// What Swift cannot call of libcurl directly (variadic functions) as static inline functions.
+// What Swift cannot call of libcurl directly (variadic functions) as static inline functions, one for
+// each argument type. The parentheses switch off curl's type-checking macros.
 #pragma once
 #include <curl/curl.h>
+// The event loop that drives libcurl; Swift's Glibc module lacks these two.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+static inline CURLcode farbell_easy_set_long(CURL *easy, CURLoption option, long value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+static inline CURLcode farbell_easy_set_size(CURL *easy, CURLoption option, curl_off_t value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+// A NULL string resets the option.
+static inline CURLcode farbell_easy_set_string(CURL *easy, CURLoption option, const char *value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+static inline CURLcode farbell_easy_set_pointer(CURL *easy, CURLoption option, const void *value) {
+    return (curl_easy_setopt)(easy, option, value);
+}
+
+typedef size_t (*farbell_data_callback)(char *bytes, size_t size, size_t count, void *context);
+
+static inline CURLcode farbell_easy_set_data_callback(CURL *easy, CURLoption option, farbell_data_callback callback) {
+    return (curl_easy_setopt)(easy, option, callback);
+}
+
+static inline CURLcode farbell_easy_set_open_socket(CURL *easy, curl_opensocket_callback callback, void *context) {
+    CURLcode code = (curl_easy_setopt)(easy, CURLOPT_OPENSOCKETDATA, context);
+    return code != CURLE_OK ? code : (curl_easy_setopt)(easy, CURLOPT_OPENSOCKETFUNCTION, callback);
+}
+
+static inline CURLcode farbell_easy_set_before_request(CURL *easy, curl_prereq_callback callback, void *context) {
+    CURLcode code = (curl_easy_setopt)(easy, CURLOPT_PREREQDATA, context);
+    return code != CURLE_OK ? code : (curl_easy_setopt)(easy, CURLOPT_PREREQFUNCTION, callback);
+}
+
+static inline CURLcode farbell_easy_get_long(CURL *easy, CURLINFO info, long *value) {
+    return (curl_easy_getinfo)(easy, info, value);
+}
+
+static inline CURLcode farbell_easy_get_size(CURL *easy, CURLINFO info, curl_off_t *value) {
+    return (curl_easy_getinfo)(easy, info, value);
+}
+
+static inline CURLcode farbell_easy_get_string(CURL *easy, CURLINFO info, const char **value) {
+    return (curl_easy_getinfo)(easy, info, value);
+}
+
+static inline CURLcode farbell_easy_get_pointer(CURL *easy, CURLINFO info, void **value) {
+    return (curl_easy_getinfo)(easy, info, value);
+}
+
+// CURL_SOCKET_BAD when the handle has no connection.
+static inline curl_socket_t farbell_easy_active_socket(CURL *easy) {
+    curl_socket_t descriptor = CURL_SOCKET_BAD;
+    (void)(curl_easy_getinfo)(easy, CURLINFO_ACTIVESOCKET, &descriptor);
+    return descriptor;
+}
+
+static inline CURLMcode farbell_multi_set_long(CURLM *multi, CURLMoption option, long value) {
+    return (curl_multi_setopt)(multi, option, value);
+}
+
+static inline CURLMcode farbell_multi_set_callbacks(
+    CURLM *multi, curl_socket_callback socket, curl_multi_timer_callback timer, void *context
+) {
+    CURLMcode code = (curl_multi_setopt)(multi, CURLMOPT_SOCKETFUNCTION, socket);
+    if (code == CURLM_OK) code = (curl_multi_setopt)(multi, CURLMOPT_SOCKETDATA, context);
+    if (code == CURLM_OK) code = (curl_multi_setopt)(multi, CURLMOPT_TIMERFUNCTION, timer);
+    if (code == CURLM_OK) code = (curl_multi_setopt)(multi, CURLMOPT_TIMERDATA, context);
+    return code;
+}
+
+// Takes the next finished transfer off the multi's list; hides the union in CURLMsg.
+// Returns NULL when there is none.
+static inline CURL *farbell_multi_next_done(CURLM *multi, CURLcode *result) {
+    int remaining = 0;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(multi, &remaining))) {
+        if (message->msg == CURLMSG_DONE) {
+            *result = message->data.result;
+            return message->easy_handle;
+        }
+    }
+    return NULL;
+}
+
+// Declared here and not included: libcurl's development package does not bring OpenSSL's headers.
+extern void SSL_get0_alpn_selected(const void *connection, const unsigned char **name, unsigned int *length);
+
+// Whether TLS agreed on HTTP/2 for the connection the handle uses now (RFC 7540 section 3.3). libcurl
+// itself falls back to HTTP/1.1 without telling before the request is sent.
+static inline int farbell_easy_negotiated_http2(CURL *easy) {
+    struct curl_tlssessioninfo *session = NULL;
+    if ((curl_easy_getinfo)(easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session || !session->internals
+        || session->backend != CURLSSLBACKEND_OPENSSL) {
+        return 0;
+    }
+    const unsigned char *name = NULL;
+    unsigned int length = 0;
+    SSL_get0_alpn_selected(session->internals, &name, &length);
+    return length == 2 && name[0] == 'h' && name[1] == '2';
+}

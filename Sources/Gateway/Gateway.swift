@@ -78,7 +78,13 @@ package final class Gateway: Sendable {
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
             store: store, security: foundation.security, identities: identities, time: time, log: log,
             launches: stored.launches)
-        upkeep = Upkeep(messages: messages, time: time)
+        upkeep = Upkeep(messages: messages, store: store, reserve: Int64(limits.diskReserveBytes), time: time, log: log)
+        // A client that comes to the front makes its device the one seen last (SG-12).
+        sessions.onChange { [devices, sessions] session in
+            if sessions.foregroundUntil(device: session.device, app: session.app) != nil {
+                devices.seen(session.device)
+            }
+        }
         (self.configuration, self.identities, self.store, self.time, self.log) = (
             configuration, identities, store, time, log
         )
@@ -162,16 +168,36 @@ final class Upkeep: Service {
 
     let name = "upkeep"
     private let messages: Messages
+    private let store: any Store
+    private let reserve: Int64
     private let time: any TimeSource
+    private let log: Log
+    private let isLow = Locked(false)
     private let stopped = ShutdownSignal()
 
-    init(messages: Messages, time: any TimeSource) { (self.messages, self.time) = (messages, time) }
+    init(messages: Messages, store: any Store, reserve: Int64, time: any TimeSource, log: Log) {
+        (self.messages, self.store, self.reserve, self.time, self.log) = (messages, store, reserve, time, log)
+    }
+
+    /// Says once that the disk is nearly full, and again only after there was room in between.
+    private func checkSpace() {
+        guard let free = store.freeBytes() else { return }
+        let isNew = isLow.withLock { isLow in
+            defer { isLow = free < reserve }
+            return free < reserve && !isLow
+        }
+        guard isNew else { return }
+        log.error(
+            .storageLow, "The disk that holds the data is nearly full; nothing new is accepted until there is room",
+            ["freeBytes": .integer(free), "reserveBytes": .integer(reserve)])
+    }
 
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 while true {
                     try await self.time.sleep(for: Self.expiryInterval)
+                    self.checkSpace()
                     try await self.messages.expireDue()
                 }
             }

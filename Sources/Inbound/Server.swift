@@ -8,7 +8,7 @@ internal import Glibc
 package final class Server: Service {
     /// Numbers for the log and for metrics.
     package struct Statistics: Sendable, Hashable {
-        /// Open connections, streams included.
+        /// Open connections, without those that carry streams unless over TLS.
         package let connections: Int
         package let streams: Int
         /// Requests that are not answered completely, streams included.

@@ -6,9 +6,10 @@ package struct ServerLimits: Sendable, Hashable {
     /// that sends still more is disconnected.
     package var discardedBytes = 8 << 20
     /// Memory of one connection, in bytes (1,024...1,048,576): request line, headers and what is made of
-    /// them must fit, else the answer is 431. Every open connection and stream has this much reserved.
+    /// them must fit, else the answer is 431: about half of it for one long field. Every open connection has
+    /// this much reserved, and every stream over TLS.
     package var connectionBytes = 12 << 10
-    /// Connections at one time, streams included. More wait in the listen backlog.
+    /// Connections at one time, over TLS with the streams. More wait in the listen backlog.
     package var connections = 18_000
     /// Connections at one time from one address; 0 for no limit (behind a proxy all have one address).
     package var connectionsPerAddress = 0
@@ -24,7 +25,7 @@ package struct ServerLimits: Sendable, Hashable {
     package var pendingRequests = 10_000
     /// `Retry-After` of that 503.
     package var retryAfter = Duration.seconds(1)
-    /// Event streams open at one time; more get 503.
+    /// Event streams open at one time, each with a descriptor of its own; more get 503.
     package var streams = 16_000
     /// How long a shutdown waits for running requests and for streams to take their last bytes.
     package var drainTimeout = Duration.seconds(5)
@@ -40,8 +41,8 @@ package struct StreamLimits: Sendable, Hashable {
     package var bufferedBytes = 256 << 10
     /// Bytes the kernel may keep for the client (SO_SNDBUF), so that a slow reader shows soon.
     package var socketBufferBytes = 64 << 10
-    /// While data waits, the client must take some within this time (`CloseReason.stalled`). It is also
-    /// how long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT).
+    /// While data waits, the client must take some within this time (`CloseReason.stalled`). Twice
+    /// as long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT): the end of a peer that fell silent.
     package var stallTimeout = Duration.seconds(20)
     /// A comment is sent when the stream was quiet for this long, to keep proxies from closing it.
     package var pingInterval = Duration.seconds(15)

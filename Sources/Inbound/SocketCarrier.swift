@@ -1,4 +1,5 @@
 internal import Base
+internal import CMicroHTTPD
 internal import Glibc
 
 /// Carries a stream over a socket taken from the library: the way without TLS.

@@ -87,7 +87,7 @@ final class StreamTable: Sendable {
         Socket.set(descriptor, SOL_SOCKET, SO_SNDBUF, Int32(clamping: limits.socketBufferBytes))
         Socket.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         Socket.set(
-            descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(clamping: limits.stallTimeout.milliseconds))
+            descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(clamping: limits.stallTimeout.milliseconds * 2))
         watch(descriptor, id: id, for: .hangUp, isNew: true)
     }
 

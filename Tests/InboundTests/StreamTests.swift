@@ -120,7 +120,7 @@ import Testing
         try await withServer(
             router(log),
             limits: {
-                $0.stream.stallTimeout = .milliseconds(400)
+                $0.stream.stallTimeout = .milliseconds(1000)
                 $0.stream.socketBufferBytes = 4096
             }
         ) { port, _ in

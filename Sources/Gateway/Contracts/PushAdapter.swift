@@ -15,12 +15,20 @@ package protocol PushAdapter: Sendable {
     var concurrency: Int { get }
     /// Whether a shown notification can be taken back by another push (`Push.Content.clear`).
     var canClear: Bool { get }
+    /// What a client must know before its platform gives it an address here, such as a public key; nil
+    /// (the default) where it needs nothing. May make the key when it is missing, so `check` does not ask.
+    /// - Throws: when the key can be neither read nor made.
+    func subscriptionKey() throws -> String?
     /// Checks a channel's address when a device brings it: form, size, and what we may connect to.
     /// Returns what is wrong, nil when it is fine.
     func fault(in address: Channel.Address) -> String?
     /// Sends one push and says what became of it. Must return within about 30 seconds; retries, waiting
     /// and pruning are the host's work.
     func send(_ push: Push) async -> PushReport
+}
+
+extension PushAdapter {
+    package func subscriptionKey() throws -> String? { nil }
 }
 
 /// One push to one device. A repeat after a retry or a restart has the same `id`.

@@ -102,6 +102,11 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
         /// A write or its sync failed.
         case writeFailed = "write_failed"
         case readFailed = "read_failed"
+        /// A submission contradicts what is stored, such as a key used twice: a fault of ours. Nothing of it
+        /// was written; the store goes on.
+        case refused
+        /// More is waiting than the store takes. Nothing was written; the store goes on.
+        case overloaded
         case closed
     }
 

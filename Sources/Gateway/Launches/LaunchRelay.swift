@@ -25,11 +25,19 @@ package final class LaunchRelay: Service {
         var launches: [LaunchID: Launch] = [:]
         var byTap: [TapKey: LaunchID] = [:]
         var byTicket: [[UInt8]: LaunchID] = [:]
+        /// Launches that may still be confirmed, by the device that asked.
+        var active: [DeviceID: Set<LaunchID>] = [:]
         var timers = DeadlineQueue<LaunchID>()
 
         mutating func put(_ launch: Launch) {
             launches[launch.id] = launch
             byTicket[launch.ticketHash] = launch.id
+            if launch.state == .pending || launch.state == .redeemed {
+                active[launch.device, default: []].insert(launch.id)
+            } else {
+                active[launch.device]?.remove(launch.id)
+                if active[launch.device]?.isEmpty == true { active[launch.device] = nil }
+            }
             if launch.fromTap, let message = launch.message {
                 byTap[TapKey(message: message, device: launch.device)] = launch.id
             }
@@ -164,7 +172,7 @@ package final class LaunchRelay: Service {
                 now < launch.expires
             else { throw GatewayError(.launchExpired, "the ticket is unknown, used up or expired") }
             launch.state = .redeemed
-            state.launches[launch.id] = launch
+            state.put(launch)
             return (launch, [.putLaunch(launch)])
         }
     }
@@ -181,13 +189,13 @@ package final class LaunchRelay: Service {
         let now = time.timestamp
         keeper.submit { state in
             var changes: [StoreChange] = []
-            for launch in state.launches.values
+            for launch in (state.active[session.device] ?? []).compactMap({ state.launches[$0] })
             where launch.device == session.device && launch.app == session.app && now < launch.expires
                 && (launch.state == .pending || launch.state == .redeemed)
             {
                 var launch = launch
                 launch.state = .confirmed
-                state.launches[launch.id] = launch
+                state.put(launch)
                 changes.append(.putLaunch(launch))
                 done.withLock { $0.append(launch) }
             }

@@ -72,9 +72,9 @@ package final class Notifier: Service {
         return Dictionary(uniqueKeysWithValues: results.map { ($0.message, $0.shown) })
     }
 
-    /// The data of a `clear` event; nil when no device shows anything.
-    package func clearData(_ key: MessageKey, _ shown: [NotifierMachine.Shown]) -> JSON? {
-        guard !shown.isEmpty else { return nil }
+    /// The data of a `clear` event. It is sent even when no device shows a notification: clients that list the
+    /// message learn that it is read.
+    package func clearData(_ key: MessageKey, _ shown: [NotifierMachine.Shown]) -> JSON {
         let ids = Set(shown.map { identities.notification($0.representative, $0.device).text }).sorted()
         return ["notifications": .strings(ids), "message": .string(key.description)]
     }
@@ -209,9 +209,6 @@ package final class Notifier: Service {
         switch report.outcome {
         case .delivered:
             outcome = .pushed
-            log.info(
-                .notificationSent, "The push service took a notification",
-                fields + ["attempts": .count(job.attempt + 1), "milliseconds": .milliseconds(time.now - job.accepted)])
         case .gone(let since):
             outcome = .failed
             prune(job, since: since, fields)
@@ -225,6 +222,15 @@ package final class Notifier: Service {
             machine.pushFinished(
                 job.push.device, representative: representative, messages: job.messages, outcome: outcome,
                 detail: detail.isEmpty ? nil : detail)
+        }
+        guard outcome == .pushed else { return }
+        let sent =
+            fields + [
+                "attempts": .count(job.attempt + 1), "milliseconds": .milliseconds(time.now - job.accepted),
+            ]
+        // Takes its turn behind the record just handed over: the line is written when that is durable.
+        store.submit([]) { [log] result in
+            if case .success = result { log.info(.notificationSent, "The push service took a notification", sent) }
         }
     }
 

@@ -17,6 +17,13 @@ package final class Sessions: Service {
         (self.time, self.log, self.limits) = (time, log, limits)
     }
 
+    /// Takes over another table's sessions, when the parts are started anew in the same process. Their clients
+    /// go on reporting as if nothing had happened.
+    package func adopt(_ former: Sessions) {
+        let rows = former.table.withLock { $0 }
+        table.withLock { $0 = rows }
+    }
+
     /// Who is told when a session came to the front or left it; after the change, without any lock.
     package func onChange(_ body: @escaping @Sendable (Session) -> Void) { observers.withLock { $0.append(body) } }
 

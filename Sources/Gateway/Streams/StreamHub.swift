@@ -29,6 +29,8 @@ package final class StreamHub: Service {
         var connections: [DeviceID: Connection] = [:]
         var byAccount: [AccountID: Set<DeviceID>] = [:]
         var nextEpoch: Int64
+        /// What devices that went away had been sent, so that a late acknowledgement still counts.
+        var lastSent: [DeviceID: Int64] = [:]
     }
 
     package let name = "streams"
@@ -103,9 +105,14 @@ package final class StreamHub: Service {
     }
 
     /// The highest number a device may have heard of; an acknowledgement beyond it is a mistake.
-    package func highestSent(_ device: DeviceID) -> Int64? { state.withLock { $0.connections[device]?.sent } }
+    package func highestSent(_ device: DeviceID) -> Int64? {
+        state.withLock { state in
+            [state.connections[device]?.sent, state.lastSent[device]].compactMap { $0 }.max()
+        }
+    }
 
     private func remove(_ connection: Connection, from state: inout State) {
+        state.lastSent[connection.device] = max(state.lastSent[connection.device] ?? 0, connection.sent)
         state.connections[connection.device] = nil
         state.byAccount[connection.account]?.remove(connection.device)
         if state.byAccount[connection.account]?.isEmpty == true { state.byAccount[connection.account] = nil }

@@ -1,0 +1,89 @@
+internal import Base
+internal import Gateway
+
+/// Performs a session's actions on a stream. While the mailbox is quiet it holds one pending read and one sleep.
+struct IMAPDriver: Sendable {
+    private enum Event: Sendable {
+        case bytes([UInt8])
+        case disconnected(String)
+        case deadline
+        /// Cancelled because the other one came first.
+        case none
+    }
+
+    let stream: any MailStream
+    let host: any MonitorHost
+    let time: any TimeSource
+
+    /// Drives the session to its end.
+    /// - Throws: `MonitorFailure`, `CancellationError`, or what the host threw.
+    func run(_ session: inout IMAPSession) async throws {
+        try await perform(session.start(instant), &session)
+        while true {
+            for event in try await nextEvents(before: session.deadline) {
+                let actions =
+                    switch event {
+                    case .bytes(let bytes): session.received(bytes, instant)
+                    case .disconnected(let reason): session.disconnected(instant, reason)
+                    case .deadline: session.deadlinePassed(instant)
+                    case .none: [] as [IMAPSession.Action]
+                    }
+                try await perform(actions, &session)
+            }
+        }
+    }
+
+    private var instant: IMAPSession.Instant { .init(now: time.now, wall: time.timestamp) }
+
+    private func perform(_ actions: [IMAPSession.Action], _ session: inout IMAPSession) async throws {
+        for action in actions {
+            switch action {
+            case .send(let bytes):
+                do {
+                    try await stream.send(bytes)
+                } catch let error as CancellationError {
+                    throw error
+                } catch {
+                    throw MonitorFailure(.network, IMAPSyntax.clean("sending failed: \(error)"))
+                }
+            case .emit(let batch):
+                try await host.emit(batch)
+                session.committed(instant)
+            case .watching: host.watching()
+            case .heard: host.heard()
+            case .fail(let failure): throw failure
+            }
+        }
+    }
+
+    /// Waits for bytes or for the deadline. Both can come at once: bytes are never dropped.
+    private func nextEvents(before deadline: Moment) async throws -> [Event] {
+        try await withThrowingTaskGroup(of: Event.self) { group in
+            group.addTask { [stream] in
+                do {
+                    let bytes = try await stream.receive()
+                    return bytes.isEmpty ? .disconnected("the server closed the connection") : .bytes(bytes)
+                } catch is CancellationError {
+                    return .none
+                } catch {
+                    return .disconnected(IMAPSyntax.clean("receiving failed: \(error)"))
+                }
+            }
+            group.addTask { [time] in
+                do {
+                    try await time.sleep(until: deadline)
+                    return .deadline
+                } catch {
+                    return .none
+                }
+            }
+            var events: [Event] = []
+            while let event = try await group.next() {
+                events.append(event)
+                group.cancelAll()
+            }
+            try Task.checkCancellation()
+            return events
+        }
+    }
+}

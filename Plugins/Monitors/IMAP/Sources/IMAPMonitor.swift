@@ -1,0 +1,103 @@
+internal import Base
+internal import Gateway
+
+/// Watches one mailbox of each registration over IMAP.
+final class IMAPMonitor: Monitor {
+    struct Settings: Sendable {
+        var host: String
+        var port: Int
+        var encryption: MailLogin.Encryption
+        var caFile: String?
+        var usesToken = false
+        var connectTimeout = Duration.seconds(30)
+        var idle = Duration.seconds(540)
+        var session = IMAPSession.Options()
+    }
+
+    let settings: Settings
+    private let connector: any MailConnector
+    private let time: any TimeSource
+    private let log: Log
+    private let readHeader: @Sendable ([UInt8]) -> MessageHeader
+    /// Only of registrations whose connections were lost while idling; at most `budgetLimit`.
+    private let budgets = Locked<[RegistrationID: IdleBudget]>([:])
+    private static let budgetLimit = 100_000
+
+    init(
+        _ settings: Settings, connector: any MailConnector, time: any TimeSource, log: Log,
+        readHeader: @escaping @Sendable ([UInt8]) -> MessageHeader
+    ) {
+        (self.settings, self.connector, self.time, self.log) = (settings, connector, time, log)
+        self.readHeader = readHeader
+    }
+
+    var credentialFields: [CredentialField] {
+        [
+            CredentialField("username", isSecret: false),
+            CredentialField(settings.usesToken ? "token" : "password", isSecret: true),
+        ]
+    }
+
+    var upstream: String {
+        settings.host.contains(":") ? "[\(settings.host)]:\(settings.port)" : "\(settings.host):\(settings.port)"
+    }
+
+    func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
+        var cursor: IMAPCursor?
+        if let stored = target.cursor {
+            guard let decoded = IMAPCursor(stored) else {
+                throw MonitorFailure(.cursorInvalid, "the stored cursor is not one of the imap monitor")
+            }
+            cursor = decoded
+        }
+        let stream = try await connector.connect(try login(target))
+        defer { stream.close() }
+        var session = IMAPSession(
+            cursor: cursor, options: settings.session, idle: budget(of: target.registration),
+            jitter: { Double.random(in: 0...1) }, readHeader: readHeader)
+        defer { keep(session.idle, of: target.registration) }
+        do {
+            try await IMAPDriver(stream: stream, host: host, time: time).run(&session)
+        } catch is CancellationError {
+            let farewell = session.farewell
+            // In a task of its own, because this one is cancelled; it is waited for.
+            await Task { [log] in
+                do {
+                    try await stream.send(farewell)
+                } catch {
+                    log.debug("monitor.logout_failed", "The connection was gone before LOGOUT")
+                }
+            }.value
+            throw CancellationError()
+        }
+    }
+
+    private func login(_ target: MonitorTarget) throws -> MailLogin {
+        guard let username = target.credentials["username"]?.exposed, !username.isEmpty else {
+            throw MonitorFailure(.authFailed, "the registration has no username")
+        }
+        let field = settings.usesToken ? "token" : "password"
+        guard let secret = target.credentials[field], !secret.isEmpty else {
+            throw MonitorFailure(.authFailed, "the registration has no \(field)")
+        }
+        return MailLogin(
+            host: settings.host, port: settings.port, encryption: settings.encryption, caFile: settings.caFile,
+            credentials: settings.usesToken
+                ? .token(username: username, token: secret) : .password(username: username, password: secret),
+            timeout: settings.connectTimeout)
+    }
+
+    private func budget(of registration: RegistrationID) -> IdleBudget {
+        budgets.withLock { $0[registration] } ?? IdleBudget(settings.idle)
+    }
+
+    private func keep(_ budget: IdleBudget, of registration: RegistrationID) {
+        budgets.withLock { budgets in
+            if budget.learned == nil {
+                budgets[registration] = nil
+            } else if budgets[registration] != nil || budgets.count < Self.budgetLimit {
+                budgets[registration] = budget
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+package import Base
+internal import Gateway
+internal import Outbound
+
+/// The command line of `farbell`: finds the command and runs it.
+package struct Commands: Sendable {
+    static let usage = """
+        farbell: rings your devices for the apps you left running far away
+
+          farbell serve --config FILE           run the gateway
+          farbell check --config FILE           say what is wrong with a configuration, without connecting
+          farbell account add NAME              create an account; the password is asked for, or one line of
+                                                standard input   [--kind person|program|device]
+          farbell account list                  list accounts
+          farbell account password NAME         set a password
+          farbell account disable|enable NAME   refuse or allow log-in
+          farbell push test DEVICE              send a test notification and say what became of it
+          farbell sessions                      who runs what where, live
+          farbell status                        how the running gateway does
+          farbell demo                          walk through the story with a mailbox of its own
+          farbell --version
+
+        --config FILE may be left out where the environment variable FARBELL_CONFIG names the file.
+        """
+
+    private let environment: Environment
+
+    package init(_ environment: Environment) { self.environment = environment }
+
+    /// Runs a command and returns the process's exit status (sysexits.h).
+    package func run(_ arguments: [String]) async -> Int32 {
+        do {
+            try await command(arguments)
+            return 0
+        } catch let error as ConfigError {
+            environment.complain(error.description)
+            return arguments.first == "check" ? 1 : DaemonError.Code.configuration.rawValue
+        } catch let error as DaemonError {
+            environment.complain("farbell: \(error.message)")
+            if error.code == .usage { environment.complain("Try 'farbell help'.") }
+            return error.code.rawValue
+        } catch let error as GatewayError {
+            environment.complain("farbell: \(error.message)")
+            return DaemonError.Code.data.rawValue
+        } catch let error as StoreError {
+            environment.complain("farbell: \(error)")
+            switch error.code {
+            case .inUse: return DaemonError.Code.temporary.rawValue
+            case .newerSchema, .corrupt: return DaemonError.Code.data.rawValue
+            default: return DaemonError.Code.io.rawValue
+            }
+        } catch {
+            environment.complain("farbell: \(error)")
+            return DaemonError.Code.software.rawValue
+        }
+    }
+
+    private func command(_ arguments: [String]) async throws {
+        if arguments.contains("--version") || arguments.first == "version" {
+            environment.print("farbell \(Version.number)")
+            return
+        }
+        let parsed = try Arguments(arguments, valued: ["config", "kind"], flags: ["help", "once"])
+        let words = parsed.words
+        if parsed.has("help") || words.first == "help" || words.isEmpty {
+            if words.isEmpty && !parsed.has("help") { throw DaemonError(.usage, "no command\n\n\(Self.usage)") }
+            environment.print(Self.usage)
+            return
+        }
+        switch (words[0], words.count) {
+        case ("serve", 1): try await Serve(file: config(parsed), environment: environment).run()
+        case ("check", 1):
+            let file = try config(parsed)
+            _ = try environment.load(file, http: HTTPClient(), log: Log(sink: NullLogSink()))
+            environment.print("\(file): no problems")
+        case ("account", 2...): try await account(parsed)
+        case ("push", 3) where words[1] == "test": try await pushTest(parsed, device: words[2])
+        case ("sessions", 1): try await sessions(parsed)
+        case ("status", 1): try await status(parsed)
+        case ("demo", 1): try await Demo(environment: environment).run()
+        default:
+            let known = ["serve", "check", "account", "push", "sessions", "status", "demo", "help", "version"]
+            throw DaemonError(
+                .usage,
+                "unknown command '\(words.joined(separator: " "))'" + Suggestion.text(for: words[0], among: known))
+        }
+    }
+
+    func config(_ arguments: Arguments) throws -> String {
+        if let file = arguments["config"] ?? environment.variables["FARBELL_CONFIG"], !file.isEmpty { return file }
+        throw DaemonError(.usage, "which configuration? give --config FILE or set FARBELL_CONFIG")
+    }
+
+    /// Runs `body` with a working client and the configuration.
+    private func withAdmin(
+        _ arguments: Arguments, _ body: @escaping @Sendable (AdminClient) async throws -> Void
+    ) async throws {
+        let file = try config(arguments)
+        let http = HTTPClient()
+        let configuration = try environment.load(file, http: http, log: Log(sink: NullLogSink()))
+        let client = try AdminClient(configuration, http: http)
+        try await http.whileRunning { try await body(client) }
+    }
+
+    // MARK: account
+
+    private func account(_ arguments: Arguments) async throws {
+        let words = arguments.words
+        guard ["add", "list", "password", "disable", "enable"].contains(words[1]),
+            words.count == (words[1] == "list" ? 2 : 3)
+        else {
+            throw DaemonError(.usage, "expected: account add|password|disable|enable NAME, or account list")
+        }
+        let kind = Account.Kind(rawValue: arguments["kind"] ?? "person")
+        guard let kind else { throw DaemonError(.usage, "--kind is person, program or device") }
+        let password =
+            ["add", "password"].contains(words[1]) ? try Terminal.password("Password for \(words[2]): ") : nil
+        let name = words.count > 2 ? words[2] : ""
+        do {
+            let configuration = try environment.load(
+                config(arguments), http: HTTPClient(), log: Log(sink: NullLogSink()))
+            try await AccountEditor.withStore(configuration, environment) { accounts in
+                try await edit(accounts, words[1], name, password, kind)
+            }
+        } catch let error as StoreError where error.code == .inUse {
+            // The gateway runs: it does the work itself.
+            try await withAdmin(arguments) { try await edit($0, words[1], name, password, kind) }
+        }
+    }
+
+    private func edit(
+        _ accounts: Accounts, _ verb: String, _ name: String, _ password: Secret?, _ kind: Account.Kind
+    ) async throws {
+        switch verb {
+        case "add": _ = try await accounts.create(name, password: password, kind: kind)
+        case "password": if let password { try await accounts.setPassword(AccountID(name), password) }
+        case "list":
+            for account in accounts.all() { show(account.id.text, account.kind.rawValue, account.isDisabled) }
+            return
+        default: try await accounts.setDisabled(AccountID(name), verb == "disable")
+        }
+        environment.print("\(name): done")
+    }
+
+    private func edit(
+        _ client: AdminClient, _ verb: String, _ name: String, _ password: Secret?, _ kind: Account.Kind
+    ) async throws {
+        let path = "accounts/\(AdminClient.segment(name))"
+        switch verb {
+        case "add":
+            _ = try await client.call(
+                "POST", "accounts",
+                ["name": .string(name), "password": .string(password?.exposed ?? ""), "kind": .string(kind.rawValue)])
+        case "password": _ = try await client.call("PATCH", path, ["password": .string(password?.exposed ?? "")])
+        case "list":
+            for item in try await client.all("accounts") {
+                show(item["id"]?.string ?? "", item["kind"]?.string ?? "", item["disabled"]?.bool ?? false)
+            }
+            return
+        default: _ = try await client.call("PATCH", path, ["disabled": .bool(verb == "disable")])
+        }
+        environment.print("\(name): done")
+    }
+
+    private func show(_ name: String, _ kind: String, _ isDisabled: Bool) {
+        environment.print("\(name)\t\(kind)\(isDisabled ? "\tdisabled" : "")")
+    }
+
+    // MARK: Commands of a running gateway
+
+    private func pushTest(_ arguments: Arguments, device: String) async throws {
+        try await withAdmin(arguments) { client in
+            let answer = try await client.call("POST", "devices/\(AdminClient.segment(device))/test")
+            let outcome = answer["outcome"]?.string ?? "?"
+            let details = [answer["status"]?.integer.map(String.init), answer["reason"]?.string].compactMap { $0 }
+                .joined(separator: " ")
+            environment.print(
+                "\(outcome)\(details.isEmpty ? "" : ": \(details)") (\(answer["milliseconds"]?.integer ?? 0) ms)")
+            if outcome != "delivered" { throw DaemonError(.unavailable, "the notification was not delivered") }
+        }
+    }
+
+    private func sessions(_ arguments: Arguments) async throws {
+        let isLive = !arguments.has("once") && Terminal.isInteractive
+        try await withAdmin(arguments) { client in
+            repeat {
+                let items = try await client.all("sessions")
+                if isLive { environment.print("\u{1B}[2J\u{1B}[H") }
+                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE")
+                for item in items {
+                    let cells = ["account", "app", "device", "state"].map { item[$0]?.string ?? "" }
+                    environment.print((cells + ["\(item["leaseSeconds"]?.integer ?? 0) s"]).joined(separator: "\t"))
+                }
+                if isLive { try await environment.time.sleep(for: .seconds(1)) }
+            } while isLive
+        }
+    }
+
+    private func status(_ arguments: Arguments) async throws {
+        try await withAdmin(arguments) { client in
+            let answer = try await client.call("GET", "status")
+            for member in answer.object?.members ?? [] {
+                environment.print("\(member.key): \(member.value.string ?? member.value.serialized)")
+            }
+        }
+    }
+}
+
+/// Changes accounts in the database of a gateway that is not running.
+enum AccountEditor {
+    /// - Throws: `StoreError` (`in_use` when the gateway runs), `GatewayError`.
+    static func withStore(
+        _ configuration: DaemonConfiguration, _ environment: Environment, _ body: (Accounts) async throws -> Void
+    ) async throws {
+        let store = try await StoreOpener.open(configuration)
+        do {
+            let gateway = try await Gateway(
+                configuration.gateway,
+                on: Gateway.Foundation(
+                    store: store, security: try LibrarySecurity(keyFile: configuration.keyFile), time: environment.time,
+                    log: Log(sink: NullLogSink())))
+            try await body(gateway.accounts)
+        } catch {
+            await store.close()
+            throw error
+        }
+        await store.close()
+    }
+}

@@ -1,0 +1,193 @@
+internal import Base
+internal import Gateway
+internal import GatewayAPI
+internal import Inbound
+internal import Outbound
+
+/// `farbell serve`: runs the gateway until a signal ends it.
+package struct Serve: Sendable {
+    let file: String
+    let environment: Environment
+
+    package init(file: String, environment: Environment) { (self.file, self.environment) = (file, environment) }
+
+    /// Why one run of the gateway came to its end.
+    private enum Ending: Sendable {
+        case stop
+        case reload(DaemonConfiguration)
+    }
+
+    /// Runs; returns after an orderly stop.
+    /// - Throws: `ConfigError`, `StoreError`, `InboundError`, `DaemonError`.
+    package func run() async throws {
+        let quiet = Log(sink: NullLogSink())
+        // Read once only for the log's own settings, so that everything after it is logged as wanted.
+        let first = try environment.load(file, http: HTTPClient(), log: quiet)
+        let log = Log(
+            sink: FileDescriptorLogSink(format: first.logFormat), level: first.logLevel, time: environment.time)
+        _ = DescriptorLimit.raise()
+        let signals = SignalHub(SignalWatcher.watch())
+        var sessions: Sessions?
+        var next: Ending? = nil
+        repeat {
+            let http = HTTPClient()
+            let configuration = try environment.load(file, http: http, log: log)
+            (next, sessions) = try await once(configuration, http, log, signals, sessions)
+        } while next.map { if case .reload = $0 { true } else { false } } ?? false
+    }
+
+    private func once(
+        _ configuration: DaemonConfiguration, _ http: HTTPClient, _ log: Log, _ signals: SignalHub, _ former: Sessions?
+    ) async throws -> (Ending, Sessions) {
+        let store = try await StoreOpener.open(configuration)
+        let security = try LibrarySecurity(keyFile: configuration.keyFile)
+        let token = try AdminToken.loadOrCreate(at: configuration.adminTokenFile)
+        let gateway = try await Gateway(
+            configuration.gateway,
+            on: Gateway.Foundation(store: store, security: security, time: environment.time, log: log))
+        if let former { gateway.sessions.adopt(former) }
+        let ready = ShutdownSignal()
+        let reloads = ReloadRequests()
+        let handler = APIHandler(
+            gateway: gateway,
+            options: APIOptions(
+                publicURL: configuration.publicURL, version: Version.number, adminToken: token,
+                isStarted: { ready.isRaised }, reload: { reloads.request() }))
+        let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
+        try server.listen()
+        let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)
+        let start = Start(
+            gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
+        let doors = AfterStart(server: server, ready: ready)
+        let group = ServiceGroup([http] + gateway.services + [reporter, start, doors], time: environment.time)
+        let ending = Locked(Ending.stop)
+        do {
+            try await group.run {
+                if let wanted = await signals.ending(reloads, { check(http, log) }) {
+                    ending.withLock { $0 = .reload(wanted) }
+                }
+                log.info(.gatewayStopping, "The gateway stops")
+            }
+        } catch let missed as ServiceGroup.MissedDeadline {
+            // Nothing is lost: what was under way is in the store and goes on at the next start.
+            log.warning(.gatewayStopping, "A part did not end in time and was cut off", ["error": .string("\(missed)")])
+        } catch {
+            log.error(.gatewayFailed, "A part of the gateway failed; it ends", ["error": .string("\(error)")])
+            throw error
+        }
+        log.info(.gatewayStopped, "The gateway has stopped")
+        return (ending.withLock { $0 }, gateway.sessions)
+    }
+
+    /// A new configuration, if the file holds a good one; a bad one is logged and the old goes on.
+    private func check(_ http: HTTPClient, _ log: Log) -> DaemonConfiguration? {
+        do {
+            let configuration = try environment.load(file, http: http, log: log)
+            log.info(.configReloaded, "The configuration was read again; the parts start anew with it")
+            return configuration
+        } catch {
+            log.error(
+                .configInvalid, "The configuration has faults; the old one goes on", ["problems": .string("\(error)")])
+            return nil
+        }
+    }
+
+    private func serverConfiguration(_ configuration: DaemonConfiguration) -> ServerConfiguration {
+        var server = ServerConfiguration(
+            address: configuration.listen.address, port: UInt16(configuration.listen.port))
+        server.limits.bodyBytes = configuration.gateway.limits.bodyBytes
+        server.limits.connectionBytes = configuration.gateway.limits.headerBytes
+        server.limits.connections = configuration.gateway.limits.connections
+        return server
+    }
+}
+
+/// Passes signals to whichever run of the gateway is on.
+final class SignalHub: Sendable {
+    private let events: AsyncStream<SignalWatcher.Signal>
+    init(_ events: AsyncStream<SignalWatcher.Signal>) { self.events = events }
+
+    /// Waits for the end of this run: nil to stop, a configuration to go on with.
+    func ending(
+        _ reloads: ReloadRequests, _ check: @escaping @Sendable () -> DaemonConfiguration?
+    ) async -> DaemonConfiguration? {
+        await withTaskGroup(of: DaemonConfiguration?.self) { group in
+            group.addTask { [events] in
+                for await event in events {
+                    if case .stop = event { return nil }
+                    if let configuration = check() { return configuration }
+                }
+                return nil
+            }
+            group.addTask {
+                for await _ in reloads.requests { if let configuration = check() { return configuration } }
+                // Only a signal ends the run without a new configuration.
+                await ShutdownSignal().wait()
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+}
+
+/// Requests to read the configuration again that came through the admin interface.
+final class ReloadRequests: Sendable {
+    let requests: AsyncStream<Void>
+    private let sink: AsyncStream<Void>.Continuation
+    init() { (requests, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
+    func request() { sink.yield() }
+}
+
+/// Lets requests in once everything stored has been taken up; callers wait in the queue of the port until then.
+struct AfterStart: Service {
+    let name = "http"
+    let server: Server
+    let ready: ShutdownSignal
+
+    func run() async throws {
+        await ready.wait()
+        try await server.run()
+    }
+
+    func beginShutdown() {
+        ready.raise()
+        server.beginShutdown()
+    }
+}
+
+/// Takes up what was left at the last stop, then says that the gateway is there.
+struct Start: Service {
+    let name = "start"
+    let gateway: Gateway
+    let ready: ShutdownSignal
+    let port: Int
+    let configuration: DaemonConfiguration
+    let log: Log
+    private let stopped = ShutdownSignal()
+
+    init(gateway: Gateway, ready: ShutdownSignal, port: Int, configuration: DaemonConfiguration, log: Log) {
+        (self.gateway, self.ready, self.port) = (gateway, ready, port)
+        (self.configuration, self.log) = (configuration, log)
+    }
+
+    func run() async throws {
+        let begin = gateway.time.now
+        try await gateway.resume()
+        ready.raise()
+        log.info(
+            .gatewayStarted, "The gateway is ready",
+            [
+                "version": .string(Version.number), "address": .string(configuration.listen.address),
+                "port": .count(port),
+                "publicURL": .string(configuration.publicURL), "accounts": .count(gateway.accounts.all().count),
+                "registrations": .count(gateway.registrations.all().count),
+                "openMessages": .count(gateway.mailroom.openTotal),
+                "milliseconds": .milliseconds(gateway.time.now - begin),
+            ])
+        await stopped.wait()
+    }
+
+    func beginShutdown() { stopped.raise() }
+}

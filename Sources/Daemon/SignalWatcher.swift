@@ -1,0 +1,38 @@
+internal import Base
+internal import Glibc
+
+/// Turns the process's signals into values, on a thread of its own.
+package enum SignalWatcher {
+    package enum Signal: Sendable {
+        case stop
+        case reload
+    }
+
+    /// Blocks the signals in the calling thread and all it starts later: call first thing in `main`.
+    package static func block() {
+        var set = signals()
+        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+        unsafe signal(SIGPIPE, SIG_IGN)
+    }
+
+    /// The signals as they come: SIGTERM and SIGINT stop, SIGHUP reloads.
+    package static func watch() -> AsyncStream<Signal> {
+        let (stream, sink) = AsyncStream<Signal>.makeStream(bufferingPolicy: .bufferingNewest(16))
+        SystemThread.start(name: "signals") {
+            var set = signals()
+            while true {
+                var number: Int32 = 0
+                guard unsafe sigwait(&set, &number) == 0 else { continue }
+                sink.yield(number == SIGHUP ? .reload : .stop)
+            }
+        }
+        return stream
+    }
+
+    private static func signals() -> sigset_t {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for number in [SIGTERM, SIGINT, SIGHUP] { unsafe sigaddset(&set, number) }
+        return set
+    }
+}

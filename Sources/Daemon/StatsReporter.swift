@@ -1,0 +1,62 @@
+internal import Base
+internal import Gateway
+internal import Glibc
+
+/// Writes a `stats` line now and then, so that the log alone shows how the gateway does.
+struct StatsReporter: Service {
+    let name = "stats"
+    private let gateway: Gateway
+    private let interval: Duration
+    private let log: Log
+    private let stopped = ShutdownSignal()
+
+    init(gateway: Gateway, interval: Duration, log: Log) {
+        (self.gateway, self.interval, self.log) = (gateway, interval, log)
+    }
+
+    func run() async throws {
+        guard interval > .zero else {
+            await stopped.wait()
+            return
+        }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                while (try? await gateway.time.sleep(for: interval)) != nil {
+                    log.info(.stats, "How the gateway does", fields())
+                }
+            }
+            group.addTask { await stopped.wait() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    func beginShutdown() { stopped.raise() }
+
+    private func fields() -> LogFields {
+        var fields: LogFields = [
+            "sessions": .count(gateway.sessions.count), "streams": .count(gateway.streams.count),
+            "openMessages": .count(gateway.mailroom.openTotal), "announcing": .count(gateway.notifier.pendingCount),
+        ]
+        let monitors = gateway.monitors.counts()
+        for state in SupervisorMachine.State.allCases {
+            fields.append("monitors.\(state.rawValue)", .count(monitors[state] ?? 0))
+        }
+        for lane in gateway.dispatcher.statistics() {
+            fields.append("push.\(lane.lane).waiting", .count(lane.waiting))
+            fields.append("push.\(lane.lane).underWay", .count(lane.underWay))
+            fields.append("push.\(lane.lane).open", .bool(lane.isOpen))
+        }
+        var usage = rusage()
+        if unsafe getrusage(RUSAGE_SELF, &usage) == 0 {
+            let cpu = usage.ru_utime.milliseconds + usage.ru_stime.milliseconds
+            fields.append("cpuMilliseconds", .integer(cpu))
+            fields.append("peakMemoryKiB", .integer(Int64(usage.ru_maxrss)))
+        }
+        return fields
+    }
+}
+
+extension timeval {
+    fileprivate var milliseconds: Int64 { Int64(tv_sec) * 1000 + Int64(tv_usec) / 1000 }
+}

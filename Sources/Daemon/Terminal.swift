@@ -1,0 +1,47 @@
+package import Base
+internal import Glibc
+
+/// Asking the person at the terminal.
+package enum Terminal {
+    /// Whether a person looks at standard output.
+    package static var isInteractive: Bool { isatty(STDOUT_FILENO) == 1 }
+
+    /// Reads a password: asked twice without echo where standard input is a terminal, else one line of it.
+    /// - Throws: `DaemonError` when there is none or the two differ.
+    package static func password(_ prompt: String, confirm: Bool = true) throws -> Secret {
+        guard isatty(STDIN_FILENO) == 1 else {
+            guard let line = readLine(strippingNewline: true), !line.isEmpty else {
+                throw DaemonError(.usage, "no password: give it as one line of standard input")
+            }
+            return Secret(line)
+        }
+        let first = try hidden(prompt)
+        if confirm, try hidden("Again: ") != first {
+            throw DaemonError(.usage, "the two passwords differ; nothing was changed")
+        }
+        return first
+    }
+
+    private static func hidden(_ prompt: String) throws -> Secret {
+        write(prompt)
+        var settings = termios()
+        unsafe tcgetattr(STDIN_FILENO, &settings)
+        var silent = settings
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        defer {
+            unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings)
+            write("\n")
+        }
+        guard let line = readLine(strippingNewline: true), !line.isEmpty else {
+            throw DaemonError(.usage, "no password was given")
+        }
+        return Secret(line)
+    }
+
+    /// Writes to standard error, which a redirected output does not swallow.
+    private static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}

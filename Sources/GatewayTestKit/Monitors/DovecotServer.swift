@@ -1,0 +1,177 @@
+internal import Base
+internal import Glibc
+
+/// A real Dovecot 2.3 with a configuration, mail and ports of its own, on loopback. It needs Debian's
+/// `dovecot-imapd`, and root, because Dovecot's login processes change their user. Stopped when this object goes.
+package final class DovecotServer: Sendable {
+    package static let password = "correct horse"
+    private static let program = "/usr/sbin/dovecot"
+
+    /// Whether this machine can run it.
+    package static var isAvailable: Bool { geteuid() == 0 && FileSystem.exists(program) }
+
+    /// `imap://`, with STARTTLS and with plain-text logins.
+    package let port: Int
+    /// `imaps://`.
+    package let tlsPort: Int
+    private let folder: TemporaryFolder
+    private let process = Locked<ChildProcess?>(nil)
+
+    /// Starts the server.
+    /// - Parameters:
+    ///   - users: names of its users; all have `password`.
+    ///   - hibernateSeconds: nil without imap-hibernate, which lets wake-ups get lost.
+    /// - Throws: `PeerError`, `DeadlineMissed`.
+    package init(users: [String], identity: TestIdentity, hibernateSeconds: Int? = nil) async throws {
+        folder = try TemporaryFolder()
+        (port, tlsPort) = (try FreePort.next(), try FreePort.next())
+        // The login processes run as another user and must reach the sockets in here.
+        for name in ["", "run", "state", "mail"] {
+            let path = name.isEmpty ? folder.path : folder.file(name)
+            if !name.isEmpty { _ = unsafe mkdir(path, 0o755) }
+            guard unsafe chmod(path, 0o755) == 0 else { throw PeerError(.file, FileSystem.lastError) }
+        }
+        // 65534 is nobody, who owns the mail.
+        _ = unsafe chown(folder.file("mail"), 65_534, 65_534)
+        try folder.write(users.map { "\($0):{PLAIN}\(Self.password)::::::\n" }.joined(), to: "passwd")
+        _ = unsafe chmod(folder.file("passwd"), 0o644)
+        try folder.write(
+            Self.configuration(folder.path, port, tlsPort, identity, hibernateSeconds: hibernateSeconds),
+            to: "dovecot.conf")
+        try await start()
+    }
+
+    deinit { process.withLock { $0 }?.terminate() }
+
+    /// Starts it again after `stop`.
+    /// - Throws: `PeerError`, `DeadlineMissed`.
+    package func start() async throws {
+        let child = try await ChildProcess(Self.program, ["-F", "-c", folder.file("dovecot.conf")])
+        process.withLock { $0 = child }
+        try await Eventually.wait("dovecot listens: \(child.errors) \(log)") {
+            if let exit = child.exit { throw PeerError(.process, "dovecot ended: \(exit) \(child.errors) \(log)") }
+            return Self.answers(port) && Self.answers(tlsPort)
+        }
+    }
+
+    /// Ends the server and all its connections; the mail stays.
+    /// - Throws: `DeadlineMissed`.
+    package func stop() async throws {
+        guard let child = process.withLock({ $0 }) else { return }
+        child.terminate()
+        try await child.waitForExit(deadline: .seconds(20))
+        process.withLock { $0 = nil }
+    }
+
+    /// Delivers a message as a mail server does, with dovecot-lda.
+    /// - Throws: `PeerError` when that fails.
+    package func deliver(_ message: [UInt8], to user: String) async throws {
+        let name = "message-\(UInt64.random(in: 0 ... .max))"
+        try folder.write(message, to: name)
+        _ = unsafe chmod(folder.file(name), 0o644)
+        try await run("/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
+        _ = unsafe unlink(folder.file(name))
+    }
+
+    /// Reads a message elsewhere: sets `\Seen` on those that a search finds, such as `UID 5` or `ALL`.
+    /// - Throws: `PeerError` when that fails.
+    package func markSeen(_ search: [String], of user: String, mailbox: String = "INBOX") async throws {
+        try await administer(["flags", "add", "-u", user, "\\Seen", "mailbox", mailbox] + search)
+    }
+
+    /// Removes the messages a search finds.
+    /// - Throws: `PeerError` when that fails.
+    package func expunge(_ search: [String], of user: String, mailbox: String = "INBOX") async throws {
+        try await administer(["expunge", "-u", user, "mailbox", mailbox] + search)
+    }
+
+    /// Runs `doveadm` with these arguments and returns what it prints.
+    /// - Throws: `PeerError` when that fails.
+    @discardableResult
+    package func administer(_ arguments: [String]) async throws -> [String] {
+        try await run("/usr/bin/doveadm", ["-c", folder.file("dovecot.conf")] + arguments)
+    }
+
+    /// The folder of a user's Maildir, with `new` and `cur` in it.
+    package func maildir(of user: String) -> String { folder.file("mail/\(user)") }
+
+    /// The server's log, for messages of failed tests.
+    package var log: String {
+        FileSystem.contents(of: folder.file("dovecot.log"), limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    @discardableResult
+    private func run(_ program: String, _ arguments: [String]) async throws -> [String] {
+        let child = try await ChildProcess(program, arguments)
+        child.closeInput()
+        guard case .code(0) = try await child.waitForExit() else {
+            throw PeerError(.process, "\(program): \(child.errors.joined(separator: " "))")
+        }
+        return child.output
+    }
+
+    private static func answers(_ port: Int) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        return unsafe withUnsafeBytes(of: &address) { bytes in
+            unsafe connect(
+                descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count)) == 0
+        }
+    }
+
+    private static func configuration(
+        _ folder: String, _ port: Int, _ tlsPort: Int, _ identity: TestIdentity, hibernateSeconds: Int?
+    ) -> String {
+        """
+        base_dir = \(folder)/run
+        state_dir = \(folder)/state
+        log_path = \(folder)/dovecot.log
+        protocols = imap
+        listen = 127.0.0.1
+        ssl = yes
+        ssl_cert = <\(identity.certificateFile)
+        ssl_key = <\(identity.keyFile)
+        disable_plaintext_auth = no
+        auth_mechanisms = plain login
+        mail_uid = 65534
+        mail_gid = 65534
+        first_valid_uid = 1
+        first_valid_gid = 1
+        mail_location = maildir:\(folder)/mail/%n
+        mail_max_userip_connections = 1000
+        passdb {
+          driver = passwd-file
+          args = scheme=PLAIN username_format=%u \(folder)/passwd
+        }
+        userdb {
+          driver = static
+          args = uid=65534 gid=65534 home=\(folder)/mail/%n
+        }
+        \(hibernateSeconds.map { "imap_hibernate_timeout = \($0) secs" } ?? "")
+        service imap-hibernate {
+          unix_listener imap-hibernate {
+            mode = 0666
+          }
+        }
+        service imap {
+          unix_listener imap-master {
+            mode = 0666
+          }
+        }
+        service imap-login {
+          inet_listener imap {
+            port = \(port)
+          }
+          inet_listener imaps {
+            port = \(tlsPort)
+            ssl = yes
+          }
+        }
+
+        """
+    }
+}

@@ -1,0 +1,203 @@
+package import Base
+internal import FoundationEssentials
+
+/// Apple's push service as its documentation describes it: HTTP/2 over TLS only, provider tokens verified,
+/// every header and payload checked. Whatever passes is recorded; faults are scripted.
+package final class FakeAPNs: Sendable {
+    /// A key as registered with Apple.
+    package struct ProviderKey: Sendable {
+        package let teamID: String
+        package let keyID: String
+        package let key: ECKey
+
+        package init(teamID: String, keyID: String, key: ECKey) {
+            (self.teamID, self.keyID, self.key) = (teamID, keyID, key)
+        }
+    }
+
+    package struct Configuration: Sendable {
+        package var keys: [ProviderKey]
+        /// Topic (bundle id) to the team that owns it.
+        package var topics: [String: String]
+        /// Takes any token of hexadecimal digits instead of the registered ones only.
+        package var acceptsAnyDevice = false
+        /// Refuses a new provider token within 20 minutes of the last one. Off for tests that restart
+        /// the gateway.
+        package var limitsTokenUpdates = true
+        /// Streams at a time before the first success on a connection, and after it.
+        package var streamLimits = (initial: 1, proven: 1000)
+        package var port = 0
+        package var time: any TimeSource = SystemTime()
+
+        package init(keys: [ProviderKey], topics: [String: String]) { (self.keys, self.topics) = (keys, topics) }
+    }
+
+    /// A push that was accepted.
+    package struct Push: Sendable {
+        package let device: String
+        package let headers: HTTPFields
+        package let payload: JSON
+        package let received: Moment
+        package let connection: Int
+        package let apnsID: String
+    }
+
+    /// Any request and what became of it; status 0 when it was never answered.
+    package struct Request: Sendable {
+        package let path: String
+        package let headers: HTTPFields
+        package let status: Int
+        package let reason: String
+        package let received: Moment
+        package let connection: Int
+    }
+
+    package let pushes: Recorder<Push>
+    package let requests: Recorder<Request>
+    private let peer: HTTPPeer
+    private let core: FakeAPNsCore
+
+    /// - Throws: `PeerError` when the port is taken.
+    package init(_ configuration: Configuration, identity: TestIdentity) throws {
+        let core = FakeAPNsCore(configuration)
+        self.core = core
+        (pushes, requests) = (core.pushes, core.requests)
+        var options = HTTPPeer.Options()
+        options.protocols = ["h2"]
+        options.streamLimit = configuration.streamLimits.initial
+        options.bodyLimit = 65_536
+        options.time = configuration.time
+        peer = try HTTPPeer(name: "fake-apns", identity: identity, port: configuration.port, options: options) {
+            core.respond(to: $0)
+        }
+    }
+
+    package var port: Int { peer.port }
+    /// `https://localhost:PORT`.
+    package var origin: String { "https://localhost:\(port)" }
+    /// Connections, requests, and streams refused for the limit, so far.
+    package var counts: HTTPPeer.Counts { peer.counts }
+    /// The connections: to cut them or to stop accepting.
+    package var listener: PeerListener { peer.listener }
+    /// Closes the port and all connections.
+    package func stop() { peer.stop() }
+
+    /// Makes a device token known, for one topic or for all.
+    package func register(device: String, topic: String? = nil) { core.register(device, topic) }
+    /// Makes a token dead from now on: 410 Unregistered with that time.
+    package func unregister(device: String, at timestamp: Timestamp) { core.unregister(device, timestamp) }
+
+    /// Puts what happens to the next good pushes to a device into its queue, one each.
+    package func script(device: String, _ faults: PushFault...) { core.enqueue(faults, device) }
+    /// The same for the next good pushes to any device without a queue of its own.
+    package func script(_ faults: PushFault...) { core.enqueue(faults, nil) }
+    /// What happens to every good push until it is set to nil again, after the queues.
+    package func setStanding(_ fault: PushFault?) { core.setStanding(fault) }
+    /// Forgets all scripted faults.
+    package func clearScript() { core.clearScript() }
+}
+
+/// The state behind a `FakeAPNs`, which the server's thread keeps.
+final class FakeAPNsCore: Sendable {
+    private struct State {
+        var tokens: ProviderTokenCheck
+        var devices: [String: String?] = [:]
+        var gone: [String: Timestamp] = [:]
+        var queues: [String: [PushFault]] = [:]
+        var queue: [PushFault] = []
+        var standing: PushFault?
+    }
+
+    let pushes = Recorder<FakeAPNs.Push>()
+    let requests = Recorder<FakeAPNs.Request>()
+    private let configuration: FakeAPNs.Configuration
+    private let state: Locked<State>
+
+    init(_ configuration: FakeAPNs.Configuration) {
+        self.configuration = configuration
+        state = Locked(
+            State(
+                tokens: ProviderTokenCheck(
+                    keys: configuration.keys, limitsUpdates: configuration.limitsTokenUpdates)))
+    }
+
+    func register(_ device: String, _ topic: String?) {
+        state.withLock { state in
+            state.devices[device] = .some(topic)
+            state.gone[device] = nil
+        }
+    }
+    func unregister(_ device: String, _ timestamp: Timestamp) { state.withLock { $0.gone[device] = timestamp } }
+    func enqueue(_ faults: [PushFault], _ device: String?) {
+        state.withLock { state in
+            if let device { state.queues[device, default: []] += faults } else { state.queue += faults }
+        }
+    }
+    func setStanding(_ fault: PushFault?) { state.withLock { $0.standing = fault } }
+    func clearScript() {
+        state.withLock { state in
+            state.queues = [:]
+            state.queue = []
+            state.standing = nil
+        }
+    }
+
+    func respond(to request: PeerRequest) -> PeerReply {
+        let headers = APNsHeaders(request.headers)
+        let id = headers.id ?? UUID().uuidString.lowercased()
+        do {
+            let (device, payload, fault) = try judge(request, headers)
+            let reply = APNsReplies.reply(to: fault, id: id, proven: configuration.streamLimits.proven)
+            if fault?.accepts ?? true {
+                pushes.append(
+                    FakeAPNs.Push(
+                        device: device, headers: request.headers, payload: payload, received: request.received,
+                        connection: request.connection, apnsID: id))
+            }
+            record(request, reply.status, reply.reason)
+            return reply.reply
+        } catch {
+            record(request, error.status, error.reason)
+            return APNsReplies.refusal(error, id: id, goneSince: goneSince(request))
+        }
+    }
+
+    private func goneSince(_ request: PeerRequest) -> Timestamp? {
+        state.withLock { $0.gone[String(request.path.dropFirst(10))] }
+    }
+
+    private func judge(
+        _ request: PeerRequest, _ headers: APNsHeaders
+    ) throws(APNsRules.Refusal) -> (String, JSON, PushFault?) {
+        let device = try APNsRules.device(of: request)
+        let token = try state.withLock { state throws(APNsRules.Refusal) in
+            try state.tokens.check(
+                headers.authorization, connection: request.connection, now: configuration.time.now,
+                timestamp: configuration.time.timestamp)
+        }
+        try APNsRules.checkHeaders(headers)
+        let topic = headers.topic ?? ""
+        guard let team = configuration.topics[topic] else { throw APNsRules.bad("BadTopic") }
+        guard team == token.teamID else { throw APNsRules.bad("TopicDisallowed") }
+        let payload = try APNsRules.payload(request.body, type: headers.pushType)
+        let fault = try state.withLock { state throws(APNsRules.Refusal) -> PushFault? in
+            if state.gone[device] != nil { throw APNsRules.Refusal(status: 410, reason: "Unregistered") }
+            if !configuration.acceptsAnyDevice {
+                guard let known = state.devices[device] else { throw APNsRules.bad("BadDeviceToken") }
+                if let known, known != topic { throw APNsRules.bad("DeviceTokenNotForTopic") }
+            }
+            if !state.queues.isEmpty, state.queues[device]?.isEmpty == false {
+                return state.queues[device]?.removeFirst()
+            }
+            return state.queue.isEmpty ? state.standing : state.queue.removeFirst()
+        }
+        return (device, payload, fault)
+    }
+
+    private func record(_ request: PeerRequest, _ status: Int, _ reason: String) {
+        requests.append(
+            FakeAPNs.Request(
+                path: request.path, headers: request.headers, status: status, reason: reason,
+                received: request.received, connection: request.connection))
+    }
+}

@@ -1,0 +1,59 @@
+internal import Base
+
+/// What a fake has seen, in order, for tests to look at and wait for.
+package final class Recorder<Element: Sendable>: Sendable {
+    private struct State {
+        var items: [Element] = []
+        var total = 0
+        var limit = Int.max
+    }
+    private let state = Locked(State())
+
+    package init() {}
+
+    /// Everything kept so far.
+    package var all: [Element] { state.withLock { $0.items } }
+    /// How many there were, kept or not.
+    package var count: Int { state.withLock { $0.total } }
+    /// The last one kept.
+    package var last: Element? { state.withLock { $0.items.last } }
+
+    /// Keeps no more than the first `limit`; the count goes on. For long benchmarks.
+    package func keepOnly(first limit: Int) { state.withLock { $0.limit = limit } }
+
+    package func append(_ item: Element) {
+        state.withLock { state in
+            state.total += 1
+            if state.items.count < state.limit { state.items.append(item) }
+        }
+    }
+
+    /// Forgets everything, and the count.
+    package func clear() {
+        state.withLock { state in
+            state.items = []
+            state.total = 0
+        }
+    }
+
+    /// Returns all that is there when there are at least `count`.
+    /// - Throws: `DeadlineMissed`.
+    @discardableResult
+    package func wait(count: Int, deadline: Duration = .seconds(10)) async throws -> [Element] {
+        try await Eventually.wait("\(count) recorded, not \(self.count)", for: deadline, every: .milliseconds(2)) {
+            self.count >= count
+        }
+        return all
+    }
+
+    /// Returns the first one that fits, also among those already there.
+    /// - Throws: `DeadlineMissed`.
+    @discardableResult
+    package func first(
+        deadline: Duration = .seconds(10), where fits: @Sendable (Element) -> Bool
+    ) async throws -> Element {
+        try await Eventually.value("a fitting record among \(count)", for: deadline, every: .milliseconds(2)) {
+            all.first(where: fits)
+        }
+    }
+}

@@ -1,0 +1,186 @@
+internal import Base
+internal import Gateway
+
+/// What `InMemoryStore` knows: the model that every store is compared with. Plain dictionaries, and no
+/// cleverness that could share a mistake with a real store.
+struct InMemoryState: Sendable {
+    struct DeliveryKey: Hashable { let message: MessageKey, device: DeviceID }
+    struct EventKey: Hashable { let queue, number: Int64 }
+
+    private(set) var accounts: [AccountID: Account] = [:]
+    private(set) var devices: [DeviceID: Device] = [:]
+    private(set) var registrations: [RegistrationID: Registration] = [:]
+    private(set) var queues: [Int64: QueueRecord] = [:]
+    private(set) var launches: [LaunchID: Launch] = [:]
+    private(set) var messages: [MessageKey: Message] = [:]
+    private(set) var items: [Message.Origin: MessageKey] = [:]
+    private(set) var deliveries: [DeliveryKey: DeliveryRecord] = [:]
+    private(set) var events: [EventKey: StoredEvent] = [:]
+
+    /// What takes back the changes of the submission under way, newest last.
+    private var undo: [@Sendable (inout InMemoryState) -> Void] = []
+
+    /// Applies all changes or none.
+    mutating func apply(_ changes: [StoreChange]) throws(StoreError) {
+        undo.removeAll(keepingCapacity: true)
+        do throws(StoreError) {
+            for change in changes { try apply(change) }
+        } catch {
+            while let step = undo.popLast() { step(&self) }
+            throw error
+        }
+    }
+
+    private mutating func set<Key: Hashable & Sendable, Value: Sendable>(
+        _ path: any WritableKeyPath<InMemoryState, [Key: Value]> & Sendable, _ key: Key, _ value: Value?
+    ) {
+        let old = self[keyPath: path][key]
+        undo.append { state in state[keyPath: path][key] = old }
+        self[keyPath: path][key] = value
+    }
+
+    private static func refused(_ reason: String) -> StoreError {
+        StoreError(.refused, "a change contradicts what is stored", context: ["reason": reason])
+    }
+
+    private mutating func apply(_ change: StoreChange) throws(StoreError) {
+        switch change {
+        case .putAccount(let account): set(\.accounts, account.id, account)
+        case .deleteAccount(let account): delete(account)
+        case .putDevice(let device): set(\.devices, device.id, device)
+        case .deleteDevice(let device): set(\.devices, device, nil)
+        case .setDeviceCursor(let id, let cursor):
+            guard var device = devices[id] else { return }
+            device.cursor = cursor
+            set(\.devices, id, device)
+        case .setDeviceSeen(let id, let seen):
+            guard var device = devices[id] else { return }
+            device.lastSeen = seen
+            set(\.devices, id, device)
+        case .putRegistration(let registration): set(\.registrations, registration.id, registration)
+        case .deleteRegistration(let registration): set(\.registrations, registration, nil)
+        case .setMonitorCursor(let id, let cursor):
+            guard var registration = registrations[id] else { return }
+            registration.cursor = cursor
+            set(\.registrations, id, registration)
+        case .putQueue(let queue):
+            let isTaken = queues.values.contains { $0.address == queue.address && $0.number != queue.number }
+            if isTaken { throw Self.refused("another queue has this address") }
+            set(\.queues, queue.number, queue)
+        case .insertMessage(let message): try insert(message)
+        case .settleMessage(let key, let state, let at, let reason): try settle(key, state, at, reason)
+        case .putDelivery(let record):
+            set(\.deliveries, DeliveryKey(message: record.message, device: record.device), record)
+        case .insertEvent(let event):
+            let key = EventKey(queue: event.queue, number: event.number)
+            if events[key] != nil { throw Self.refused("the event's number is used") }
+            set(\.events, key, event)
+        case .putLaunch(let launch): set(\.launches, launch.id, launch)
+        case .purge(let before): purge(before)
+        }
+    }
+
+    private mutating func insert(_ message: Message) throws(StoreError) {
+        if messages[message.key] != nil { throw Self.refused("the message's key is used") }
+        var stored = message
+        if message.state.isTerminal {
+            (stored.subject, stored.body) = (nil, [])
+            stored.settled = message.settled ?? message.enqueued
+        } else {
+            (stored.settled, stored.settledReason) = (nil, nil)
+        }
+        if let origin = message.origin {
+            if items[origin] != nil { throw Self.refused("the item is known") }
+            set(\.items, origin, message.key)
+        }
+        set(\.messages, message.key, stored)
+    }
+
+    private mutating func settle(
+        _ key: MessageKey, _ state: Message.State, _ at: Timestamp, _ reason: String?
+    ) throws(StoreError) {
+        if !state.isTerminal { throw Self.refused("the state is not terminal") }
+        guard var message = messages[key], !message.state.isTerminal else { return }
+        (message.state, message.settled, message.settledReason) = (state, at, reason)
+        (message.subject, message.body) = (nil, [])
+        set(\.messages, key, message)
+    }
+
+    private mutating func remove(_ message: Message) {
+        set(\.messages, message.key, nil)
+        if let origin = message.origin { set(\.items, origin, nil) }
+        for key in deliveries.keys where key.message == message.key { set(\.deliveries, key, nil) }
+    }
+
+    private mutating func delete(_ account: AccountID) {
+        let devicesOfAccount = devices.values.filter { $0.account == account }.map(\.id)
+        let addresses = [QueueAddress.account(account)] + devicesOfAccount.map { .device($0) }
+        for queue in queues.values.filter({ addresses.contains($0.address) }) {
+            for message in messages.values where message.key.queue == queue.number { remove(message) }
+            for key in deliveries.keys where key.message.queue == queue.number { set(\.deliveries, key, nil) }
+            for key in events.keys where key.queue == queue.number { set(\.events, key, nil) }
+            set(\.queues, queue.number, nil)
+        }
+        for device in devicesOfAccount { set(\.devices, device, nil) }
+        for registration in registrations.values where registration.account == account {
+            set(\.registrations, registration.id, nil)
+        }
+        for launch in launches.values where launch.account == account { set(\.launches, launch.id, nil) }
+        set(\.accounts, account, nil)
+    }
+
+    private mutating func purge(_ before: Timestamp) {
+        for message in messages.values where message.settled.map({ $0 < before }) ?? false { remove(message) }
+        for (key, event) in events where event.at < before { set(\.events, key, nil) }
+        for launch in launches.values where launch.expires < before { set(\.launches, launch.id, nil) }
+    }
+
+    // MARK: Reads
+
+    var registry: StoredRegistry {
+        var registry = StoredRegistry()
+        registry.accounts = accounts.values.sorted { $0.id < $1.id }
+        registry.devices = devices.values.sorted { $0.id < $1.id }
+        registry.registrations = registrations.values.sorted { $0.id < $1.id }
+        registry.queues = queues.values.sorted { $0.number < $1.number }
+        registry.launches = launches.values.sorted { $0.id < $1.id }
+        return registry
+    }
+
+    func entries(queue: Int64, after: Int64, limit: Int) -> [StoredEntry] {
+        let open = messages.values.filter { $0.key.queue == queue && !$0.state.isTerminal }
+        let stored = events.values.filter { $0.queue == queue }
+        let entries = open.map { StoredEntry.message($0) } + stored.map { .event($0) }
+        return Array(entries.filter { $0.number > after }.sorted { $0.number < $1.number }.prefix(max(0, limit)))
+    }
+
+    func openMessages(after: MessageKey?, limit: Int) -> [Message] {
+        let open = messages.values.filter { message in
+            !message.state.isTerminal && after.map { $0 < message.key } ?? true
+        }
+        return Array(open.sorted { $0.key < $1.key }.prefix(max(0, limit)))
+    }
+
+    func deliveries(of keys: [MessageKey]) -> [DeliveryRecord] {
+        keys.flatMap { key in
+            deliveries.values.filter { $0.message == key }.sorted { $0.device < $1.device }
+        }
+    }
+
+    func items(registration: RegistrationID, keys: [String]) -> [String: StoredItem] {
+        var found: [String: StoredItem] = [:]
+        for key in keys {
+            guard let message = items[.init(registration: registration, item: key)] else { continue }
+            found[key] = StoredItem(message: message, isOpen: messages[message]?.state.isTerminal == false)
+        }
+        return found
+    }
+
+    func openItems(registration: RegistrationID) -> [String: MessageKey] {
+        var open: [String: MessageKey] = [:]
+        for (origin, key) in items where origin.registration == registration {
+            if messages[key]?.state.isTerminal == false { open[origin.item] = key }
+        }
+        return open
+    }
+}

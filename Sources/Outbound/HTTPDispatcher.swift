@@ -1,0 +1,206 @@
+internal import Base
+internal import CCurl
+
+/// One request handed over to the loop.
+final class HTTPOrder: Sendable {
+    let id: UInt64
+    let request: HTTPRequest
+    /// The request's whole time, waiting included.
+    let deadline: Moment
+    let answer = Pending<HTTPResponse>()
+
+    init(id: UInt64, request: HTTPRequest, deadline: Moment) {
+        (self.id, self.request, self.deadline) = (id, request, deadline)
+    }
+
+    var key: PoolKey {
+        PoolKey(name: request.pool, http2Only: request.version == .http2, destination: request.destination)
+    }
+}
+
+/// libcurl's global set-up, once a process.
+enum CurlGlobal {
+    private static let once: Void = {
+        let code = curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        precondition(code == CURLE_OK, "libcurl does not start")
+    }()
+
+    static func initialize() { once }
+}
+
+/// Performs the scheduler's actions on libcurl: one multi handle for each pool.
+final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
+    // Sendable: everything in it is touched on the loop's thread alone; others only pass the reference.
+
+    /// Easy handles kept for the next request.
+    static let spareHandleLimit = 64
+    /// How often waiting requests are checked for the end of their time.
+    static let expiryInterval: Duration = .milliseconds(100)
+
+    private let configuration: HTTPClient.Configuration
+    private let loop: EventLoop
+    private var scheduler: PoolScheduler
+    private var multis: [PoolKey: CurlMulti] = [:]
+    /// Accepted by the scheduler and without an answer.
+    private var orders: [UInt64: HTTPOrder] = [:]
+    private var transfers: [UInt64: HTTPTransfer] = [:]
+    private var spares: [CurlEasy] = []
+    private var backlog: [PoolScheduler.Action] = []
+    private var isPerforming = false
+    private var completed = 0
+    private var opened = 0
+    private var isShutDown = false
+
+    init(_ configuration: HTTPClient.Configuration, loop: EventLoop) {
+        self.configuration = configuration
+        self.loop = loop
+        scheduler = PoolScheduler(
+            limits: PoolScheduler.Limits(
+                runningPerPool: configuration.runningPerPool, waitingPerPool: configuration.waitingPerPool,
+                pools: configuration.pools))
+        super.init()
+        loop.post { loop.add(self) }
+    }
+
+    func submit(_ order: HTTPOrder) {
+        guard !isShutDown else { return fail(order, HTTPClient.stopped) }
+        // The cancellation may have come first.
+        guard order.answer.isOpen else { return }
+        orders[order.id] = order
+        perform(scheduler.submit(order.id, order.key, deadline: order.deadline))
+        scheduleExpiry()
+    }
+
+    /// The caller is gone; its answer is settled already.
+    func cancel(_ order: HTTPOrder) {
+        perform(scheduler.cancel(order.id))
+        orders[order.id] = nil
+    }
+
+    func report(_ statistics: inout HTTPClient.Statistics) {
+        statistics.running = scheduler.running
+        statistics.waiting = scheduler.waiting
+        statistics.pools = scheduler.poolCount
+        statistics.completedRequests = completed
+        statistics.openedConnections = opened
+    }
+
+    /// Ends everything with `stopped`.
+    func shutDown() {
+        guard !isShutDown else { return }
+        isShutDown = true
+        for transfer in transfers.values {
+            let seen = transfer.failure(CURLE_ABORTED_BY_CALLBACK)
+            fail(
+                transfer.order,
+                HTTPTransportError(.stopped, "the client stopped", surelyNotProcessed: seen.surelyNotProcessed))
+        }
+        for order in orders.values { fail(order, HTTPClient.stopped) }
+        orders = [:]
+        for multi in multis.values { multi.shutDown() }
+        multis = [:]
+        transfers = [:]
+        spares = []
+        loop.remove(self)
+    }
+
+    /// Looks for waiting requests whose time is over.
+    override func fire() {
+        perform(scheduler.expire(now: loop.now))
+        scheduleExpiry()
+    }
+
+    private func scheduleExpiry() {
+        if scheduler.waiting > 0 && deadline == nil { deadline = loop.now + Self.expiryInterval }
+    }
+
+    /// Actions cause further ones; a list instead of recursion, which thousands of failing requests would
+    /// take too deep.
+    private func perform(_ actions: [PoolScheduler.Action]) {
+        backlog += actions
+        guard !isPerforming else { return }
+        isPerforming = true
+        defer { isPerforming = false }
+        while !backlog.isEmpty {
+            let round = backlog
+            backlog = []
+            performRound(round)
+        }
+    }
+
+    private func performRound(_ actions: [PoolScheduler.Action]) {
+        for action in actions {
+            switch action {
+            case .openPool(let key): openPool(key)
+            case .closePool(let key): multis.removeValue(forKey: key)?.shutDown()
+            case .start(let id, let key): start(id, key)
+            case .refuse(let id):
+                end(id, HTTPTransportError(.overloaded, "too many requests wait", surelyNotProcessed: true))
+            case .expire(let id):
+                end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
+            case .abort(let id):
+                if let transfer = transfers[id] { recycle(transfer) }
+            }
+        }
+    }
+
+    private func openPool(_ key: PoolKey) {
+        guard let multi = try? CurlMulti(loop: loop) else { return }
+        multi.set(CURLMOPT_PIPELINING, Int(CURLPIPE_MULTIPLEX))
+        multi.set(CURLMOPT_MAX_HOST_CONNECTIONS, configuration.connectionsPerHost)
+        multi.set(CURLMOPT_MAX_TOTAL_CONNECTIONS, configuration.connectionsPerPool)
+        multi.set(CURLMOPT_MAXCONNECTS, configuration.connectionsPerPool)
+        multi.set(CURLMOPT_MAX_CONCURRENT_STREAMS, configuration.streamsPerConnection)
+        multis[key] = multi
+    }
+
+    private func start(_ id: UInt64, _ key: PoolKey) {
+        guard let order = orders[id] else { return }
+        let left = order.deadline - loop.now
+        guard left > .zero else {
+            end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
+            return perform(scheduler.finished(id))
+        }
+        do {
+            guard let multi = multis[key] else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
+            let easy = try spares.popLast() ?? CurlEasy()
+            let transfer = HTTPTransfer(order, easy: easy) { [unowned self] in finish($0, $1) }
+            try transfer.prepare(configuration, left: left)
+            try multi.add(transfer)
+            transfers[id] = transfer
+        } catch {
+            let failure =
+                error as? HTTPTransportError
+                ?? HTTPFailure.error((error as? CurlFailure)?.code ?? CURLE_FAILED_INIT, HTTPFailure.Circumstances())
+            end(id, failure)
+            perform(scheduler.finished(id))
+        }
+    }
+
+    private func finish(_ transfer: HTTPTransfer, _ code: CURLcode) {
+        let id = transfer.order.id
+        let outcome = transfer.outcome(code)
+        opened += transfer.easy.long(CURLINFO_NUM_CONNECTS)
+        completed += 1
+        recycle(transfer)
+        orders[id] = nil
+        transfer.order.answer.settle(outcome)
+        perform(scheduler.finished(id))
+    }
+
+    private func end(_ id: UInt64, _ error: HTTPTransportError) {
+        if let order = orders.removeValue(forKey: id) { fail(order, error) }
+    }
+
+    private func fail(_ order: HTTPOrder, _ error: HTTPTransportError) {
+        completed += 1
+        order.answer.settle(.failure(error))
+    }
+
+    private func recycle(_ transfer: HTTPTransfer) {
+        transfers[transfer.order.id] = nil
+        multis[transfer.order.key]?.remove(transfer)
+        transfer.easy.reset()
+        if spares.count < Self.spareHandleLimit { spares.append(transfer.easy) }
+    }
+}

@@ -1,0 +1,111 @@
+internal import Base
+internal import Gateway
+
+/// Lists and nested values as JSON text in one column.
+enum Codec {
+    static func text(_ strings: [String]) -> String { JSON.strings(strings).serialized }
+
+    static func strings(_ text: String) -> [String]? {
+        guard let items = (try? JSONParser.parse(text))?.array else { return nil }
+        let strings = items.compactMap(\.string)
+        return strings.count == items.count ? strings : nil
+    }
+
+    /// Nil for an empty header: most messages have none.
+    static func text(header: [String: String]) -> String? {
+        if header.isEmpty { return nil }
+        var object = JSONObject()
+        for (key, value) in header.sorted(by: { $0.key < $1.key }) { object.append(key, .string(value)) }
+        return JSON.object(object).serialized
+    }
+
+    static func header(_ text: String?) -> [String: String]? {
+        guard let text else { return [:] }
+        guard let object = (try? JSONParser.parse(text))?.object else { return nil }
+        var header: [String: String] = [:]
+        for member in object.members {
+            guard let value = member.value.string else { return nil }
+            header[member.key] = value
+        }
+        return header
+    }
+
+    static func text(_ address: Channel.Address) -> String {
+        let json: JSON =
+            switch address {
+            case .token(let token): ["token": .string(token)]
+            case .url(let url): ["url": .string(url)]
+            case .subscription(let endpoint, let p256dh, let auth):
+                ["endpoint": .string(endpoint), "p256dh": .string(p256dh), "auth": .string(auth)]
+            }
+        return json.serialized
+    }
+
+    static func address(_ text: String) -> Channel.Address? {
+        guard let json = try? JSONParser.parse(text) else { return nil }
+        if let token = json["token"]?.string { return .token(token) }
+        if let url = json["url"]?.string { return .url(url) }
+        guard let endpoint = json["endpoint"]?.string, let p256dh = json["p256dh"]?.string,
+            let auth = json["auth"]?.string
+        else { return nil }
+        return .subscription(endpoint: endpoint, p256dh: p256dh, auth: auth)
+    }
+
+    /// Durations are kept in whole milliseconds.
+    static func text(_ preferences: NotifyPreferences) -> String {
+        var object = JSONObject()
+        if let summary = preferences.summary { object.append("summary", .string(summary.rawValue)) }
+        if let targets = preferences.targets { object.append("targets", json(targets)) }
+        if let quiet = preferences.quietHours {
+            object.append(
+                "quiet",
+                [
+                    "from": .integer(quiet.fromMinute), "to": .integer(quiet.toMinute),
+                    "zone": .string(quiet.timeZone),
+                ])
+        }
+        if let group = preferences.group { object.append("groupMs", .integer(group.milliseconds)) }
+        return JSON.object(object).serialized
+    }
+
+    static func preferences(_ text: String) -> NotifyPreferences? {
+        guard let json = try? JSONParser.parse(text), json.object != nil else { return nil }
+        var preferences = NotifyPreferences()
+        if let summary = json["summary"] {
+            guard let value = summary.string.flatMap(NotifyPreferences.Summary.init) else { return nil }
+            preferences.summary = value
+        }
+        if let targets = json["targets"] {
+            guard let value = self.targets(targets) else { return nil }
+            preferences.targets = value
+        }
+        if let quiet = json["quiet"] {
+            guard let from = quiet["from"]?.integer, let to = quiet["to"]?.integer, let zone = quiet["zone"]?.string
+            else { return nil }
+            preferences.quietHours = .init(fromMinute: Int(from), toMinute: Int(to), timeZone: zone)
+        }
+        preferences.group = json["groupMs"]?.integer.map { .milliseconds($0) }
+        return preferences
+    }
+
+    private static func json(_ targets: NotifyPreferences.Targets) -> JSON {
+        switch targets {
+        case .latest: "latest"
+        case .all: "all"
+        case .devices(let devices): ["devices": .strings(devices.map(\.text))]
+        case .escalate(let devices, let after):
+            ["escalate": .strings(devices.map(\.text)), "afterMs": .integer(after.milliseconds)]
+        }
+    }
+
+    private static func targets(_ json: JSON) -> NotifyPreferences.Targets? {
+        if let word = json.string { return word == "latest" ? .latest : word == "all" ? .all : nil }
+        if let devices = devices(json["devices"]) { return .devices(devices) }
+        guard let devices = devices(json["escalate"]), let after = json["afterMs"]?.integer else { return nil }
+        return .escalate(devices, after: .milliseconds(after))
+    }
+
+    private static func devices(_ json: JSON?) -> [DeviceID]? {
+        json?.array.map { $0.compactMap(\.string).map { DeviceID($0) } }
+    }
+}

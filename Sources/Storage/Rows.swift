@@ -1,0 +1,203 @@
+internal import Base
+internal import Gateway
+
+// Reading rows. Each initialiser reads the columns of one list of names, from left to right; both stand
+// next to each other here.
+
+extension Statement.Row {
+    mutating func identifier<Entity>() -> Identifier<Entity> { Identifier(text()) }
+    mutating func timestamp() -> Timestamp { Timestamp(milliseconds: integer()) }
+    mutating func optionalTimestamp() -> Timestamp? { optionalInteger().map { Timestamp(milliseconds: $0) } }
+    mutating func flag() -> Bool { integer() != 0 }
+
+    /// A value of an enumeration that is stored by name.
+    mutating func name<Value: RawRepresentable<String>>(_ what: String) throws(StoreError) -> Value {
+        guard let value = Value(rawValue: text()) else { throw damage(what) }
+        return value
+    }
+
+    mutating func address(_ what: String, _ cache: inout AddressCache) throws(StoreError) -> QueueAddress {
+        let text = text()
+        guard let address = cache.address(text) else { throw damage(what) }
+        return address
+    }
+}
+
+/// Remembers the last address read: rows of one queue follow each other, and taking an address apart
+/// costs more than comparing it.
+struct AddressCache {
+    private var text = ""
+    private var last: QueueAddress?
+
+    mutating func address(_ text: String) -> QueueAddress? {
+        if let last, text == self.text { return last }
+        guard let address = QueueAddress(text) else { return nil }
+        (self.text, last) = (text, address)
+        return address
+    }
+}
+
+/// Reads messages of one result.
+struct MessageDecoder {
+    /// Of an open message.
+    static let columns: SQL = """
+        queue, seq, address, sender, app, header, priority, enqueued, expires, not_before, grp, collapse, \
+        correlation, sender_id, registration, item, state, subject, \
+        coalesce(body, (SELECT data FROM body WHERE body.queue = message.queue AND body.seq = message.seq))
+        """
+    /// Of a settled message.
+    static let settledColumns: SQL = """
+        queue, seq, address, sender, app, header, priority, enqueued, expires, not_before, grp, collapse, \
+        correlation, sender_id, registration, item, state, at, reason
+        """
+
+    private var addresses = AddressCache()
+    private var senders = AddressCache()
+
+    mutating func open(_ row: inout Statement.Row) throws(StoreError) -> Message {
+        var message = try common(&row)
+        message.subject = row.optionalText()
+        message.body = row.bytes()
+        return message
+    }
+
+    mutating func settled(_ row: inout Statement.Row) throws(StoreError) -> Message {
+        var message = try common(&row)
+        message.settled = row.timestamp()
+        message.settledReason = row.optionalText()
+        return message
+    }
+
+    private mutating func common(_ row: inout Statement.Row) throws(StoreError) -> Message {
+        let key = MessageKey(queue: row.integer(), seq: row.integer())
+        let address = try row.address("address", &addresses)
+        let sender = try row.address("sender", &senders)
+        let app: AppID? = row.optionalText().map { AppID($0) }
+        guard let header = Codec.header(row.optionalText()) else { throw row.damage("header") }
+        let priority: Message.Priority = try row.name("priority")
+        let (enqueued, expires, notBefore) = (row.timestamp(), row.optionalTimestamp(), row.optionalTimestamp())
+        let (group, collapse) = (row.optionalText(), row.optionalText())
+        let (correlation, senderID) = (row.optionalText(), row.optionalText())
+        var origin: Message.Origin?
+        if let registration = row.optionalText() {
+            origin = Message.Origin(registration: RegistrationID(registration), item: row.text())
+        } else {
+            _ = row.text()
+        }
+        var message = Message(
+            key: key, address: address, sender: sender, app: app, header: header, subject: nil, body: [],
+            priority: priority, enqueued: enqueued, expires: expires, origin: origin, state: try row.name("state"))
+        (message.notBefore, message.group, message.collapse) = (notBefore, group, collapse)
+        (message.correlation, message.senderID) = (correlation, senderID)
+        return message
+    }
+}
+
+extension Account {
+    static let columns: SQL = "id, kind, password_hash, disabled, locale, created"
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let id: AccountID = row.identifier()
+        let kind: Kind = try row.name("account kind")
+        let (passwordHash, isDisabled, locale) = (row.optionalText(), row.flag(), row.optionalText())
+        self.init(id: id, kind: kind, passwordHash: passwordHash, created: row.timestamp())
+        (self.isDisabled, self.locale) = (isDisabled, locale)
+    }
+}
+
+extension Device {
+    static let columns: SQL = """
+        id, account, installation, name, platform, adapter, address, since, tags, locale, payload, token_hash, \
+        created, last_seen, cursor
+        """
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let (id, account): (DeviceID, AccountID) = (row.identifier(), row.identifier())
+        let (installation, name, platform) = (row.text(), row.text(), row.text())
+        let (adapter, address, since) = (row.optionalText(), row.optionalText(), row.timestamp())
+        var channel: Channel?
+        if let adapter {
+            guard let decoded = address.flatMap(Codec.address) else { throw row.damage("channel") }
+            channel = Channel(adapter: adapter, address: decoded, since: since)
+        }
+        guard let tags = Codec.strings(row.text()) else { throw row.damage("tags") }
+        let locale = row.optionalText()
+        let payload: Payload = try row.name("payload")
+        let (tokenHash, created) = (row.optionalBytes(), row.timestamp())
+        self.init(
+            id: id, account: account, installation: installation, name: name, platform: platform, channel: channel,
+            tags: tags, locale: locale, payload: payload, tokenHash: tokenHash, created: created)
+        (lastSeen, cursor) = (row.timestamp(), row.integer())
+    }
+}
+
+extension Registration {
+    static let columns: SQL = """
+        id, account, app, credentials, credentials_revision, refused_revision, enabled, armed, preferences, \
+        cursor, created
+        """
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let (id, account, app): (RegistrationID, AccountID, AppID) =
+            (row.identifier(), row.identifier(), row.identifier())
+        let (credentials, revision, refused) = (row.bytes(), row.integer(), row.optionalInteger())
+        let (isEnabled, isArmed) = (row.flag(), row.flag())
+        guard let preferences = Codec.preferences(row.text()) else { throw row.damage("preferences") }
+        let cursor = row.optionalBytes()
+        self.init(
+            id: id, account: account, app: app, sealedCredentials: credentials, isEnabled: isEnabled,
+            preferences: preferences, created: row.timestamp())
+        (credentialsRevision, refusedRevision, self.isArmed, self.cursor) = (revision, refused, isArmed, cursor)
+    }
+}
+
+extension QueueRecord {
+    static let columns: SQL = "number, address, reserved"
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let number = row.integer()
+        guard let address = QueueAddress(row.text()) else { throw row.damage("address") }
+        self.init(number: number, address: address, reserved: row.integer())
+    }
+}
+
+extension Launch {
+    static let columns: SQL = """
+        id, account, device, app, queue, seq, from_tap, ticket_hash, created, expires, state
+        """
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let (id, account): (LaunchID, AccountID) = (row.identifier(), row.identifier())
+        let (device, app): (DeviceID, AppID) = (row.identifier(), row.identifier())
+        let (queue, seq) = (row.optionalInteger(), row.integer())
+        self.init(
+            id: id, account: account, device: device, app: app,
+            message: queue.map { MessageKey(queue: $0, seq: seq) }, fromTap: row.flag(), ticketHash: row.bytes(),
+            created: row.timestamp(), expires: row.timestamp(), state: try row.name("launch state"))
+    }
+}
+
+extension StoredEvent {
+    static let columns: SQL = "queue, number, kind, device, data, at"
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let (queue, number) = (row.integer(), row.integer())
+        let kind: Kind = try row.name("event kind")
+        let device = row.optionalText().map { DeviceID($0) }
+        self.init(
+            queue: queue, number: number, kind: kind, device: device, data: row.bytes(), at: row.timestamp())
+    }
+}
+
+extension DeliveryRecord {
+    static let columns: SQL = "queue, seq, device, outcome, at, detail, notification"
+
+    init(row: inout Statement.Row) throws(StoreError) {
+        let message = MessageKey(queue: row.integer(), seq: row.integer())
+        let device: DeviceID = row.identifier()
+        let outcome: Outcome = try row.name("outcome")
+        self.init(
+            message: message, device: device, outcome: outcome, at: row.timestamp(), detail: row.optionalText(),
+            notification: row.identifier())
+    }
+}

@@ -1,0 +1,205 @@
+internal import Base
+internal import Gateway
+
+/// Applies changes, on the one connection that writes.
+final class WriteConnection {
+    private let lock: FileLock
+    private let database: Database
+    private let statements: WriteStatements
+    private let logged = LogCounter()
+    /// Pages of the log that the last checkpoint found or left in the database file.
+    private var copied = 0
+
+    /// Bodies larger than this stand in a table of their own, so that the pages of the others stay dense.
+    static let inlineBodyLimit = 65_536
+    /// Messages, events or launches that one `purge` removes within one transaction; it goes on in the next.
+    static let purgeSlice = 500
+
+    /// - Parameter lock: is held until the connection is gone.
+    init(database: Database, lock: FileLock) throws(StoreError) {
+        (self.database, self.lock) = (database, lock)
+        statements = try WriteStatements(database)
+        database.countLoggedPages(in: logged)
+    }
+
+    // MARK: Transactions
+
+    func begin() throws(StoreError) { try statements.begin.run() }
+    func commit() throws(StoreError) { try statements.commit.run() }
+
+    /// Undoes what was done since `begin`, if anything is left to undo.
+    func rollback() throws(StoreError) {
+        if !database.isOutsideTransaction { try statements.rollback.run() }
+    }
+
+    /// Runs `body` so that it alone is undone when it throws.
+    func nested(_ body: () throws(StoreError) -> Void) throws(StoreError) {
+        try statements.savepoint.run()
+        do throws(StoreError) {
+            try body()
+        } catch {
+            // Where this fails SQLite has rolled back everything, which `isIntact` tells.
+            _ = try? statements.rollbackToSavepoint.run()
+            _ = try? statements.release.run()
+            throw error
+        }
+        try statements.release.run()
+    }
+
+    // MARK: The log
+
+    /// Pages that wait in the log to be copied to the database file.
+    var pagesToCopy: Int { max(0, logged.pages - copied) }
+    /// The log's length in pages.
+    var loggedPages: Int { logged.pages }
+
+    /// Copies pages from the log. See `Database.CheckpointMode`.
+    func checkpoint(_ mode: Database.CheckpointMode) throws(StoreError) {
+        // Nil: somebody else is in the way; the next commit asks again.
+        guard let result = try database.checkpoint(mode) else { return }
+        copied = result.copied
+    }
+
+    /// Called after each commit: a log that was copied whole is written from its start again.
+    func noteCommit(pagesBefore: Int) { if logged.pages < pagesBefore { copied = 0 } }
+
+    // MARK: Changes
+
+    /// Applies one change inside the open transaction.
+    /// - Returns: whether it has to be applied again later, because a part of its work is left.
+    /// - Throws: `StoreError.refused` for a change that contradicts what is stored.
+    func apply(_ change: StoreChange) throws(StoreError) -> Bool {
+        let statements = statements
+        switch change {
+        case .insertMessage(let message): try insert(message)
+        case .settleMessage(let key, let state, let at, let reason): try settle(key, state, at, reason)
+        case .putDelivery(let record): try statements.putDelivery.run(binding: record)
+        case .insertEvent(let event): try statements.insertEvent.run(binding: event)
+        case .setDeviceCursor(let device, let cursor):
+            try statements.setDeviceCursor.run {
+                $0.bind(cursor); $0.bind(device.text)
+            }
+        case .setDeviceSeen(let device, let seen):
+            try statements.setDeviceSeen.run {
+                $0.bind(seen.milliseconds); $0.bind(device.text)
+            }
+        case .setMonitorCursor(let registration, let cursor):
+            try statements.setMonitorCursor.run {
+                $0.bind(cursor); $0.bind(registration.text)
+            }
+        case .putAccount(let account): try statements.putAccount.run(binding: account)
+        case .deleteAccount(let account): try delete(account)
+        case .putDevice(let device): try statements.putDevice.run(binding: device)
+        case .deleteDevice(let device): try statements.deleteDevice.run { $0.bind(device.text) }
+        case .putRegistration(let registration): try statements.putRegistration.run(binding: registration)
+        case .deleteRegistration(let registration):
+            try statements.deleteRegistration.run { $0.bind(registration.text) }
+        case .putQueue(let queue): try statements.putQueue.run(binding: queue)
+        case .putLaunch(let launch): try statements.putLaunch.run(binding: launch)
+        case .purge(let before): return try purge(before)
+        }
+        return false
+    }
+
+    private func insert(_ message: Message) throws(StoreError) {
+        let inserted: Int
+        if message.state.isTerminal {
+            inserted = try statements.insertSettled.run { statement in
+                statement.bindCommon(of: message)
+                statement.bind((message.settled ?? message.enqueued).milliseconds)
+                statement.bind(message.settledReason)
+            }
+        } else {
+            let isLarge = message.body.count > Self.inlineBodyLimit
+            inserted = try statements.insertMessage.run { statement in
+                statement.bindCommon(of: message)
+                statement.bind(message.subject)
+                statement.bind(isLarge ? nil : message.body)
+            }
+            if isLarge && inserted > 0 {
+                try statements.insertBody.run { statement in
+                    statement.bind(message.key.queue)
+                    statement.bind(message.key.seq)
+                    statement.bind(message.body)
+                }
+            }
+        }
+        if inserted == 0 {
+            // SQLite sees to it that a key stands once in each of the two tables; this, that it stands in one.
+            throw StoreError(.refused, "a message's number was used before", context: ["message": "\(message.key)"])
+        }
+        guard let origin = message.origin else { return }
+        try statements.insertItem.run { statement in
+            statement.bind(origin.registration.text)
+            statement.bind(origin.item)
+            statement.bind(message.key.queue)
+            statement.bind(message.key.seq)
+        }
+    }
+
+    private func settle(
+        _ key: MessageKey, _ state: Message.State, _ at: Timestamp, _ reason: String?
+    ) throws(StoreError) {
+        guard state.isTerminal else {
+            throw StoreError(
+                .refused, "a message can only be settled to a terminal state", context: ["state": state.rawValue])
+        }
+        let moved = try statements.copySettled.run { statement in
+            statement.bind(state.rawValue)
+            statement.bind(at.milliseconds)
+            statement.bind(reason)
+            statement.bind(key.queue)
+            statement.bind(key.seq)
+        }
+        // Unknown, or settled before: the first settlement stays.
+        guard moved > 0 else { return }
+        try statements.deleteMessage.run {
+            $0.bind(key.queue); $0.bind(key.seq)
+        }
+        try statements.deleteBody.run {
+            $0.bind(key.queue); $0.bind(key.seq)
+        }
+    }
+
+    private func delete(_ account: AccountID) throws(StoreError) {
+        var addresses = [QueueAddress.account(account)]
+        statements.devicesOfAccount.bind(account.text)
+        try statements.devicesOfAccount.each { row in addresses.append(.device(row.identifier())) }
+        for address in addresses {
+            statements.queueNumber.bind(address.description)
+            guard let queue = try statements.queueNumber.first({ row in row.integer() }) else { continue }
+            for statement in statements.deleteOfQueue { try statement.run { $0.bind(queue) } }
+        }
+        for statement in statements.deleteOfAccount { try statement.run { $0.bind(account.text) } }
+    }
+
+    private func purge(_ before: Timestamp) throws(StoreError) -> Bool {
+        var settled: [(key: MessageKey, registration: String?, item: String)] = []
+        statements.settledBefore.bind(before.milliseconds)
+        statements.settledBefore.bind(Int64(Self.purgeSlice))
+        try statements.settledBefore.each { row in
+            settled.append((MessageKey(queue: row.integer(), seq: row.integer()), row.optionalText(), row.text()))
+        }
+        for (key, registration, item) in settled {
+            try statements.deleteSettled.run {
+                $0.bind(key.queue); $0.bind(key.seq)
+            }
+            try statements.deleteDeliveries.run {
+                $0.bind(key.queue); $0.bind(key.seq)
+            }
+            if let registration {
+                try statements.deleteItem.run {
+                    $0.bind(registration); $0.bind(item)
+                }
+            }
+        }
+        var isLeft = settled.count == Self.purgeSlice
+        for statement in [statements.purgeEvents, statements.purgeLaunches] {
+            let removed = try statement.run {
+                $0.bind(before.milliseconds); $0.bind(Int64(Self.purgeSlice))
+            }
+            if removed == Self.purgeSlice { isLeft = true }
+        }
+        return isLeft
+    }
+}

@@ -1,0 +1,231 @@
+internal import Base
+internal import Gateway
+
+/// The writer: one thread that takes all submissions that wait, writes them in one transaction, and
+/// answers them when the sync has returned. While it syncs the next ones gather, so that a group grows
+/// with the load and nobody waits for company.
+final class Writer: Sendable {
+    /// When pages of the log are copied into the database file.
+    struct CheckpointPolicy: Sendable {
+        /// Pages that are copied as soon as nobody waits (4 MB).
+        var idlePages = 1000
+        /// Pages at which the copying is done although submissions wait (64 MB).
+        var busyPages = 16_384
+        /// Length of the log at which readers are waited for, so that it starts anew (256 MB). Only a reader
+        /// that never ends lets it grow further.
+        var restartPages = 65_536
+    }
+
+    /// Where a test may step in; a thrown error takes the place of the disk's.
+    enum Failpoint: Sendable, CaseIterable {
+        /// Before the first statement of a group.
+        case write
+        /// All is written, nothing synced.
+        case sync
+        /// Synced, nobody answered.
+        case reply
+    }
+
+    private let inbox: Locked<WriteInbox>
+    private let wake = Semaphore()
+    private let counters = Locked(StoreStatistics())
+    private let failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
+    private let policy: CheckpointPolicy
+
+    init(
+        limits: WriteInbox.Limits, groupLimits: WriteInbox.GroupLimits, policy: CheckpointPolicy,
+        failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
+    ) {
+        inbox = Locked(WriteInbox(limits: limits, groupLimits: groupLimits))
+        (self.policy, self.failpoint) = (policy, failpoint)
+    }
+
+    var statistics: StoreStatistics { counters.withLock { $0 } }
+
+    func submit(
+        _ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
+    ) {
+        switch inbox.withLock({ $0.add(Submission(changes: changes, completion: completion)) }) {
+        case .wake: wake.signal()
+        case .queued: break
+        case .closed: completion(.failure(StoreError(.closed, "the store is closed")))
+        }
+    }
+
+    /// Takes nothing more; the thread ends when it has written what waits.
+    func stop() {
+        inbox.withLock { $0.close() }
+        wake.signal()
+    }
+
+    /// Starts the thread.
+    /// - Parameters:
+    ///   - open: opens the connection, on the thread.
+    ///   - opened: called with its outcome.
+    ///   - closed: called when the thread has ended and the connection is closed.
+    func start(
+        open: @escaping @Sendable () throws(StoreError) -> WriteConnection,
+        opened: @escaping @Sendable (Result<Void, StoreError>) -> Void, closed: @escaping @Sendable () -> Void
+    ) {
+        SystemThread.start(name: "store-writer") {
+            do throws(StoreError) {
+                var run = WriterRun(writer: self, connection: try open())
+                opened(.success(()))
+                run.loop()
+            } catch {
+                opened(.failure(error))
+            }
+            closed()
+        }
+    }
+
+    fileprivate func waitForWork() { wake.wait() }
+    fileprivate func take() -> (group: [Submission], isClosed: Bool) {
+        inbox.withLock { ($0.takeGroup(), $0.isClosed) }
+    }
+    fileprivate var hasWork: Bool { inbox.withLock { !$0.isEmpty } }
+    fileprivate func count(_ body: (inout StoreStatistics) -> Void) { counters.withLock { body(&$0) } }
+    fileprivate func reach(_ point: Failpoint) throws(StoreError) { try failpoint?(point) }
+    fileprivate var checkpoints: CheckpointPolicy { policy }
+}
+
+/// The thread's own state; it never leaves the thread.
+private struct WriterRun {
+    let writer: Writer
+    let connection: WriteConnection
+    /// The first failure. From then on every submission is answered with it: memory and disk disagree.
+    var failure: StoreError?
+    /// A purge that has more to remove. It goes on with the next group, or at once when nobody waits.
+    var unfinishedPurge: StoreChange?
+
+    init(writer: Writer, connection: WriteConnection) { (self.writer, self.connection) = (writer, connection) }
+
+    mutating func loop() {
+        while true {
+            writer.waitForWork()
+            while true {
+                let (group, isClosed) = writer.take()
+                if group.isEmpty && (unfinishedPurge == nil || failure != nil || isClosed) {
+                    if isClosed { return finish() }
+                    break
+                }
+                process(group)
+            }
+        }
+    }
+
+    private mutating func process(_ group: [Submission]) {
+        let results = failure.map { error in group.map { _ in .failure(error) } } ?? write(group)
+        if !group.isEmpty {
+            writer.count { counters in
+                counters.submissions += group.count
+                counters.largestGroup = max(counters.largestGroup, group.count)
+            }
+        }
+        for (submission, result) in zip(group, results) { submission.completion(result) }
+        if failure == nil { checkpoint() }
+    }
+
+    /// Writes a group in one transaction. A group with a refused submission is written again with each
+    /// submission in a savepoint of its own, which only then is worth its price.
+    private mutating func write(_ group: [Submission]) -> [Result<Void, StoreError>] {
+        let pages = connection.loggedPages
+        var results: [Result<Void, StoreError>] = []
+        do throws(StoreError) {
+            try writer.reach(.write)
+            try connection.begin()
+            do throws(StoreError) {
+                results = try apply(group, eachNested: false)
+            } catch  where error.code == .refused {
+                try connection.rollback()
+                try connection.begin()
+                results = try apply(group, eachNested: true)
+            }
+            try writer.reach(.sync)
+            try connection.commit()
+            connection.noteCommit(pagesBefore: pages)
+            try writer.reach(.reply)
+        } catch {
+            failure = error
+            // Where the disk fails undoing may fail too; the process ends now anyway.
+            try? connection.rollback()
+            return group.map { .failure($0.failure ?? error) }
+        }
+        writer.count { $0.commits += 1 }
+        return results
+    }
+
+    private mutating func apply(
+        _ group: [Submission], eachNested: Bool
+    ) throws(StoreError) -> [Result<Void, StoreError>] {
+        var results: [Result<Void, StoreError>] = []
+        results.reserveCapacity(group.count)
+        var unfinished: StoreChange?
+        if let purge = unfinishedPurge, try connection.apply(purge) { unfinished = purge }
+        for submission in group {
+            if let failure = submission.failure {
+                results.append(.failure(failure))
+                continue
+            }
+            let connection = connection
+            func applyAll() throws(StoreError) {
+                for change in submission.changes where try connection.apply(change) {
+                    unfinished = later(unfinished, change)
+                }
+            }
+            do throws(StoreError) {
+                if eachNested { try connection.nested(applyAll) } else { try applyAll() }
+                results.append(.success(()))
+            } catch  where eachNested && error.code == .refused {
+                results.append(.failure(error))
+            }
+        }
+        unfinishedPurge = unfinished
+        return results
+    }
+
+    /// Of two purges the one that removes more.
+    private func later(_ first: StoreChange?, _ second: StoreChange) -> StoreChange {
+        guard case .purge(let a)? = first, case .purge(let b) = second else { return second }
+        return .purge(before: max(a, b))
+    }
+
+    /// Copies pages from the log when it is time to.
+    private mutating func checkpoint() {
+        let policy = writer.checkpoints
+        do throws(StoreError) {
+            if connection.loggedPages >= policy.restartPages {
+                try connection.checkpoint(.restart)
+            } else if connection.pagesToCopy >= policy.busyPages
+                || (connection.pagesToCopy >= policy.idlePages && !writer.hasWork)
+            {
+                try connection.checkpoint(.passive)
+            } else {
+                return
+            }
+            writer.count { $0.checkpoints += 1 }
+        } catch {
+            failure = error
+        }
+    }
+
+    private mutating func finish() {
+        guard failure == nil else { return }
+        do throws(StoreError) {
+            try connection.checkpoint(.truncate)
+        } catch {
+            // What was accepted stands in the log, which the next start reads.
+            failure = error
+        }
+    }
+}
+
+/// What a store has done since it was opened.
+package struct StoreStatistics: Sendable, Hashable {
+    package internal(set) var submissions = 0
+    /// Transactions, each with one sync.
+    package internal(set) var commits = 0
+    /// The most submissions that shared a sync.
+    package internal(set) var largestGroup = 0
+    package internal(set) var checkpoints = 0
+}

@@ -1,0 +1,39 @@
+import Base
+import FoundationEssentials
+import Gateway
+import GatewayTestKit
+import Storage
+import Testing
+
+/// A folder that is removed at the end of a test.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.path + "/farbell-store-\(UUID().uuidString)"
+        try #require(FileSystem.createFolder(path))
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// The database's place.
+    var database: String { path + "/farbell.db" }
+}
+
+extension Store {
+    /// The error that committing ends with; nil when it works.
+    func failure(committing changes: [StoreChange]) async -> StoreError? {
+        do {
+            try await commit(changes)
+            return nil
+        } catch { return error as? StoreError }
+    }
+}
+
+/// The error that opening a store ends with; nil when it works.
+func failure(opening path: String, options: SQLiteStore.Options = .init()) async -> StoreError? {
+    do {
+        await (try SQLiteStore.open(path: path, options: options)).close()
+        return nil
+    } catch { return error as? StoreError }
+}
