@@ -1,6 +1,139 @@
-// OpenSSL libcrypto; macros Swift cannot import are wrapped here.
+// OpenSSL libcrypto; macros, variadics and parameter lists that Swift cannot import are wrapped here.
 #pragma once
-#include <openssl/evp.h>
+#include <openssl/cms.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/param_build.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
+
+/// A new P-256 key pair, or NULL.
+static inline EVP_PKEY *ccrypto_p256_generate(void) {
+    return EVP_PKEY_Q_keygen(NULL, NULL, "EC", (char *)"prime256v1");
+}
+
+/// A new RSA key pair, or NULL.
+static inline EVP_PKEY *ccrypto_rsa_generate(size_t bits) {
+    return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", bits);
+}
+
+/// A P-256 key of an encoded point and, unless `scalar` is NULL, its private number; NULL if the
+/// point is not on the curve.
+static inline EVP_PKEY *ccrypto_p256_key(const unsigned char *point, size_t point_size,
+                                         const unsigned char *scalar, size_t scalar_size) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    BIGNUM *number = scalar != NULL ? BN_secure_new() : NULL;
+    OSSL_PARAM *parameters = NULL;
+    int kind = scalar != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
+    if (context != NULL && builder != NULL
+        && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) == 1
+        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_size) == 1
+        && (scalar == NULL
+            || (number != NULL && BN_bin2bn(scalar, (int)scalar_size, number) != NULL
+                && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, number) == 1))
+        && (parameters = OSSL_PARAM_BLD_to_param(builder)) != NULL
+        && EVP_PKEY_fromdata_init(context) == 1
+        && EVP_PKEY_fromdata(context, &key, kind, parameters) != 1) {
+        key = NULL;
+    }
+    OSSL_PARAM_free(parameters);
+    BN_clear_free(number);
+    OSSL_PARAM_BLD_free(builder);
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+/// The uncompressed point (65 bytes) of a private P-256 number (32 bytes); 1 on success.
+static inline int ccrypto_p256_point(const unsigned char scalar[32], unsigned char point[65]) {
+    int done = 0;
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_POINT *result = group != NULL ? EC_POINT_new(group) : NULL;
+    BIGNUM *number = BN_secure_new();
+    if (result != NULL && number != NULL && BN_bin2bn(scalar, 32, number) != NULL
+        && EC_POINT_mul(group, result, number, NULL, NULL, NULL) == 1
+        && EC_POINT_point2oct(group, result, POINT_CONVERSION_UNCOMPRESSED, point, 65, NULL) == 65) {
+        done = 1;
+    }
+    BN_clear_free(number);
+    EC_POINT_free(result);
+    EC_GROUP_free(group);
+    return done;
+}
+
+/// HKDF with SHA-256 (RFC 5869), extract and expand; 1 on success.
+static inline int ccrypto_hkdf_sha256(const unsigned char *secret, size_t secret_size,
+                                      const unsigned char *salt, size_t salt_size,
+                                      const unsigned char *info, size_t info_size,
+                                      unsigned char *result, size_t result_size) {
+    int done = 0;
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    if (context != NULL) {
+        OSSL_PARAM parameters[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret, secret_size),
+            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_size),
+            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_size),
+            OSSL_PARAM_construct_end(),
+        };
+        done = EVP_KDF_derive(context, result, result_size, parameters) == 1;
+    }
+    EVP_KDF_CTX_free(context);
+    EVP_KDF_free(kdf);
+    return done;
+}
+
+/// HMAC with SHA-256 (RFC 2104) into 32 bytes; 1 on success.
+static inline int ccrypto_hmac_sha256(const unsigned char *key, size_t key_size, const unsigned char *message,
+                                      size_t message_size, unsigned char result[32]) {
+    size_t size = 0;
+    return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_size, message, message_size, result, 32, &size)
+               != NULL
+           && size == 32;
+}
+
+/// The bytes of a memory BIO, owned by it.
+static inline long ccrypto_bio_data(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
+
+/// Detached CMS (RFC 5652) of a message, without signed attributes, with the certificates of `chain`
+/// (may be empty) beside the signer's; NULL on failure.
+static inline CMS_ContentInfo *ccrypto_cms_sign(X509 *certificate, EVP_PKEY *key, STACK_OF(X509) *chain, BIO *message) {
+    return CMS_sign(certificate, key, chain, message, CMS_DETACHED | CMS_BINARY | CMS_NOATTR);
+}
+
+/// Reads the next certificate of a PEM text onto the list; 1 if there was one.
+static inline int ccrypto_read_certificate(BIO *pem, STACK_OF(X509) *list) {
+    X509 *certificate = PEM_read_bio_X509(pem, NULL, NULL, NULL);
+    if (certificate == NULL) { return 0; }
+    if (sk_X509_push(list, certificate) > 0) { return 1; }
+    X509_free(certificate);
+    return -1;
+}
+
+static inline STACK_OF(X509) *ccrypto_certificates_new(void) { return sk_X509_new_null(); }
+static inline void ccrypto_certificates_free(STACK_OF(X509) *list) { sk_X509_pop_free(list, X509_free); }
+/// Takes the first certificate off the list; the caller owns it. NULL if there is none.
+static inline X509 *ccrypto_certificates_shift(STACK_OF(X509) *list) { return sk_X509_shift(list); }
+
+/// Gives no passphrase. Without this callback OpenSSL would ask for it on the terminal.
+static inline int ccrypto_refuse_passphrase(char *buffer, int size, int writing, void *data) {
+    (void)buffer, (void)size, (void)writing, (void)data;
+    return -1;
+}
+
+/// The control calls of GCM take their command as a macro.
+static inline int ccrypto_gcm_set_tag(EVP_CIPHER_CTX *context, void *tag, int size) {
+    return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, size, tag);
+}
+static inline int ccrypto_gcm_get_tag(EVP_CIPHER_CTX *context, void *tag, int size) {
+    return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, size, tag);
+}

@@ -1,0 +1,55 @@
+internal import CCrypto
+
+/// SHA-256 (FIPS 180-4).
+package enum SHA256 {
+    /// Bytes of a hash.
+    package static let size = 32
+
+    /// The 32-byte hash of a message.
+    /// - Throws: `CryptographyError.libraryFailure`.
+    package static func hash(_ message: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: size)
+        var count: UInt32 = 0
+        guard unsafe EVP_Digest(message, message.count, &result, &count, EVP_sha256(), nil) == 1, count == 32 else {
+            throw .openSSL("SHA-256 failed")
+        }
+        return result
+    }
+}
+
+/// HMAC with SHA-256 (RFC 2104, RFC 4231).
+package enum HMACSHA256 {
+    /// The 32-byte code of a message.
+    /// - Throws: `CryptographyError.libraryFailure`.
+    package static func authenticate(key: [UInt8], message: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: SHA256.size)
+        guard unsafe ccrypto_hmac_sha256(key, key.count, message, message.count, &result) == 1 else {
+            throw .openSSL("HMAC failed")
+        }
+        return result
+    }
+}
+
+/// Comparisons whose time does not tell where two values differ.
+package enum ConstantTime {
+    /// Whether two byte strings are equal. Their lengths are not protected.
+    package static func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+        unsafe a.count == b.count && CRYPTO_memcmp(a, b, a.count) == 0
+    }
+
+    /// Whether two texts are equal, byte by byte (Unicode equivalence is not applied).
+    package static func equal(_ a: String, _ b: String) -> Bool { equal(Array(a.utf8), Array(b.utf8)) }
+}
+
+/// HKDF with SHA-256 (RFC 5869).
+enum HKDF {
+    static func derive(
+        from secret: [UInt8], salt: [UInt8], info: [UInt8], count: Int
+    ) throws(CryptographyError) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: count)
+        let status = unsafe ccrypto_hkdf_sha256(
+            secret, secret.count, salt, salt.count, info, info.count, &result, count)
+        guard status == 1 else { throw .openSSL("HKDF failed") }
+        return result
+    }
+}

@@ -1,0 +1,103 @@
+internal import CCrypto
+
+/// What signing and agreement keys on the curve P-256 share.
+enum P256 {
+    /// Bytes of an uncompressed point: 0x04, x, y (SEC 1 section 2.3.3).
+    static let pointSize = 65
+    /// Bytes of a coordinate, of a private number and of half a raw signature.
+    static let scalarSize = 32
+
+    static func generate() throws(CryptographyError) -> KeyHandle {
+        guard let key = unsafe ccrypto_p256_generate() else { throw .openSSL("no key pair was made") }
+        return unsafe KeyHandle(takingOwnership: key)
+    }
+
+    /// A public key. The library checks that the point is on the curve.
+    static func publicKey(_ point: [UInt8]) throws(CryptographyError) -> KeyHandle {
+        guard point.count == pointSize, point[0] == 4 else {
+            throw CryptographyError(
+                .invalidKey, "a P-256 public key is 65 bytes that begin with 4", context: ["bytes": "\(point.count)"])
+        }
+        guard let key = unsafe ccrypto_p256_key(point, point.count, nil, 0) else {
+            throw .openSSL(.invalidKey, "the point is not on P-256")
+        }
+        return unsafe KeyHandle(takingOwnership: key)
+    }
+
+    /// A key pair of its private number alone.
+    static func privateKey(_ scalar: [UInt8]) throws(CryptographyError) -> KeyHandle {
+        guard scalar.count == scalarSize else {
+            throw CryptographyError(
+                .invalidKey, "a private P-256 number is 32 bytes", context: ["bytes": "\(scalar.count)"])
+        }
+        var point = [UInt8](repeating: 0, count: pointSize)
+        guard unsafe ccrypto_p256_point(scalar, &point) == 1,
+            let key = unsafe ccrypto_p256_key(point, point.count, scalar, scalar.count)
+        else { throw .openSSL(.invalidKey, "not a private P-256 number") }
+        let handle = unsafe KeyHandle(takingOwnership: key)
+        // Numbers not below the group's order give a point too, but are no keys.
+        guard let context = unsafe EVP_PKEY_CTX_new(handle.pointer, nil) else { throw .openSSL("no memory for a key") }
+        defer { unsafe EVP_PKEY_CTX_free(context) }
+        guard unsafe EVP_PKEY_check(context) == 1 else { throw .openSSL(.invalidKey, "not a private P-256 number") }
+        return handle
+    }
+
+    /// The uncompressed point, also of a key that was read with a compressed one.
+    static func point(of key: KeyHandle) throws(CryptographyError) -> [UInt8] {
+        let x = try coordinate("qx", of: key)
+        let y = try coordinate("qy", of: key)
+        return [4] + x + y
+    }
+
+    private static func coordinate(_ name: String, of key: KeyHandle) throws(CryptographyError) -> [UInt8] {
+        var number: OpaquePointer?
+        guard unsafe EVP_PKEY_get_bn_param(key.pointer, name, &number) == 1 else {
+            throw .openSSL(.invalidKey, "the key has no public point")
+        }
+        defer { unsafe BN_free(number) }
+        var bytes = [UInt8](repeating: 0, count: scalarSize)
+        guard unsafe BN_bn2binpad(number, &bytes, Int32(scalarSize)) == Int32(scalarSize) else {
+            throw .openSSL(.invalidKey, "the key's point has the wrong size")
+        }
+        return bytes
+    }
+}
+
+/// A P-256 key pair for Diffie-Hellman (NIST SP 800-56A), as Web Push uses it.
+package struct AgreementKey: Sendable {
+    let handle: KeyHandle
+    /// The uncompressed public point, 65 bytes.
+    package let publicKey: [UInt8]
+
+    private init(_ handle: KeyHandle) throws(CryptographyError) {
+        self.handle = handle
+        publicKey = try P256.point(of: handle)
+    }
+
+    /// A new random pair.
+    /// - Throws: `CryptographyError.libraryFailure`.
+    package static func generate() throws(CryptographyError) -> AgreementKey { try AgreementKey(P256.generate()) }
+
+    /// - Parameter scalar: the private number, 32 bytes, big-endian.
+    /// - Throws: `CryptographyError.invalidKey`.
+    package init(scalar: [UInt8]) throws(CryptographyError) { try self.init(P256.privateKey(scalar)) }
+
+    /// The 32-byte shared secret with another party.
+    /// - Parameter peer: the other's uncompressed point, 65 bytes.
+    /// - Throws: `invalidKey` when the point is not on the curve, `libraryFailure`.
+    func sharedSecret(with peer: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        let other = try P256.publicKey(peer)
+        guard let context = unsafe EVP_PKEY_CTX_new(handle.pointer, nil) else { throw .openSSL("no memory for a key") }
+        defer { unsafe EVP_PKEY_CTX_free(context) }
+        var secret = [UInt8](repeating: 0, count: P256.scalarSize)
+        var size = secret.count
+        guard unsafe EVP_PKEY_derive_init(context) == 1,
+            // Without the slow second check: on a curve of prime order a point of the curve is in the group.
+            unsafe EVP_PKEY_derive_set_peer_ex(context, other.pointer, 0) == 1
+        else { throw .openSSL(.invalidKey, "the other key cannot be used") }
+        guard unsafe EVP_PKEY_derive(context, &secret, &size) == 1, size == secret.count else {
+            throw .openSSL("no shared secret")
+        }
+        return secret
+    }
+}
