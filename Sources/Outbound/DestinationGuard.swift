@@ -2,19 +2,32 @@ internal import Base
 internal import CCurl
 internal import Glibc
 
+/// How soon a dead connection is noticed.
+struct Liveness {
+    /// Silence after which TCP asks, and how often, in seconds.
+    let keepaliveIdle: Int
+    let keepaliveInterval: Int
+    /// When the kernel gives up: bytes sent and unacknowledged, or silence with questions unanswered, for so
+    /// long (tcp(7), TCP_USER_TIMEOUT). Without it requests would go on failing on a dead HTTP/2 connection for
+    /// a quarter of an hour. It counts from the last byte received, so it must leave room for lost questions.
+    let limit: Duration
+
+    /// Few connections, with answers awaited: dead after 40 s.
+    static let http = Liveness(keepaliveIdle: 20, keepaliveInterval: 5, limit: .seconds(40))
+    /// Thousands of idle connections: a question every two minutes, three may get lost.
+    static let mail = Liveness(keepaliveIdle: 120, keepaliveInterval: 30, limit: .seconds(210))
+}
+
 /// Opens a transfer's sockets: judges the resolved address and sets what libcurl has no option for.
 @safe final class DestinationGuard {
-    /// How long sent bytes may stay unacknowledged before the kernel ends the connection. Without it requests
-    /// would go on failing on a dead HTTP/2 connection for a quarter of an hour.
-    static let unacknowledgedLimit: Duration = .seconds(25)
-
     private let destination: HTTPRequest.Destination
+    private let liveness: Liveness
     private let easy: CurlEasy
     /// An address was refused.
     private(set) var hasRefused = false
 
-    init(_ destination: HTTPRequest.Destination, easy: CurlEasy) {
-        (self.destination, self.easy) = (destination, easy)
+    init(_ destination: HTTPRequest.Destination, _ liveness: Liveness, easy: CurlEasy) {
+        (self.destination, self.liveness, self.easy) = (destination, liveness, easy)
     }
 
     /// Sets the callback. The guard must outlive the transfer.
@@ -41,7 +54,7 @@ internal import Glibc
         let target = unsafe address.pointee
         let descriptor = socket(target.family, target.socktype | Int32(SOCK_CLOEXEC.rawValue), target.protocol)
         if descriptor >= 0 {
-            var milliseconds = UInt32(Self.unacknowledgedLimit.milliseconds)
+            var milliseconds = UInt32(liveness.limit.milliseconds)
             let size = socklen_t(MemoryLayout<UInt32>.size)
             // Best effort: a kernel without the option still has keepalive.
             unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, size)

@@ -8,12 +8,14 @@ package import Base
 /// five times): give requests that must not act twice an id the server knows. And an error says in
 /// `surelyNotProcessed` whether the request can have reached the server.
 ///
-/// Dead connections: TCP keepalive asks after 60 s of silence, and bytes unacknowledged for 25 s end the
-/// connection, so no HTTP/2 PING is needed; a connection idle for 50 minutes is not used again.
+/// Dead connections end after 40 s (`Liveness`: TCP keepalive and the kernel's limit for unacknowledged bytes), so
+/// no HTTP/2 PING is needed; a connection idle for 50 minutes is not used again.
 package final class HTTPClient: HTTPTransport, Service {
     /// An idle connection older than this is not used again: below the hour after which push services ask
     /// for a PING.
     static let idleConnectionAge: Duration = .seconds(50 * 60)
+    /// Longer time-outs are cut to this.
+    static let timeoutLimit: Duration = .seconds(86_400)
     /// A connection in use is replaced after this time, so that changed addresses are found.
     static let connectionLifetime: Duration = .seconds(12 * 3600)
 
@@ -63,6 +65,8 @@ package final class HTTPClient: HTTPTransport, Service {
         package var completedRequests = 0
         /// TCP connections opened since the start, for HTTP.
         package var openedConnections = 0
+
+        package init() {}
     }
 
     private struct State {

@@ -10,12 +10,12 @@ enum HTTPFailure {
         var addressRefused = false
         var http2Refused = false
         var tooLarge = false
-        /// libcurl's own words; may hold host names, so only their kind is used.
-        var detail = ""
     }
 
-    /// - Returns: The error for `code`. `surelyNotProcessed` is true only where the request cannot have reached
-    ///   the server: never begun, or refused by HTTP/2 (RFC 9113 section 8.7).
+    /// - Returns: The error for `code`. `surelyNotProcessed` is true only where the request was never begun.
+    ///   Streams that HTTP/2 refuses (REFUSED_STREAM, above GOAWAY's last: RFC 9113 section 8.7) libcurl 7.88
+    ///   repeats by itself on a new connection, up to five times; when it gives up, it does not tell this case
+    ///   from a connection that died, so the outcome counts as unknown.
     static func error(_ code: CURLcode, _ seen: Circumstances) -> HTTPTransportError {
         let text = CurlEasy.text(code)
         if seen.http2Refused {
@@ -29,9 +29,6 @@ enum HTTPFailure {
             return HTTPTransportError(
                 .addressRefused, "the address is not a public one", surelyNotProcessed: !seen.requestBegan)
         }
-        if code == CURLE_HTTP2_STREAM && seen.detail.contains("REFUSED_STREAM") {
-            return HTTPTransportError(.connectionLost, "REFUSED_STREAM", surelyNotProcessed: true)
-        }
         return HTTPTransportError(kind(code, seen), text, surelyNotProcessed: !seen.requestBegan)
     }
 
@@ -44,7 +41,8 @@ enum HTTPFailure {
             CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_CLIENTCERT, CURLE_SSL_ENGINE_INITFAILED:
             .tls
         case CURLE_OPERATION_TIMEDOUT: .timeout
-        case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_HTTP2_STREAM:
+        case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_HTTP2,
+            CURLE_HTTP2_STREAM:
             .connectionLost
         // libcurl reports an answer without a status line as an unsupported protocol too.
         case CURLE_UNSUPPORTED_PROTOCOL where !seen.requestBegan: .invalidRequest

@@ -17,7 +17,7 @@ internal import CCurl
 
     init(_ order: HTTPOrder, easy: CurlEasy, onCompletion: @escaping (HTTPTransfer, CURLcode) -> Void) {
         self.order = order
-        destination = DestinationGuard(order.request.destination, easy: easy)
+        destination = DestinationGuard(order.request.destination, .http, easy: easy)
         self.onCompletion = onCompletion
         super.init(easy: easy)
     }
@@ -55,11 +55,12 @@ internal import CCurl
         try easy.set(CURLOPT_USERAGENT, configuration.userAgent)
         try easy.set(CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0)
         try easy.set(CURLOPT_MAXREDIRS, request.redirectLimit)
-        try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, request.responseLimit))
-        try easy.set(CURLOPT_TIMEOUT_MS, max(1, Int(left.milliseconds)))
+        // The length that the answer to HEAD declares is not the length of its body.
+        if request.method != "HEAD" { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, request.responseLimit)) }
+        try easy.set(CURLOPT_TIMEOUT_MS, Int(min(max(1, left.milliseconds), HTTPClient.timeoutLimit.milliseconds)))
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectTimeout.milliseconds))
         try easy.set(CURLOPT_PROXY, request.destination == .any ? configuration.proxy ?? "" : "")
-        try easy.setConnectionDefaults(caFile: request.caFile, keepaliveIdle: 60)
+        try easy.setConnectionDefaults(caFile: request.caFile, .http)
         try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
         try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
         if let certificate = request.certificateFile {
@@ -73,13 +74,15 @@ internal import CCurl
     }
 
     private func setVersion(_ wanted: HTTPRequest.Version, scheme: String) throws {
+        // libcurl 7.88 breaks the second request on an HTTP/2 connection without TLS.
+        guard wanted != .http2 || scheme == "https" else {
+            throw HTTPTransportError(.invalidRequest, "HTTP/2 needs https", surelyNotProcessed: true)
+        }
         let version =
             switch wanted {
             case .automatic: CURL_HTTP_VERSION_2TLS
             case .http1: CURL_HTTP_VERSION_1_1
-            case .http2:
-                // Without TLS there is no negotiation: both sides must know (RFC 9113 section 3.3).
-                scheme == "http" ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_2TLS
+            case .http2: CURL_HTTP_VERSION_2TLS
             }
         try easy.set(CURLOPT_HTTP_VERSION, Int(version))
         // Rather wait for a connection that is being made than open one for each of a burst.

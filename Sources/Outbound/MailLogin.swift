@@ -11,7 +11,7 @@ internal import CCurl
 
     init(_ request: MailConnectionRequest, easy: CurlEasy, onCompletion: @escaping (MailLogin, CURLcode) -> Void) {
         self.request = request
-        destination = DestinationGuard(request.destination, easy: easy)
+        destination = DestinationGuard(request.destination, .mail, easy: easy)
         self.onCompletion = onCompletion
         super.init(easy: easy)
     }
@@ -36,9 +36,9 @@ internal import CCurl
         try easy.set(CURLOPT_PROXY, "")
         try easy.set(CURLOPT_CONNECT_ONLY, 1)
         try easy.set(CURLOPT_USE_SSL, Int((request.security == .startTLS ? CURLUSESSL_ALL : CURLUSESSL_NONE).rawValue))
-        try easy.setConnectionDefaults(caFile: request.caFile, keepaliveIdle: 120)
+        try easy.setConnectionDefaults(caFile: request.caFile, .mail)
         // CURLOPT_TIMEOUT_MS would, in newer versions, also end the session after the login.
-        let milliseconds = max(1, Int(request.timeout.milliseconds))
+        let milliseconds = Int(min(max(1, request.timeout.milliseconds), HTTPClient.timeoutLimit.milliseconds))
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds)
         try easy.set(CURLOPT_SERVER_RESPONSE_TIMEOUT, max(1, (milliseconds + 999) / 1000))
         // Ten thousand handles stay: the least buffers, and no cached TLS session for each.

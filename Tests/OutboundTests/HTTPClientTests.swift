@@ -20,7 +20,7 @@ struct HTTPClientTests {
 
     @Test("a request's method, headers and body arrive, and so does the answer")
     func roundTrip() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("PUT", "http://127.0.0.1:\(peer.port)/echo", body: Array("hello".utf8))
         let response = try await client.send(request)
         #expect(response.status == 200)
@@ -45,7 +45,7 @@ struct HTTPClientTests {
 
     @Test("connections are kept within a pool and not shared between pools")
     func pools() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/connection")
         let first = try await client.send(request).text
         let second = try await client.send(request).text
@@ -58,7 +58,7 @@ struct HTTPClientTests {
 
     @Test("200 parallel requests are all answered over a bounded number of connections")
     func parallel() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         let answers = try await withThrowingTaskGroup(of: String.self) { group in
             for index in 0..<200 {
                 group.addTask {
@@ -84,6 +84,9 @@ struct HTTPClientTests {
         let error = await failure(HTTPRequest("GET", url))
         #expect(error?.code == .invalidRequest)
         #expect(error?.surelyNotProcessed == true)
+        var clear = HTTPRequest("GET", "http://127.0.0.1:1/")
+        clear.version = .http2
+        #expect(await failure(clear)?.code == .invalidRequest)
     }
 
     @Test("header injection is refused", arguments: [("X", "a\r\nEvil: 1"), ("X\n", "a"), ("", "a"), ("X Y", "a")])
@@ -98,7 +101,7 @@ struct HTTPClientTests {
 
     @Test("answers longer than the limit fail", arguments: ["/huge?1048576", "/declared?1048576", "/headers?60"])
     func sizeLimit(path: String) async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("GET", "http://127.0.0.1:\(peer.port)\(path)")
         request.responseLimit = 100_000
         let error = await failure(request)
@@ -110,7 +113,7 @@ struct HTTPClientTests {
 
     @Test("redirects are handed back unless asked for, and stay with HTTP")
     func redirects() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         let base = "http://127.0.0.1:\(peer.port)"
         var request = HTTPRequest("GET", "\(base)/redirect?\(base)/status?201")
         let answer = try await client.send(request)
@@ -131,7 +134,7 @@ struct HTTPClientTests {
             ("/hang", .timeout),
         ])
     func brokenAnswers(path: String, code: HTTPTransportError.Code) async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("POST", "http://127.0.0.1:\(peer.port)\(path)")
         request.timeout = path == "/hang" ? .milliseconds(200) : .seconds(10)
         let error = await failure(request)
@@ -146,7 +149,7 @@ struct HTTPClientTests {
         let unknown = await failure(HTTPRequest("POST", "http://name.invalid/"))
         #expect(unknown?.code == .nameResolution && unknown?.surelyNotProcessed == true)
         // A listener whose queue nobody serves: TLS never begins.
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("POST", "https://127.0.0.1:\(peer.port)/")
         request.timeout = .milliseconds(300)
         let plain = await failure(request)
@@ -155,7 +158,7 @@ struct HTTPClientTests {
 
     @Test("a waiting request's time runs too")
     func queueTimeout() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var configuration = HTTPClient.Configuration()
         configuration.runningPerPool = 1
         configuration.waitingPerPool = 1
@@ -164,12 +167,15 @@ struct HTTPClientTests {
         let first = Task { try await client.send(HTTPRequest("GET", "\(url)/hang")) }
         #expect(try await eventually { await client.statistics().running == 1 })
         var second = HTTPRequest("GET", "\(url)/echo")
-        second.timeout = .milliseconds(50)
-        async let late = failure(second, with: client)
+        let waiting = Task { [second] in try await client.send(second) }
         #expect(try await eventually { await client.statistics().waiting == 1 })
         let refused = await failure(HTTPRequest("GET", "\(url)/echo"), with: client)
         #expect(refused?.code == .overloaded && refused?.surelyNotProcessed == true)
-        let error = await late
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        #expect(try await eventually { await client.statistics().waiting == 0 })
+        second.timeout = .milliseconds(50)
+        let error = await failure(second, with: client)
         #expect(error?.code == .timeout && error?.surelyNotProcessed == true)
         first.cancel()
         await #expect(throws: CancellationError.self) { try await first.value }
@@ -177,7 +183,7 @@ struct HTTPClientTests {
 
     @Test("cancelling ends a request at once, before it is handed over and in flight")
     func cancellation() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         let url = "http://127.0.0.1:\(peer.port)/hang"
         let early = Task {
             unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
@@ -205,7 +211,7 @@ struct HTTPClientTests {
             "169.254.169.254", "[fd00::1]",
         ])
     func privateAddresses(host: String) async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("GET", "http://\(host):\(peer.port)/connection")
         request.destination = .publicExcept(hosts: [])
         request.timeout = .seconds(3)
@@ -215,7 +221,7 @@ struct HTTPClientTests {
 
     @Test("an excepted host is reached, but no redirect leads from it to another private one")
     func exceptedHost() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         var request = HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/connection")
         // An open connection of an unrestricted request must not serve a restricted one.
         _ = try await client.send(request)
@@ -231,20 +237,21 @@ struct HTTPClientTests {
 
     @Test("shutting down refuses new requests and lets running ones finish")
     func gracefulShutdown() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         let service = Task { try await client.run() }
-        let slow = Task { try await client.send(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/slow?300")) }
+        let slow = Task { try await client.send(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/gate")) }
         #expect(try await eventually { await client.statistics().running == 1 })
         client.beginShutdown()
         let error = await failure(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/echo"))
         #expect(error?.code == .stopped && error?.surelyNotProcessed == true)
-        #expect(try await slow.value.text == "slow")
+        _ = try await HTTPClient().send(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/open"))
+        #expect(try await slow.value.text == "opened")
         try await service.value
     }
 
     @Test("cancelling the service ends running requests")
     func hardShutdown() async throws {
-        let peer = try Peer("http_peer.py")
+        let peer = try await Peer("http_peer.py")
         let service = Task { try await client.run() }
         async let error = failure(HTTPRequest("GET", "http://127.0.0.1:\(peer.port)/hang"))
         #expect(try await eventually { await client.statistics().running == 1 })

@@ -10,12 +10,13 @@ final class PeerProcess: Sendable {
     private let input: Int32
     private let output: Int32
 
-    /// One start at a time: a process started between `pipe` and `fcntl` of another would keep its pipe open.
-    private static let starting = Locked(())
+    /// Starts run here, one at a time: they block, and a process started between `pipe` and `fcntl` of another
+    /// would keep its pipe open.
+    private static let starting = WorkThread(name: "peers")
 
     /// - Parameter command: program and arguments; the program is looked up in PATH.
-    convenience init(_ command: [String]) throws {
-        let (process, input, output) = try Self.starting.withLock { _ in try Self.start(command) }
+    convenience init(_ command: [String]) async throws {
+        let (process, input, output) = try await Self.starting.run { try Self.start(command) }
         self.init(process: process, input: input, output: output)
     }
 
@@ -37,7 +38,7 @@ final class PeerProcess: Sendable {
         var arguments = unsafe command.map { unsafe strdup($0) } + [nil]
         var process: pid_t = 0
         let status = unsafe posix_spawnp(&process, command[0], &actions, nil, &arguments, environ)
-        for unsafeargument in unsafe arguments { unsafe free(argument) }
+        unsafe arguments.forEach { unsafe free($0) }
         unsafe posix_spawn_file_actions_destroy(&actions)
         Glibc.close(fromParent[0])
         Glibc.close(toParent[1])
@@ -54,19 +55,24 @@ final class PeerProcess: Sendable {
     }
 
     /// The first line it prints, a number.
-    func port() throws -> Int {
-        var text: [UInt8] = []
-        var byte: UInt8 = 0
-        while unsafe read(output, &byte, 1) == 1, byte != UInt8(ascii: "\n") { text.append(byte) }
-        guard let port = Int(String(decoding: text, as: UTF8.self)) else { throw DidNotStart(command: []) }
+    func port() async throws -> Int {
+        let text = try await Self.starting.run { [output] in Self.line(output) }
+        guard let port = Int(text) else { throw DidNotStart(command: []) }
         return port
     }
 
     /// Runs a command to its end.
-    static func run(_ command: [String]) throws {
-        let process = try PeerProcess(command)
+    static func run(_ command: [String]) async throws {
+        let process = try await PeerProcess(command)
+        _ = try await starting.run { Self.line(process.output) }
+    }
+
+    /// Reads to the end of the line or of the output.
+    private static func line(_ descriptor: Int32) -> String {
+        var text: [UInt8] = []
         var byte: UInt8 = 0
-        while unsafe read(process.output, &byte, 1) == 1 {}
+        while unsafe read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") { text.append(byte) }
+        return String(decoding: text, as: UTF8.self)
     }
 }
 
@@ -75,10 +81,10 @@ struct Peer {
     let process: PeerProcess
     let port: Int
 
-    init(_ script: String, _ arguments: [String] = []) throws {
+    init(_ script: String, _ arguments: [String] = []) async throws {
         let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-        process = try PeerProcess(["/usr/bin/python3", "\(folder)/Peers/\(script)"] + arguments)
-        port = try process.port()
+        process = try await PeerProcess(["python3", "\(folder)/Peers/\(script)"] + arguments)
+        port = try await process.port()
     }
 }
 
@@ -92,18 +98,18 @@ final class TestAuthority: Sendable {
     var client: String { folder + "/client.pem" }
     var serverArguments: [String] { ["--cert", certificate, "--key", key] }
 
-    init() throws {
+    init() async throws {
         folder = "\(FileManager.default.temporaryDirectory.path)/farbell-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let new = [
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
         ]
-        try PeerProcess.run(
+        try await PeerProcess.run(
             new + ["-keyout", folder + "/ca.key", "-out", ca, "-subj", "/CN=Test CA", "-batch"])
         for (name, extra) in [
             ("server", "subjectAltName=DNS:localhost,IP:127.0.0.1"), ("client", "keyUsage=digitalSignature"),
         ] {
-            try PeerProcess.run(
+            try await PeerProcess.run(
                 new + [
                     "-CA", ca, "-CAkey", folder + "/ca.key", "-keyout", "\(folder)/\(name).key",
                     "-out", "\(folder)/\(name).pem", "-subj", "/CN=\(name)", "-addext", extra, "-batch",

@@ -7,7 +7,7 @@ struct TLSTests {
     let client = HTTPClient()
     let authority: TestAuthority
 
-    init() throws { authority = try TestAuthority() }
+    init() async throws { authority = try await TestAuthority() }
 
     private func request(
         _ port: Int, _ version: HTTPRequest.Version = .automatic, host: String = "localhost"
@@ -26,7 +26,7 @@ struct TLSTests {
 
     @Test("a server of the given authority is trusted, others and wrong names are not")
     func trust() async throws {
-        let peer = try Peer("http_peer.py", authority.serverArguments)
+        let peer = try await Peer("http_peer.py", authority.serverArguments)
         #expect(try await client.send(request(peer.port)).text == "1 1")
         var untrusted = request(peer.port)
         untrusted.caFile = nil
@@ -41,7 +41,7 @@ struct TLSTests {
 
     @Test("a client certificate is shown")
     func clientCertificate() async throws {
-        let peer = try Peer("http_peer.py", authority.serverArguments + ["--client-ca", authority.ca])
+        let peer = try await Peer("http_peer.py", authority.serverArguments + ["--client-ca", authority.ca])
         var mutual = request(peer.port)
         mutual.certificateFile = authority.client
         #expect(try await client.send(mutual).status == 200)
@@ -50,7 +50,7 @@ struct TLSTests {
 
     @Test("HTTP/2 only fails before the request where the server speaks HTTP/1.1", arguments: ["http/1.1", ""])
     func http2Refused(alpn: String) async throws {
-        let peer = try Peer("http_peer.py", authority.serverArguments + (alpn.isEmpty ? [] : ["--alpn", alpn]))
+        let peer = try await Peer("http_peer.py", authority.serverArguments + (alpn.isEmpty ? [] : ["--alpn", alpn]))
         let error = await failure(request(peer.port, .http2))
         #expect(error?.code == .protocolError && error?.surelyNotProcessed == true)
         // The peer counts: it has seen no request before this one.
@@ -59,17 +59,24 @@ struct TLSTests {
         #expect(await failure(request(peer.port, .http2))?.surelyNotProcessed == true)
     }
 
-    @Test(
-        "REFUSED_STREAM and a stream above GOAWAY's last are repeated by libcurl on a new connection",
-        arguments: ["refuse-first", "goaway"])
-    func refusedOnce(mode: String) async throws {
-        let peer = try Peer("h2_peer.py", [mode, authority.certificate, authority.key])
+    @Test("libcurl repeats a refused stream on a new connection")
+    func refusedOnce() async throws {
+        let peer = try await Peer("h2_peer.py", ["refuse-first", authority.certificate, authority.key])
+        #expect(try await client.send(request(peer.port, .http2)).text == "2 2")
+    }
+
+    @Test("after GOAWAY the next request takes a new connection")
+    func goAway() async throws {
+        let peer = try await Peer("h2_peer.py", ["goaway", authority.certificate, authority.key])
+        let error = await failure(request(peer.port, .http2))
+        // libcurl 7.88 does not say that the stream was above GOAWAY's last, so the outcome counts as unknown.
+        #expect(error?.code == .connectionLost && error?.surelyNotProcessed == false)
         #expect(try await client.send(request(peer.port, .http2)).text == "2 2")
     }
 
     @Test("what HTTP/2 servers break is an error", arguments: ["refuse-all", "reset", "die"])
     func brokenStreams(mode: String) async throws {
-        let peer = try Peer("h2_peer.py", [mode, authority.certificate, authority.key])
+        let peer = try await Peer("h2_peer.py", [mode, authority.certificate, authority.key])
         let error = await failure(request(peer.port, .http2))
         #expect(error?.code == .connectionLost)
         #expect(error?.surelyNotProcessed == false)

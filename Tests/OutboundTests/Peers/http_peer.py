@@ -19,6 +19,7 @@ if options.cert:
         context.set_alpn_protocols(options.alpn.split(","))
 
 lock = threading.Lock()
+gate = threading.Event()
 connections = 0
 requests = 0
 
@@ -67,9 +68,12 @@ def serve(sock):
                 answer(sock, b"200 OK", head)
             elif path == b"/connection":
                 answer(sock, b"200 OK", b"%d %d" % (mine, requests))
-            elif path == b"/slow":
-                time.sleep(int(query) / 1000)
-                answer(sock, b"200 OK", b"slow")
+            elif path == b"/gate":
+                gate.wait(60)
+                answer(sock, b"200 OK", b"opened")
+            elif path == b"/open":
+                gate.set()
+                answer(sock, b"200 OK")
             elif path == b"/hang":
                 time.sleep(60)
             elif path == b"/huge":

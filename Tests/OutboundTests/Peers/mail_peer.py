@@ -123,6 +123,26 @@ class Session:
             else:
                 await self.say("-ERR unknown\r\n")
 
+    async def smtp(self):
+        await self.say("220 ready\r\n")
+        while True:
+            verb, _, argument = (await self.line()).partition(" ")
+            if verb == "EHLO":
+                await self.say("250-peer\r\n250 AUTH PLAIN\r\n")
+            elif verb == "AUTH":
+                mechanism, _, initial = argument.partition(" ")
+                if not initial:
+                    await self.say("334 \r\n")
+                    initial = await self.line()
+                problem = self.verdict(base64.b64decode(initial).decode())
+                if problem:
+                    await self.say(("454 " if "LATER" in problem else "535 ") + problem + "\r\n")
+                    continue
+                await self.say("235 logged in\r\n")
+                return await self.echo()
+            else:
+                await self.say("500 unknown\r\n")
+
     async def echo(self):
         while True:
             line = await self.line()
@@ -142,7 +162,7 @@ class Session:
 async def serve(reader, writer):
     session = Session(reader, writer)
     try:
-        await (session.pop3() if options.protocol == "pop3" else session.imap())
+        await {"imap": session.imap, "pop3": session.pop3, "smtp": session.smtp}[options.protocol]()
     except (OSError, ConnectionError, asyncio.IncompleteReadError, ValueError):
         pass
     finally:
