@@ -2,39 +2,6 @@ import Base
 import GatewayTestKit
 import Testing
 
-/// curl as an independent HTTP/2 client.
-struct CurlAnswer {
-    let status: Int
-    let version: String
-    let headers: [String: String]
-    let body: String
-    var reason: String { (try? JSONParser.parse(body))?["reason"]?.string ?? "" }
-
-    static func send(
-        _ url: String, ca: String, headers: [(String, String)], body: String, method: String = "POST",
-        options: [String] = ["--http2"]
-    ) async throws -> CurlAnswer {
-        var arguments =
-            ["-sS", "-i", "--max-time", "10", "--cacert", ca, "-X", method, "--data-binary", "@-"] + options
-        for (name, value) in headers { arguments += ["-H", value.isEmpty ? "\(name);" : "\(name): \(value)"] }
-        let result = try await ChildProcess.run("curl", arguments + [url], input: body)
-        guard case .code(0) = result.exit else {
-            throw PeerError(.process, "curl \(result.exit): \(result.errors.joined(separator: " "))")
-        }
-        let lines = result.output.map(\.trimmingSpace)
-        let first = lines.first?.split(separator: " ") ?? []
-        let end = lines.firstIndex(of: "") ?? lines.count
-        var fields: [String: String] = [:]
-        for line in lines[..<end].dropFirst() {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            fields[line[..<colon].lowercased()] = String(line[line.index(after: colon)...]).trimmingSpace
-        }
-        return CurlAnswer(
-            status: first.count > 1 ? Int(first[1]) ?? 0 : 0, version: first.first.map(String.init) ?? "",
-            headers: fields, body: lines[end...].dropFirst().joined(separator: "\n"))
-    }
-}
-
 @Suite("The fake APNs", .timeLimit(.minutes(2))) struct FakeAPNsTests {
     static let device = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0"
     static let id = "123e4567-e89b-12d3-a456-4266554400a0"
@@ -71,7 +38,7 @@ struct CurlAnswer {
         fields.merge(headers) { $1 }
         let list = fields.filter { $0.value != "-" }.map { ($0.key, $0.value) }
         return try await CurlAnswer.send(
-            fake.origin + path + device, ca: authority.caFile, headers: list, body: body, method: method)
+            fake.origin + path + device, ca: authority.caFile, headers: list, body: Array(body.utf8), method: method)
     }
 
     @Test("a good push is accepted, echoes its id and is recorded") func accepted() async throws {
@@ -90,7 +57,7 @@ struct CurlAnswer {
     @Test("HTTP/1.1 is not spoken") func http2Only() async throws {
         await #expect(throws: PeerError.self) {
             _ = try await CurlAnswer.send(
-                fake.origin + "/3/device/\(Self.device)", ca: authority.caFile, headers: [], body: "{}",
+                fake.origin + "/3/device/\(Self.device)", ca: authority.caFile, headers: [], body: [],
                 options: ["--http1.1"])
         }
         #expect(fake.requests.count == 0)

@@ -13,11 +13,6 @@ enum APNsRules {
         "pushtotalk", "mdm",
     ]
 
-    private static let singleHeaders = [
-        "authorization", "apns-topic", "apns-push-type", "apns-priority", "apns-expiration", "apns-id",
-        "apns-collapse-id",
-    ]
-
     /// The device token of `/3/device/<hex>`.
     static func device(of request: PeerRequest) throws(Refusal) -> String {
         guard request.path.hasPrefix("/3/device/") else { throw Refusal(status: 404, reason: "BadPath") }
@@ -29,22 +24,18 @@ enum APNsRules {
     }
 
     /// Every rule for headers but those about the token and which topics exist.
-    static func checkHeaders(_ headers: HTTPFields) throws(Refusal) {
-        for name in singleHeaders where headers.fields.count(where: { $0.name == name }) > 1 {
-            throw bad("DuplicateHeaders")
-        }
-        if headers["content-encoding"] != nil { throw bad("BadContentEncoding") }
-        guard let type = headers["apns-push-type"], pushTypes.contains(type) else { throw bad("InvalidPushType") }
-        let priority = headers["apns-priority"] ?? "10"
-        guard ["1", "5", "10"].contains(priority), type != "background" || priority == "5" else {
+    static func checkHeaders(_ headers: APNsHeaders) throws(Refusal) {
+        if headers.hasDuplicates { throw bad("DuplicateHeaders") }
+        if headers.isEncoded { throw bad("BadContentEncoding") }
+        guard let type = headers.pushType, pushTypes.contains(type) else { throw bad("InvalidPushType") }
+        let priority = headers.priority ?? "10"
+        guard priority == "10" || priority == "5" || priority == "1", type != "background" || priority == "5" else {
             throw bad("BadPriority")
         }
-        if let expiration = headers["apns-expiration"], !isNumber(expiration) { throw bad("BadExpirationDate") }
-        if let id = headers["apns-id"], !isLowercaseUUID(id) { throw bad("BadMessageId") }
-        if let collapse = headers["apns-collapse-id"], !(1...64).contains(collapse.utf8.count) {
-            throw bad("BadCollapseId")
-        }
-        guard let topic = headers["apns-topic"], !topic.isEmpty else { throw bad("MissingTopic") }
+        if let expiration = headers.expiration, !isNumber(expiration) { throw bad("BadExpirationDate") }
+        if let id = headers.id, !isLowercaseUUID(id) { throw bad("BadMessageId") }
+        if let collapse = headers.collapseID, !(1...64).contains(collapse.utf8.count) { throw bad("BadCollapseId") }
+        guard let topic = headers.topic, !topic.isEmpty else { throw bad("MissingTopic") }
         if (type == "voip") != topic.hasSuffix(".voip") { throw bad("InvalidPushType") }
     }
 
@@ -91,5 +82,39 @@ enum APNsRules {
             }
         }
         return true
+    }
+}
+
+/// The headers Apple defines, found in one pass.
+struct APNsHeaders {
+    private(set) var authorization: String?
+    private(set) var topic: String?
+    private(set) var pushType: String?
+    private(set) var priority: String?
+    private(set) var expiration: String?
+    private(set) var id: String?
+    private(set) var collapseID: String?
+    private(set) var isEncoded = false
+    private(set) var hasDuplicates = false
+
+    init(_ headers: HTTPFields) {
+        for field in headers.fields {
+            switch field.name {
+            case "authorization": Self.set(&authorization, field.value, &hasDuplicates)
+            case "apns-topic": Self.set(&topic, field.value, &hasDuplicates)
+            case "apns-push-type": Self.set(&pushType, field.value, &hasDuplicates)
+            case "apns-priority": Self.set(&priority, field.value, &hasDuplicates)
+            case "apns-expiration": Self.set(&expiration, field.value, &hasDuplicates)
+            case "apns-id": Self.set(&id, field.value, &hasDuplicates)
+            case "apns-collapse-id": Self.set(&collapseID, field.value, &hasDuplicates)
+            case "content-encoding": isEncoded = true
+            default: break
+            }
+        }
+    }
+
+    private static func set(_ place: inout String?, _ value: String, _ hasDuplicates: inout Bool) {
+        if place != nil { hasDuplicates = true }
+        place = value
     }
 }

@@ -143,9 +143,10 @@ final class FakeAPNsCore: Sendable {
     }
 
     func respond(to request: PeerRequest) -> PeerReply {
-        let id = request.headers["apns-id"] ?? UUID().uuidString.lowercased()
+        let headers = APNsHeaders(request.headers)
+        let id = headers.id ?? UUID().uuidString.lowercased()
         do {
-            let (device, payload, fault) = try judge(request)
+            let (device, payload, fault) = try judge(request, headers)
             let reply = APNsReplies.reply(to: fault, id: id, proven: configuration.streamLimits.proven)
             if fault?.accepts ?? true {
                 pushes.append(
@@ -165,25 +166,29 @@ final class FakeAPNsCore: Sendable {
         state.withLock { $0.gone[String(request.path.dropFirst(10))] }
     }
 
-    private func judge(_ request: PeerRequest) throws(APNsRules.Refusal) -> (String, JSON, PushFault?) {
+    private func judge(
+        _ request: PeerRequest, _ headers: APNsHeaders
+    ) throws(APNsRules.Refusal) -> (String, JSON, PushFault?) {
         let device = try APNsRules.device(of: request)
         let token = try state.withLock { state throws(APNsRules.Refusal) in
             try state.tokens.check(
-                request.headers["authorization"], connection: request.connection, now: configuration.time.now,
+                headers.authorization, connection: request.connection, now: configuration.time.now,
                 timestamp: configuration.time.timestamp)
         }
-        try APNsRules.checkHeaders(request.headers)
-        let topic = request.headers["apns-topic"] ?? ""
+        try APNsRules.checkHeaders(headers)
+        let topic = headers.topic ?? ""
         guard let team = configuration.topics[topic] else { throw APNsRules.bad("BadTopic") }
         guard team == token.teamID else { throw APNsRules.bad("TopicDisallowed") }
-        let payload = try APNsRules.payload(request.body, type: request.headers["apns-push-type"])
+        let payload = try APNsRules.payload(request.body, type: headers.pushType)
         let fault = try state.withLock { state throws(APNsRules.Refusal) -> PushFault? in
             if state.gone[device] != nil { throw APNsRules.Refusal(status: 410, reason: "Unregistered") }
             if !configuration.acceptsAnyDevice {
                 guard let known = state.devices[device] else { throw APNsRules.bad("BadDeviceToken") }
                 if let known, known != topic { throw APNsRules.bad("DeviceTokenNotForTopic") }
             }
-            if state.queues[device]?.isEmpty == false { return state.queues[device]?.removeFirst() }
+            if !state.queues.isEmpty, state.queues[device]?.isEmpty == false {
+                return state.queues[device]?.removeFirst()
+            }
             return state.queue.isEmpty ? state.standing : state.queue.removeFirst()
         }
         return (device, payload, fault)

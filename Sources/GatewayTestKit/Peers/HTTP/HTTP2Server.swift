@@ -3,12 +3,14 @@ internal import CNGHTTP2
 
 /// One HTTP/2 connection, by nghttp2. On the loop's thread only.
 @safe final class HTTP2Server: PeerHandler {
-    struct Stream {
+    final class Stream {
         var request: PeerRequest
         /// What is left of the answer's body.
         var rest: ArraySlice<UInt8> = []
         /// Over the limit: refused, whatever else arrives for it.
-        var refused = false
+        let refused: Bool
+
+        init(_ request: PeerRequest, refused: Bool) { (self.request, self.refused) = (request, refused) }
     }
 
     /// What nghttp2 believes the limit to be: it answers an excess with the end of the connection, while
@@ -21,6 +23,9 @@ internal import CNGHTTP2
     private let responder: HTTPPeer.Responder
     private var session: OpaquePointer?
     private var streams: [Int32: Stream] = [:]
+    private var openCount = 0
+    /// The stream whose headers arrive: one look-up for all of them.
+    private var arriving: Stream?
     /// The limit announced and enforced.
     private var streamLimit: Int
     /// Streams still allowed before GOAWAY.
@@ -63,39 +68,42 @@ internal import CNGHTTP2
     // MARK: What nghttp2 tells
 
     func beginStream(_ id: Int32) {
-        let open = streams.values.count { !$0.refused }
-        var stream = Stream(
-            request: PeerRequest(
+        let refused = openCount >= streamLimit
+        let stream = Stream(
+            PeerRequest(
                 method: "", path: "", headers: [:], body: [], received: Moment(nanoseconds: 0),
-                connection: connection.number, stream: id))
-        if open >= streamLimit {
-            stream.refused = true
-            counter.withLock { $0.refusedForLimit += 1 }
-            unsafe nghttp2_submit_rst_stream(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, NGHTTP2_REFUSED_STREAM.rawValue)
-        }
+                connection: connection.number, stream: id), refused: refused)
         streams[id] = stream
+        arriving = stream
+        guard refused else {
+            openCount += 1
+            return
+        }
+        counter.withLock { $0.refusedForLimit += 1 }
+        unsafe nghttp2_submit_rst_stream(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, NGHTTP2_REFUSED_STREAM.rawValue)
     }
 
     func header(_ id: Int32, _ name: String, _ value: String) {
+        guard let stream = arriving, stream.request.stream == id else { return }
         switch name {
-        case ":method": streams[id]?.request.method = value
-        case ":path": streams[id]?.request.path = value
-        case ":authority": streams[id]?.request.headers.append("host", value)
+        case ":method": stream.request.method = value
+        case ":path": stream.request.path = value
+        case ":authority": stream.request.headers.append("host", value)
         case ":scheme": break
-        default: streams[id]?.request.headers.append(name, value)
+        default: stream.request.headers.append(name, value)
         }
     }
 
     func data(_ id: Int32, _ bytes: UnsafeBufferPointer<UInt8>) {
-        let room = options.bodyLimit - (streams[id]?.request.body.count ?? 0)
-        unsafe streams[id]?.request.body.append(contentsOf: bytes.prefix(max(0, room)))
+        guard let stream = streams[id] else { return }
+        let room = options.bodyLimit - stream.request.body.count
+        unsafe stream.request.body.append(contentsOf: bytes.prefix(max(0, room)))
     }
 
     func endOfRequest(_ id: Int32) {
-        guard var stream = streams[id], !stream.refused else { return }
+        guard let stream = streams[id], !stream.refused else { return }
         stream.request.received = options.time.now
-        streams[id]?.request.received = stream.request.received
         counter.withLock { $0.requests += 1 }
         let reply = responder(stream.request)
         if let after = reply.goAwayAfter { untilGoAway = (after, reply.goAwayReason) }
@@ -120,15 +128,17 @@ internal import CNGHTTP2
         }
     }
 
-    func streamEnded(_ id: Int32) { streams[id] = nil }
+    func streamEnded(_ id: Int32) {
+        if let stream = streams.removeValue(forKey: id), !stream.refused { openCount -= 1 }
+    }
 
     /// The next piece of an answer's body.
     func nextData(_ id: Int32, into buffer: UnsafeMutableBufferPointer<UInt8>) -> (count: Int, last: Bool) {
-        guard let rest = streams[id]?.rest else { return (0, true) }
-        let piece = rest.prefix(buffer.count)
+        guard let stream = streams[id] else { return (0, true) }
+        let piece = stream.rest.prefix(buffer.count)
         _ = unsafe buffer.update(from: piece)
-        streams[id]?.rest = rest.dropFirst(piece.count)
-        return (piece.count, piece.count == rest.count)
+        stream.rest = stream.rest.dropFirst(piece.count)
+        return (piece.count, stream.rest.isEmpty)
     }
 
     // MARK: Acting
@@ -142,7 +152,7 @@ internal import CNGHTTP2
     }
 
     private func perform(_ reply: PeerReply, _ id: Int32) {
-        guard let session = unsafe session, streams[id] != nil else { return }
+        guard let session = unsafe session, let stream = streams[id] else { return }
         var limit = reply.streamLimit ?? streamLimit
         if let proven = reply.provenStreamLimit, !isProven {
             isProven = true
@@ -155,7 +165,7 @@ internal import CNGHTTP2
         let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
         switch reply.action {
         case .answer(let status, let headers, let body):
-            streams[id]?.rest = body[...]
+            stream.rest = body[...]
             submit(id, status, headers, hasBody: !body.isEmpty || reply.sendsEmptyData)
         case .refuse: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_REFUSED_STREAM.rawValue)
         case .reset: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_INTERNAL_ERROR.rawValue)

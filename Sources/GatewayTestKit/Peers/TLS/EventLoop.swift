@@ -16,6 +16,7 @@ package final class EventLoop: @unchecked Sendable {
     private struct Inbox {
         var work: [@Sendable () -> Void] = []
         var stopping = false
+        var thread: pthread_t?
     }
     private struct Timer {
         let deadline: Int64
@@ -41,15 +42,15 @@ package final class EventLoop: @unchecked Sendable {
         SystemThread.start(name: name) { self.run() }
     }
 
-    /// Ends the thread and closes everything; returns when that is done. Not for the loop's own thread.
+    /// Ends the thread and closes everything; returns when that is done, on the loop's own thread at once.
     package func stop() {
-        let first = inbox.withLock { inbox in
+        let (first, isOwn) = inbox.withLock { inbox in
             defer { inbox.stopping = true }
-            return !inbox.stopping
+            return (!inbox.stopping, inbox.thread == pthread_self())
         }
         guard first else { return }
         ring()
-        ended.wait()
+        if !isOwn { ended.wait() }
     }
 
     /// Runs `body` on the loop's thread, soon. False when the loop has been stopped.
@@ -119,6 +120,7 @@ package final class EventLoop: @unchecked Sendable {
     }
 
     private func run() {
+        inbox.withLock { $0.thread = pthread_self() }
         let room = 512
         var events = unsafe [epoll_event](repeating: epoll_event(), count: room)
         while true {

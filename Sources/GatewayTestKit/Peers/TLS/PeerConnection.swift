@@ -116,7 +116,11 @@ package protocol PeerHandler: AnyObject {
     // MARK: Reading
 
     func ready(_ events: UInt32) {
-        if isFrozen { return }
+        if isFrozen {
+            // These two are reported without being asked for, and would be again and again.
+            if events & UInt32(EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { end(politely: false) }
+            return
+        }
         if handshaking {
             guard shakeHands() else { return }
         }
