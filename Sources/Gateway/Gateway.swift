@@ -138,6 +138,13 @@ package final class Gateway: Sendable {
         return session
     }
 
+    /// Disables an account, which ends its devices' connections, or enables it again.
+    /// - Throws: `not_found`.
+    package func setDisabled(_ id: AccountID, _ isDisabled: Bool) async throws {
+        try await accounts.setDisabled(id, isDisabled)
+        if isDisabled { for device in devices.devices(of: id) { streams.disconnect(device.id) } }
+    }
+
     /// Ends an account with everything that belongs to it.
     /// - Throws: `not_found`.
     package func deleteAccount(_ id: AccountID) async throws {

@@ -25,6 +25,7 @@ package final class Accounts: Sendable {
     }
 
     package func all() -> [Account] { directory.read { $0.accounts.values.sorted { $0.id < $1.id } } }
+    package var count: Int { directory.read { $0.accounts.count } }
     package func account(_ id: AccountID) -> Account? { directory.read { $0.accounts[id] } }
 
     /// - Throws: `invalid_field`, `account_exists`, `limit_reached`.

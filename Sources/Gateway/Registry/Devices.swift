@@ -41,6 +41,7 @@ package final class Devices: Sendable {
     }
 
     package func device(_ id: DeviceID) -> Device? { directory.read { $0.devices[id] } }
+    package var count: Int { directory.read { $0.devices.count } }
     package func devices(of account: AccountID) -> [Device] { directory.read { $0.devices(of: account) } }
     package func all() -> [Device] { directory.read { $0.devices.values.sorted { $0.id < $1.id } } }
 

@@ -29,6 +29,7 @@ package final class Registrations: Sendable {
     package func app(_ id: AppID) -> App? { apps[id] }
     package var allApps: [App] { apps.values.sorted { $0.id < $1.id } }
     package func registration(_ id: RegistrationID) -> Registration? { directory.read { $0.registrations[id] } }
+    package var count: Int { directory.read { $0.registrations.count } }
     package func registration(of account: AccountID, app: AppID) -> Registration? {
         directory.read { $0.registration(of: account, app: app) }
     }

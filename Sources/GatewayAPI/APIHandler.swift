@@ -1,0 +1,146 @@
+package import Base
+package import Gateway
+package import Inbound
+
+/// The HTTP API over a gateway: finds the route, checks who calls, and turns errors into answers.
+///
+/// Its `services` must run as long as the server does: start them after the gateway's and before the
+/// server, so that they stop after it.
+package final class APIHandler: RequestHandler {
+    private let context: APIContext
+    private let router: Router
+    /// Every route as `METHOD /path`, in the order they were added.
+    package let routes: [String]
+
+    package init(_ gateway: Gateway, _ options: APIOptions) {
+        let context = APIContext(gateway, options)
+        var routes = RouteTable(context)
+        routes.addSystem()
+        routes.addDevices()
+        routes.addRegistrations()
+        routes.addSessions()
+        routes.addStream()
+        routes.addMessages()
+        routes.addLaunches()
+        routes.addAdmin()
+        (self.context, router, self.routes) = (context, routes.router, routes.names)
+    }
+
+    /// What runs beside the server: tells the gateway which streams have ended.
+    package var services: [any Service] { [context.streamEnds] }
+
+    package func answer(_ request: InboundRequest) throws -> Answer {
+        do {
+            switch try router.answer(request) {
+            case .now(let response): return .now(counted(response))
+            case .later(let work):
+                return .later { [self] in
+                    do {
+                        return counted(try await work())
+                    } catch let error as CancellationError {
+                        // The server stops; it says so itself.
+                        throw error
+                    } catch {
+                        return counted(response(for: error, request))
+                    }
+                }
+            }
+        } catch {
+            return .now(counted(response(for: error, request)))
+        }
+    }
+
+    private func counted(_ response: InboundResponse) -> InboundResponse {
+        context.requests.withLock { $0[response.status, default: 0] += 1 }
+        return response
+    }
+
+    private func response(for error: any Error, _ request: InboundRequest) -> InboundResponse {
+        if let problem = Problems.problem(for: error) { return .problem(problem) }
+        context.gateway.log.error(
+            "api.failed", "A request could not be answered because of a fault of ours",
+            [
+                "requestId": .string(request.id), "method": .string(request.method),
+                "error": .string("\(type(of: error))"),
+            ])
+        return .problem(Problem(500, "internal_error", "The server failed to answer this request."))
+    }
+}
+
+/// What all routes work with.
+final class APIContext: Sendable {
+    let gateway: Gateway
+    let options: APIOptions
+    let rates: Locked<RateTable>
+    /// Answers by status since the start.
+    let requests = Locked<[Int: Int]>([:])
+    let streamEnds: StreamEnds
+    /// Refused tokens are logged, but not faster than this bucket allows.
+    private let refusals = Locked(RateTable(perSecond: 1, limit: 1))
+
+    init(_ gateway: Gateway, _ options: APIOptions) {
+        (self.gateway, self.options) = (gateway, options)
+        rates = Locked(RateTable(perSecond: options.requestsPerSecond))
+        streamEnds = StreamEnds(gateway.streams)
+    }
+
+    /// The device whose token the request carries.
+    /// - Throws: `bad_token`, `account_disabled`, `rate_limited`.
+    func device(of request: InboundRequest) throws -> Device {
+        guard case .bearer(let token) = Authorization(request) else {
+            throw GatewayError(.badToken, "send the device's token as 'Authorization: Bearer …'")
+        }
+        let device: Device
+        do throws(GatewayError) {
+            device = try gateway.devices.authenticate(token)
+        } catch {
+            refused(request, error)
+            throw error
+        }
+        let now = gateway.time.now
+        if let wait = rates.withLock({ $0.take(device.id.text, now: now) }) {
+            throw GatewayError(
+                .rateLimited, "this device sends more than \(options.requestsPerSecond) requests a second",
+                retryAfterSeconds: Int(wait.wholeSeconds) + 1)
+        }
+        return device
+    }
+
+    /// The account whose name and password the request carries.
+    /// - Throws: `bad_credentials`, `account_disabled`, `rate_limited`.
+    func account(of request: InboundRequest) async throws -> Account {
+        guard case .basic(let name, let password) = Authorization(request) else {
+            throw GatewayError(.badCredentials, "send the account's name and password with Basic authentication")
+        }
+        return try await gateway.accounts.authenticate(name, password, peer: request.peerAddress)
+    }
+
+    /// - Throws: `bad_token`, or `forbidden` for a device's token.
+    func checkAdmin(_ request: InboundRequest) throws {
+        guard case .bearer(let token) = Authorization(request) else {
+            throw GatewayError(.badToken, "send the administrator's token as 'Authorization: Bearer …'")
+        }
+        // Secret compares in constant time. An empty token file must not open the door.
+        if !options.adminToken.isEmpty, token == options.adminToken { return }
+        let error: GatewayError
+        do throws(GatewayError) {
+            _ = try gateway.devices.authenticate(token)
+            error = GatewayError(.forbidden, "this needs the administrator's token")
+        } catch let refusal {
+            error = refusal
+        }
+        refused(request, error)
+        throw error
+    }
+
+    private func refused(_ request: InboundRequest, _ error: GatewayError) {
+        let now = gateway.time.now
+        guard refusals.withLock({ $0.take("", now: now) }) == nil else { return }
+        gateway.log.warning(
+            .authRefused, "A token was refused",
+            [
+                "requestId": .string(request.id), "address": .string(request.peerAddress),
+                "code": .string(error.code.name),
+            ])
+    }
+}

@@ -1,0 +1,35 @@
+internal import Base
+internal import Gateway
+
+/// The events of a device's stream: their names and data.
+enum StreamEventCodec {
+    static func encode(_ event: StreamEvent) -> (name: String, data: [UInt8]) {
+        switch event {
+        case .hello(let device, let epoch, let cursor):
+            let json: JSON = [
+                "device": .string(device.text), "epoch": .integer(epoch), "cursor": .integer(cursor),
+            ]
+            return ("hello", json.serializedBytes)
+        case .message(let message): return ("message", MessageCodec.json(of: message).serializedBytes)
+        case .notify(let notification): return ("notify", json(of: notification).serializedBytes)
+        case .stored(let event): return (event.kind.rawValue, event.data)
+        case .presence(let account, let status):
+            let json: JSON = ["account": .string(account.text), "status": .string(status)]
+            return ("presence", json.serializedBytes)
+        case .launch(let launch, let app):
+            let json: JSON = ["launch": .string(launch.text), "app": .string(app.text)]
+            return ("launch", json.serializedBytes)
+        }
+    }
+
+    private static func json(of notification: Notification) -> JSON {
+        var object: JSONObject = [
+            "notification": .string(notification.id.text), "message": .string(notification.message.description),
+            "app": .string(notification.app.text), "title": .string(notification.title),
+        ]
+        if let body = notification.body { object.append("body", .string(body)) }
+        object.append("badge", .integer(notification.badge))
+        object.append("tap", .string(notification.tap))
+        return .object(object)
+    }
+}

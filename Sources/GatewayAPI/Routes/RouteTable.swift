@@ -1,0 +1,88 @@
+internal import Base
+internal import Gateway
+internal import Inbound
+
+/// A request of a device, which is known by its token.
+struct DeviceCall: Sendable {
+    let request: InboundRequest
+    let device: Device
+    let context: APIContext
+
+    var gateway: Gateway { context.gateway }
+    var account: AccountID { device.account }
+    /// The `{id}` of the path; the router sees to it that there is one.
+    var id: String { request.parameters["id"] ?? "" }
+}
+
+/// A request of the administrator's.
+struct AdminCall: Sendable {
+    let request: InboundRequest
+    let context: APIContext
+
+    var gateway: Gateway { context.gateway }
+    var id: String { request.parameters["id"] ?? "" }
+}
+
+/// Collects the routes, each with who may call it.
+struct RouteTable {
+    private(set) var router = Router()
+    private(set) var names: [String] = []
+    let context: APIContext
+
+    init(_ context: APIContext) { self.context = context }
+
+    private mutating func add(_ method: String, _ path: String, _ route: @escaping Router.Route) {
+        router.add(method, path, route)
+        names.append("\(method) \(path)")
+    }
+
+    /// For anyone, answered in place.
+    mutating func open(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (InboundRequest) throws -> InboundResponse
+    ) {
+        add(method, path) { .now(try body($0)) }
+    }
+
+    /// For an account with its password.
+    mutating func basic(
+        _ method: String, _ path: String,
+        _ body: @escaping @Sendable (InboundRequest, Account) async throws -> InboundResponse
+    ) {
+        let context = context
+        add(method, path) { request in
+            .later { try await body(request, try await context.account(of: request)) }
+        }
+    }
+
+    /// For a device, answered in place: nothing may wait.
+    mutating func deviceNow(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (DeviceCall) throws -> InboundResponse
+    ) {
+        let context = context
+        add(method, path) { request in
+            .now(try body(DeviceCall(request: request, device: try context.device(of: request), context: context)))
+        }
+    }
+
+    /// For a device, answered in a task.
+    mutating func device(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (DeviceCall) async throws -> InboundResponse
+    ) {
+        let context = context
+        add(method, path) { request in
+            let call = DeviceCall(request: request, device: try context.device(of: request), context: context)
+            return .later { try await body(call) }
+        }
+    }
+
+    /// For the administrator, answered in a task: lists may be long.
+    mutating func admin(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (AdminCall) async throws -> InboundResponse
+    ) {
+        let context = context
+        add(method, path) { request in
+            try context.checkAdmin(request)
+            return .later { try await body(AdminCall(request: request, context: context)) }
+        }
+    }
+}

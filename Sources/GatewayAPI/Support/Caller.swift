@@ -1,0 +1,37 @@
+internal import Base
+internal import Gateway
+internal import Inbound
+
+/// What a request says of who sends it (RFC 9110 section 11.6.2).
+enum Authorization {
+    case bearer(Secret)
+    case basic(name: String, password: Secret)
+    case none
+
+    init(_ request: InboundRequest) {
+        self = .none
+        guard let header = request.headers["Authorization"], let space = header.firstIndex(of: " ") else { return }
+        let value = String(header[space...]).trimmingSpace
+        switch header[..<space].lowercased() {
+        case "bearer": if !value.isEmpty { self = .bearer(Secret(value)) }
+        case "basic":
+            guard let bytes = [UInt8](base64: value), let colon = bytes.firstIndex(of: UInt8(ascii: ":")),
+                let name = String(validating: bytes[..<colon], as: UTF8.self)
+            else { return }
+            self = .basic(name: name, password: Secret(bytes: Array(bytes[(colon + 1)...])))
+        default: return
+        }
+    }
+}
+
+/// Who may call a route, as it is written in the document of the API.
+enum Access: String, Sendable, CaseIterable {
+    /// Anyone.
+    case open
+    /// An account's name and password.
+    case basic
+    /// A device's token.
+    case device
+    /// The administrator's token.
+    case admin
+}

@@ -1,0 +1,142 @@
+internal import Base
+internal import Inbound
+
+/// Reads the fields of a request's JSON object: typed getters, and at the end every field nobody took is
+/// refused. A field that is `null` counts as absent, except where `isNull` is asked.
+struct FieldReader {
+    private let object: JSONObject
+    private let path: String
+    private var known: [String] = []
+
+    /// Reads a request's body.
+    /// - Parameter isOptional: an empty body counts as `{}`.
+    /// - Throws: `invalid_json`.
+    init(_ request: InboundRequest, isOptional: Bool = false) throws(Problem) {
+        if request.body.isEmpty {
+            guard isOptional else { throw Problem(400, "invalid_json", "The body is empty; send a JSON object.") }
+            self.init(JSONObject(), path: "")
+            return
+        }
+        let json: JSON
+        do throws(JSONError) {
+            json = try JSONParser.parse(request.body)
+        } catch {
+            throw Problem(400, "invalid_json", "The body is not JSON: \(error.description).")
+        }
+        guard let object = json.object else {
+            throw Problem(400, "invalid_json", "The body is \(json.kind); send a JSON object.")
+        }
+        self.init(object, path: "")
+    }
+
+    private init(_ object: JSONObject, path: String) { (self.object, self.path) = (object, path) }
+
+    private func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+
+    /// A fault of one field.
+    func fault(_ name: String, _ what: String) -> Problem {
+        let field = path(of: name)
+        return Problem(400, "invalid_field", "\(field): \(what)", field: field)
+    }
+
+    /// The value of a field as it stands there; nil when it is absent or `null`.
+    mutating func value(_ name: String) -> JSON? {
+        known.append(name)
+        guard let value = object[name], !value.isNull else { return nil }
+        return value
+    }
+
+    /// Whether the field is there and says `null`.
+    func isNull(_ name: String) -> Bool { object[name]?.isNull ?? false }
+
+    private mutating func typed<T>(
+        _ name: String, _ expected: String, _ get: (JSON) -> T?
+    ) throws(Problem) -> T? {
+        guard let value = value(name) else { return nil }
+        guard let result = get(value) else { throw fault(name, "expected \(expected), found \(value.kind)") }
+        return result
+    }
+
+    private func required<T>(_ name: String, _ value: T?) throws(Problem) -> T {
+        guard let value else { throw fault(name, "is missing") }
+        return value
+    }
+
+    mutating func optionalString(_ name: String) throws(Problem) -> String? { try typed(name, "a string", \.string) }
+    mutating func string(_ name: String) throws(Problem) -> String { try required(name, try optionalString(name)) }
+
+    mutating func optionalBool(_ name: String) throws(Problem) -> Bool? { try typed(name, "true or false", \.bool) }
+
+    mutating func integer(_ name: String) throws(Problem) -> Int64 {
+        try required(name, try typed(name, "an integer", \.integer))
+    }
+
+    mutating func optionalStrings(_ name: String) throws(Problem) -> [String]? {
+        guard let items = try typed(name, "an array of strings", \.array) else { return nil }
+        var texts: [String] = []
+        for (index, item) in items.enumerated() {
+            guard let text = item.string else {
+                throw fault("\(name)[\(index)]", "expected a string, found \(item.kind)")
+            }
+            texts.append(text)
+        }
+        return texts
+    }
+
+    /// One of the raw values of an enumeration.
+    mutating func optionalChoice<T: RawRepresentable & CaseIterable>(
+        _ name: String, of type: T.Type = T.self
+    ) throws(Problem) -> T? where T.RawValue == String {
+        guard let text = try optionalString(name) else { return nil }
+        if let choice = T(rawValue: text) { return choice }
+        let all = T.allCases.map(\.rawValue)
+        throw fault(
+            name,
+            "'\(text.printable)' is not one of \(all.joined(separator: ", "))" + Suggestion.text(for: text, among: all))
+    }
+
+    mutating func choice<T: RawRepresentable & CaseIterable>(
+        _ name: String, of type: T.Type = T.self
+    ) throws(Problem) -> T where T.RawValue == String {
+        try required(name, try optionalChoice(name, of: type))
+    }
+
+    /// An object of names the caller chose, each with a string.
+    mutating func optionalSecrets(_ name: String) throws(Problem) -> [String: Secret]? {
+        guard let members = try typed(name, "an object", \.object)?.members else { return nil }
+        var secrets: [String: Secret] = [:]
+        for member in members {
+            guard let text = member.value.string else {
+                throw fault("\(name).\(member.key.printable)", "expected a string, found \(member.value.kind)")
+            }
+            secrets[member.key] = Secret(text)
+        }
+        return secrets
+    }
+
+    /// A nested object, read by `body`; nil when it is absent. Fields `body` did not take are refused.
+    mutating func optionalObject<T>(
+        _ name: String, _ body: (inout FieldReader) throws(Problem) -> T
+    ) throws(Problem) -> T? {
+        guard let object = try typed(name, "an object", \.object) else { return nil }
+        var reader = FieldReader(object, path: path(of: name))
+        let result = try body(&reader)
+        try reader.finish()
+        return result
+    }
+
+    mutating func object<T>(
+        _ name: String, _ body: (inout FieldReader) throws(Problem) -> T
+    ) throws(Problem) -> T {
+        try required(name, try optionalObject(name, body))
+    }
+
+    /// - Throws: `unknown_field` for a field that was not asked for.
+    func finish() throws(Problem) {
+        guard let member = object.members.first(where: { !known.contains($0.key) }) else { return }
+        let field = path(of: member.key.printable)
+        throw Problem(
+            400, "unknown_field",
+            "There is no field '\(field)' here" + Suggestion.text(for: member.key, among: known), field: field)
+    }
+}
