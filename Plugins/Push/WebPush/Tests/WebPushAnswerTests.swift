@@ -79,7 +79,9 @@ struct WebPushAnswerTests {
         var ledger = RefusalLedger()
         let now = Moment(nanoseconds: 0)
         for _ in 0..<20 { #expect(ledger.refused("same", isIdentity: true, now: now) == .rejected) }
-        for name in ["b", "c", "d"] { #expect(ledger.refused(name, isIdentity: true, now: now) == .rejected) }
+        for number in 2..<RefusalLedger.endpointsUntilCredential {
+            #expect(ledger.refused("\(number)", isIdentity: true, now: now) == .rejected)
+        }
         #expect(ledger.refused("e", isIdentity: true, now: now) == .credential)
         ledger.succeeded("f", now: now)
         #expect(ledger.refused("e", isIdentity: true, now: now) == .rejected)
