@@ -17,9 +17,11 @@ struct MeasurementTests {
     /// Processor time of this process in seconds.
     private func processorTime() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
 
-    @Test("memory of an idle mail connection with TLS, 1,000 of them")
+    @Test("memory of an idle mail connection with TLS; `FARBELL_MEASURE_COUNT` of them")
     func idleMail() async throws {
-        let systemRoots = ProcessInfo.processInfo.environment["FARBELL_MEASURE"] == "system"
+        let environment = ProcessInfo.processInfo.environment
+        let count = environment["FARBELL_MEASURE_COUNT"].flatMap(Int.init) ?? 1000
+        let systemRoots = environment["FARBELL_MEASURE"] == "system"
         let authority = try await TestAuthority()
         var roots = authority.ca
         if systemRoots {
@@ -38,7 +40,7 @@ struct MeasurementTests {
         request.caFile = roots
         let (before, start, processor) = (try resident(), ContinuousClock.now, processorTime())
         let connections = try await withThrowingTaskGroup(of: MailConnection.self) { [request] group in
-            for _ in 0..<1000 { group.addTask { try await client.connectMail(request) } }
+            for _ in 0..<count { group.addTask { try await client.connectMail(request) } }
             return try await group.reduce(into: [MailConnection]()) { $0.append($1) }
         }
         let (took, used) = (ContinuousClock.now - start, processorTime() - processor)
@@ -46,7 +48,7 @@ struct MeasurementTests {
         try await Task.sleep(for: .seconds(1))
         let after = try resident()
         print(
-            "MEASURE roots=\(systemRoots ? "system" : "one") kB/connection=\(Double(after - before) / 1000)",
+            "MEASURE roots=\(systemRoots ? "system" : "one") kB/connection=\(Double(after - before) / Double(count))",
             "logins=\(took.inSeconds)s processor=\(used)s")
         let idleStart = processorTime()
         try await Task.sleep(for: .seconds(5))

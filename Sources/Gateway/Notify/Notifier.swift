@@ -212,16 +212,17 @@ package final class Notifier: Service {
         case .gone(let since):
             outcome = .failed
             prune(job, since: since, fields)
+            if sentAgain(job) { return }
         case .rejected, .retry, .credential:
             outcome = .failed
             log.error(.notificationFailed, "The push service refused a notification", fields)
         }
         guard let representative = job.representative, !job.messages.isEmpty else { return }
         let detail = [report.status.map(String.init), report.reason].compactMap { $0 }.joined(separator: " ")
-        step { machine, _ in
+        step { machine, view in
             machine.pushFinished(
                 job.push.device, representative: representative, messages: job.messages, outcome: outcome,
-                detail: detail.isEmpty ? nil : detail)
+                detail: detail.isEmpty ? nil : detail, view)
         }
         guard outcome == .pushed else { return }
         let sent =
@@ -232,6 +233,20 @@ package final class Notifier: Service {
         store.submit([]) { [log] result in
             if case .success = result { log.info(.notificationSent, "The push service took a notification", sent) }
         }
+    }
+
+    /// Sends a push to the address that has replaced the dead one meanwhile; false when there is none.
+    private func sentAgain(_ job: PushJob) -> Bool {
+        guard let device = directory.read({ $0.devices[job.push.device] }), let channel = device.channel,
+            channel != job.channel
+        else { return false }
+        let push = Push(
+            id: job.push.id, device: device.id, address: channel.address, content: job.push.content,
+            payload: device.payload, priority: job.push.priority, expires: job.push.expires)
+        return dispatcher.enqueue(
+            PushJob(
+                push: push, account: job.account, channel: channel, messages: job.messages,
+                representative: job.representative, accepted: job.accepted))
     }
 
     /// Drops a channel the service calls dead, if it is still the one that was tried and older than the

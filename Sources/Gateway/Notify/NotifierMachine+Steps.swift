@@ -156,6 +156,19 @@ extension NotifierMachine {
         return actions
     }
 
+    /// A push failed for good: somebody else of the account must hear of the message.
+    mutating func nextDevice(_ key: MessageKey, after device: DeviceID, _ view: NotifierView) -> [Action] {
+        if entries[key]?.escalation.isEmpty == false { return escalate(key, view, force: true) }
+        guard let entry = entries[key], let subject = entries[key]?.subject,
+            let next = entry.fallback.first(where: {
+                view.foregroundUntil($0, subject.app) != nil || view.isLive($0) || view.hasChannel($0)
+            })
+        else { return [] }
+        entries[key]?.fallback.removeAll { $0 == next }
+        pending[next, default: []].insert(key)
+        return ring(key, next, .deviceDead, view)
+    }
+
     mutating func set(_ key: MessageKey, _ device: DeviceID, _ phase: Phase, due: Moment?) {
         entries[key]?.deliveries[device] = Delivery(phase: phase, due: due)
         if let due { timers.insert(Timer(message: key, device: device), due: due) }

@@ -74,7 +74,7 @@ package struct NotifierMachine: Sendable {
         case grouped
         case noChannel = "no_channel"
         case noDevice = "no_device"
-        case escalated
+        case deviceDead = "device_dead"
     }
 
     package enum Action: Sendable, Hashable {
@@ -110,6 +110,8 @@ package struct NotifierMachine: Sendable {
         var deliveries: [DeviceID: Delivery] = [:]
         var escalation: [DeviceID] = []
         var escalationDue: Moment?
+        /// Other devices of the account, for when the chosen one turns out to be dead.
+        var fallback: [DeviceID] = []
     }
 
     struct Timer: Sendable, Hashable {
@@ -168,6 +170,7 @@ package struct NotifierMachine: Sendable {
                 view.foregroundUntil($0, subject.app) != nil || view.isLive($0) || view.hasChannel($0)
             }
             targets = done.isEmpty ? [reachable ?? devices.first].compactMap { $0 } : []
+            entry.fallback = devices.filter { !targets.contains($0) }
         case .all: targets = devices
         case .devices(let wanted): targets = wanted.filter(devices.contains)
         case .escalate(let wanted, let after):
@@ -237,11 +240,12 @@ package struct NotifierMachine: Sendable {
     /// A push ended for good.
     package mutating func pushFinished(
         _ device: DeviceID, representative: MessageKey, messages: [MessageKey], outcome: DeliveryRecord.Outcome,
-        detail: String?
+        detail: String?, _ view: NotifierView
     ) -> [Action] {
         var actions: [Action] = []
         for key in messages {
             guard case .pushing = entries[key]?.deliveries[device]?.phase else { continue }
+            if outcome == .failed { actions += nextDevice(key, after: device, view) }
             actions += finish(
                 key, device, outcome, detail: detail, representative: representative, acknowledged: false)
         }

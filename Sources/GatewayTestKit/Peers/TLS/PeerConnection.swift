@@ -93,7 +93,10 @@ package protocol PeerHandler: AnyObject {
         if let tls = unsafe tls { unsafe SSL_free(tls) }
         unsafe tls = nil
         Glibc.close(descriptor)
-        handler = nil
+        // Handlers give up here what they share with others; a cycle would stay otherwise.
+        let handler = handler
+        self.handler = nil
+        handler?.closed()
     }
 
     private func end(politely: Bool = true) {
