@@ -69,7 +69,8 @@ extension OpenAPI {
             answers: [(200, .json("Status"))]),
         Operation(
             method: "POST", path: "/v1/admin/reload", access: .admin,
-            summary: "Reads the configuration again; a bad one leaves the running one", body: "Empty",
-            isBodyOptional: true, answers: [(200, .json("Reloaded"))], problems: [409]),
+            summary: "Has the parts start anew with the configuration as it stands now; a bad one is refused",
+            body: "Empty",
+            isBodyOptional: true, answers: [(202, .json("Reloading"))], problems: [409]),
     ]
 }

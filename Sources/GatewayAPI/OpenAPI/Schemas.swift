@@ -180,7 +180,7 @@ extension OpenAPI {
         "MonitorPage": Schema.page("Monitor"),
         "Queue": Schema.object(["id": Schema.string, "queue": Schema.string, "open": Schema.integer]),
         "QueuePage": Schema.page("Queue"),
-        "Reloaded": Schema.object(["reloaded": Schema.boolean]),
+        "Reloading": Schema.object(["reloading": Schema.boolean]),
         "Status": Schema.object([
             "version": Schema.string, "ready": Schema.boolean, "accounts": Schema.integer,
             "devices": Schema.integer, "registrations": Schema.integer, "sessions": Schema.integer,
