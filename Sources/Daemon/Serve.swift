@@ -59,7 +59,8 @@ package struct Serve: Sendable {
         let start = Start(
             gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
         let doors = AfterStart(server: server, ready: ready)
-        let group = ServiceGroup([http] + gateway.services + [reporter, start, doors], time: environment.time)
+        let group = ServiceGroup(
+            [http] + gateway.services + handler.services + [reporter, start, doors], time: environment.time)
         let ending = Locked(Ending.stop)
         do {
             try await group.run {
