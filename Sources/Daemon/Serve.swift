@@ -61,7 +61,7 @@ package struct Serve: Sendable {
             gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
         let doors = AfterStart(server: server, ready: ready)
         let group = ServiceGroup(
-            [http] + gateway.services + [reporter, start] + handler.services + [doors], time: environment.time)
+            [http] + gateway.services + handler.services + [reporter, start, doors], time: environment.time)
         let ending = Locked(Ending.stop)
         do {
             try await group.run {
