@@ -150,7 +150,7 @@ struct MemoryMaildir: MaildirFolder {
         _ = try look()
         now = Timestamp(seconds: Self.start + 60)
         for number in 0..<10_000 {
-            folder.deliver(Self.name(Int64(number % 50), "flood\(number).\(String(repeating: "n", count: 200))"), arrival: Self.start)
+            folder.deliver(Self.name(Int64(number % 50), "flood\(number).\(String(repeating: "n", count: 60))"), arrival: Self.start)
         }
         #expect(try Set(Self.keys(look())).count == 10_000)
         #expect(stored.count <= MonitorBatch.cursorLimit)
