@@ -73,8 +73,11 @@ struct MaildirScan: Sendable {
         var changes = try followed(&known, entries, folder)
         let fresh = candidates(entries, folder, known, now, isFirst: isFirst)
         let late = fresh.count(where: \.isLate)
-        let news = isFirst ? [] : fresh.filter { !$0.isLate || late <= Self.lateLimit }
-            .sorted { ($0.arrival, $0.entry.file) < ($1.arrival, $1.entry.file) }
+        let news =
+            isFirst
+            ? []
+            : fresh.filter { !$0.isLate || late <= Self.lateLimit }
+                .sorted { ($0.arrival, $0.entry.file) < ($1.arrival, $1.entry.file) }
         for candidate in news.prefix(Self.lookLimit) {
             guard let item = item(candidate, folder) else { continue }
             changes.append(.new(item))
@@ -130,7 +133,8 @@ struct MaildirScan: Sendable {
     }
 
     private func item(_ candidate: Candidate, _ folder: some MaildirFolder) -> Item? {
-        guard let bytes = folder.beginning(of: candidate.entry.file, in: candidate.entry.part, limit: Self.headerLimit) else {
+        guard let bytes = folder.beginning(of: candidate.entry.file, in: candidate.entry.part, limit: Self.headerLimit)
+        else {
             // Gone meanwhile: read or deleted. What is there but closed to us still rings, without its words.
             let isThere = folder.arrival(of: candidate.entry.file, in: candidate.entry.part) != nil
             return isThere ? Item(key: candidate.entry.name.unique, time: Timestamp(seconds: candidate.arrival)) : nil
@@ -208,7 +212,8 @@ struct MaildirScan: Sendable {
         repeat {
             let end = min(start + Self.batchLimit, changes.count)
             batches.append(
-                MonitorBatch(changes: Array(changes[start..<end]), cursor: end == changes.count ? known.encoded : before))
+                MonitorBatch(
+                    changes: Array(changes[start..<end]), cursor: end == changes.count ? known.encoded : before))
             start = end
         } while start < changes.count
         return batches
