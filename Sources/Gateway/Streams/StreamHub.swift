@@ -59,6 +59,8 @@ package final class StreamHub: Service {
             if case .live = state.connections[device]?.mode { true } else { false }
         }
     }
+    /// Whether the device has a connection, caught up or not.
+    package func isConnected(_ device: DeviceID) -> Bool { state.withLock { $0.connections[device] != nil } }
     package var count: Int { state.withLock { $0.connections.count } }
 
     /// Takes a device's new connection; an older one of the same device is closed (fenced by the epoch).
