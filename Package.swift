@@ -106,9 +106,9 @@ let package = Package(
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
-        tests("Daemon", ["Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
+        tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
-        tests("EndToEnd", ["Base", "GatewayTestKit"]),
+        tests("EndToEnd", ["farbell", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
 )

@@ -9,6 +9,10 @@ package struct ConfigProblem: Error, Sendable, Hashable, CustomStringConvertible
     /// What is wrong, in one line; never the value of a secret.
     package let message: String
 
+    package init(file: String, position: TextPosition, path: String, message: String) {
+        (self.file, self.position, self.path, self.message) = (file, position, path, message)
+    }
+
     /// `FILE:LINE:COLUMN: path: message`
     package var description: String {
         "\(file):\(position): " + (path.isEmpty ? "" : "\(path): ") + message

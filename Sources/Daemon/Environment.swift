@@ -4,8 +4,8 @@ package import Outbound
 
 /// What commands need of the world: plugins, environment, where they print.
 package struct Environment: Sendable {
-    /// Makes the plugins this program was built with, on its outbound connections.
-    package let plugins: @Sendable (HTTPClient) -> PluginCatalog
+    /// The plugins this program was built with.
+    package let plugins: PluginCatalog
     package let variables: [String: String]
     package let time: any TimeSource
     /// Writes a line for the person who typed the command.
@@ -14,7 +14,7 @@ package struct Environment: Sendable {
     package let complain: @Sendable (String) -> Void
 
     package init(
-        plugins: @escaping @Sendable (HTTPClient) -> PluginCatalog, variables: [String: String],
+        plugins: PluginCatalog, variables: [String: String],
         time: any TimeSource = SystemTime(), print: @escaping @Sendable (String) -> Void,
         complain: @escaping @Sendable (String) -> Void
     ) {
@@ -26,7 +26,7 @@ package struct Environment: Sendable {
     /// - Throws: `ConfigError`.
     package func load(_ file: String, http: HTTPClient, log: Log) throws -> DaemonConfiguration {
         let context = PluginContext(http: http, time: time, log: log)
-        return try DaemonConfiguration.load(file, environment: variables, plugins: plugins(http), context: context)
+        return try DaemonConfiguration.load(file, environment: variables, plugins: plugins, context: context)
     }
 }
 

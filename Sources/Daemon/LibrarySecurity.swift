@@ -1,9 +1,9 @@
-package import Base
+internal import Base
 internal import Cryptography
-package import Gateway
+internal import Gateway
 
 /// The core's cryptography, done by OpenSSL and libargon2; password hashing on a thread of its own.
-package struct LibrarySecurity: Security {
+struct LibrarySecurity: Security {
     private let box: SealedBox
     private let macKey: [UInt8]
     private let hasher = PasswordHasher()
@@ -13,29 +13,29 @@ package struct LibrarySecurity: Security {
 
     /// - Parameter keyFile: base64 of 32 bytes; made, for the owner only, where it is missing.
     /// - Throws: `CryptographyError`.
-    package init(keyFile: String) throws {
+    init(keyFile: String) throws {
         let key = try SealingKey.loadOrCreate(at: keyFile)
         box = SealedBox(key: key)
         macKey = try HMACSHA256.authenticate(key: key.base64.bytes, message: Array("farbell authentication code".utf8))
         threads = (0..<2).map { WorkThread(name: "argon2-\($0)", limit: 200) }
     }
 
-    package func randomBytes(_ count: Int) -> [UInt8] { Self.must { try SecureRandom.bytes(count) } }
-    package func hash(_ bytes: [UInt8]) -> [UInt8] { Self.must { try SHA256.hash(bytes) } }
-    package func authenticationCode(_ message: [UInt8], purpose: String) -> [UInt8] {
+    func randomBytes(_ count: Int) -> [UInt8] { Self.must { try SecureRandom.bytes(count) } }
+    func hash(_ bytes: [UInt8]) -> [UInt8] { Self.must { try SHA256.hash(bytes) } }
+    func authenticationCode(_ message: [UInt8], purpose: String) -> [UInt8] {
         Self.must { try HMACSHA256.authenticate(key: macKey, message: Array("\(purpose)|".utf8) + message) }
     }
-    package func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool { ConstantTime.equal(a, b) }
+    func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool { ConstantTime.equal(a, b) }
 
     /// A library that cannot hash or draw random bytes leaves nothing safe to go on with.
     private static func must(_ body: () throws -> [UInt8]) -> [UInt8] {
         do { return try body() } catch { preconditionFailure("libcrypto failed: \(error)") }
     }
 
-    package func hashPassword(_ password: Secret) async throws -> String {
+    func hashPassword(_ password: Secret) async throws -> String {
         try await thread().run { [hasher] in try hasher.hash(password) }
     }
-    package func verify(_ password: Secret, against encoded: String) async throws -> Bool {
+    func verify(_ password: Secret, against encoded: String) async throws -> Bool {
         try await thread().run { [hasher] in try hasher.verify(password, against: encoded) }
     }
     private func thread() -> WorkThread {
@@ -46,10 +46,10 @@ package struct LibrarySecurity: Security {
             }]
     }
 
-    package func seal(_ plaintext: [UInt8], context: String) throws -> [UInt8] {
+    func seal(_ plaintext: [UInt8], context: String) throws -> [UInt8] {
         try box.seal(Secret(bytes: plaintext), context: context)
     }
-    package func open(_ sealed: [UInt8], context: String) throws -> [UInt8] {
+    func open(_ sealed: [UInt8], context: String) throws -> [UInt8] {
         try box.open(sealed, context: context).bytes
     }
 }

@@ -49,10 +49,11 @@ package struct Serve: Sendable {
         let ready = ShutdownSignal()
         let reloads = ReloadRequests()
         let handler = APIHandler(
-            gateway: gateway,
-            options: APIOptions(
+            gateway,
+            APIOptions(
                 publicURL: configuration.publicURL, version: Version.number, adminToken: token,
-                isStarted: { ready.isRaised }, reload: { reloads.request() }))
+                requestsPerSecond: configuration.gateway.limits.requestsPerSecond, isStarted: { ready.isRaised },
+                reload: { reload(reloads, http, log) }))
         let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
         try server.listen()
         let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)
@@ -80,6 +81,22 @@ package struct Serve: Sendable {
         return (ending.withLock { $0 }, gateway.sessions)
     }
 
+    /// Answers `POST /v1/admin/reload`: a good file takes effect right after the answer.
+    private func reload(_ reloads: ReloadRequests, _ http: HTTPClient, _ log: Log) -> ReloadOutcome {
+        do {
+            _ = try environment.load(file, http: http, log: log)
+        } catch let error as ConfigError {
+            log.error(
+                .configInvalid, "The configuration has faults; the old one goes on",
+                ["problems": .strings(error.problems.map(\.description))])
+            return .refused(problems: error.problems.map(\.description))
+        } catch {
+            return .refused(problems: ["\(error)"])
+        }
+        reloads.request()
+        return .reloaded
+    }
+
     /// A new configuration, if the file holds a good one; a bad one is logged and the old goes on.
     private func check(_ http: HTTPClient, _ log: Log) -> DaemonConfiguration? {
         do {
@@ -96,6 +113,9 @@ package struct Serve: Sendable {
     private func serverConfiguration(_ configuration: DaemonConfiguration) -> ServerConfiguration {
         var server = ServerConfiguration(
             address: configuration.listen.address, port: UInt16(configuration.listen.port))
+        if let certificate = configuration.listen.certificate, let key = configuration.listen.key {
+            server.tls = TLSFiles(certificate: certificate, key: key)
+        }
         server.limits.bodyBytes = configuration.gateway.limits.bodyBytes
         server.limits.connectionBytes = configuration.gateway.limits.headerBytes
         server.limits.connections = configuration.gateway.limits.connections

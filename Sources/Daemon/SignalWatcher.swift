@@ -12,7 +12,7 @@ package enum SignalWatcher {
     package static func block() {
         var set = signals()
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
-        unsafe signal(SIGPIPE, SIG_IGN)
+        signal(SIGPIPE, SIG_IGN)
     }
 
     /// The signals as they come: SIGTERM and SIGINT stop, SIGHUP reloads.

@@ -1,6 +1,6 @@
 internal import Base
 internal import Gateway
-internal import Glibc
+internal import GatewayAPI
 
 /// Writes a `stats` line now and then, so that the log alone shows how the gateway does.
 struct StatsReporter: Service {
@@ -47,16 +47,10 @@ struct StatsReporter: Service {
             fields.append("push.\(lane.lane).underWay", .count(lane.underWay))
             fields.append("push.\(lane.lane).open", .bool(lane.isOpen))
         }
-        var usage = rusage()
-        if unsafe getrusage(RUSAGE_SELF, &usage) == 0 {
-            let cpu = usage.ru_utime.milliseconds + usage.ru_stime.milliseconds
-            fields.append("cpuMilliseconds", .integer(cpu))
-            fields.append("peakMemoryKiB", .integer(Int64(usage.ru_maxrss)))
-        }
+        let usage = ProcessUsage.now()
+        if let cpu = usage.cpuSeconds { fields.append("cpuMilliseconds", .integer(Int64(cpu * 1000))) }
+        if let resident = usage.residentBytes { fields.append("residentKiB", .count(resident / 1024)) }
+        if let open = usage.openDescriptors { fields.append("descriptors", .count(open)) }
         return fields
     }
-}
-
-extension timeval {
-    fileprivate var milliseconds: Int64 { Int64(tv_sec) * 1000 + Int64(tv_usec) / 1000 }
 }

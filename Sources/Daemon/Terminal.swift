@@ -39,9 +39,17 @@ package enum Terminal {
         return Secret(line)
     }
 
-    /// Writes to standard error, which a redirected output does not swallow.
-    private static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    /// Writes a line to standard output, at once.
+    package static func print(_ line: String) { write("\(line)\n", to: STDOUT_FILENO) }
+    /// Writes a line to standard error, which a redirected output does not swallow.
+    package static func complain(_ line: String) { write("\(line)\n", to: STDERR_FILENO) }
+
+    private static func write(_ text: String, to descriptor: Int32 = STDERR_FILENO) {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno != EINTR { return }
+            rest = rest.dropFirst(max(0, count))
+        }
     }
 }

@@ -9,10 +9,8 @@ struct Farbell {
         SignalWatcher.block()
         let environment = Environment(
             plugins: Plugins.all, variables: ProcessInfo.processInfo.environment,
-            print: { text in print(text) },
-            complain: { text in unsafe fputs("\(text)\n", stderr) })
+            print: Terminal.print, complain: Terminal.complain)
         let status = await Commands(environment).run(Array(CommandLine.arguments.dropFirst()))
-        unsafe fflush(stdout)
         exit(status)
     }
 }

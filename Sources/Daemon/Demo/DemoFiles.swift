@@ -59,7 +59,7 @@ extension Demo {
 
     /// A port nobody listens on now.
     func freePort() throws -> Int {
-        let descriptor = unsafe socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

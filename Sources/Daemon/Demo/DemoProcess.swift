@@ -9,15 +9,21 @@ final class DemoProcess: Sendable {
     /// Starts this same program with other arguments; its log goes to a file.
     /// - Throws: `DaemonError`.
     init(arguments: [String], log: String) throws {
-        var actions = posix_spawn_file_actions_t()
+        var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         unsafe posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO)
-        let words = unsafe (["farbell"] + arguments).map { unsafe strdup($0) } + [nil]
-        defer { for word in unsafe words { unsafe free(word) } }
+        let words = ["farbell"] + arguments
+        let vector: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = .allocate(capacity: words.count + 1)
+        for (index, word) in words.enumerated() { unsafe vector[index] = strdup(word) }
+        unsafe vector[words.count] = nil
+        defer {
+            for index in words.indices { unsafe free(vector[index]) }
+            unsafe vector.deallocate()
+        }
         var pid = pid_t()
-        let status = unsafe posix_spawn(&pid, "/proc/self/exe", &actions, nil, words, environ)
+        let status = unsafe posix_spawn(&pid, "/proc/self/exe", &actions, nil, vector, environ)
         guard status == 0 else {
             throw DaemonError(.software, "cannot start the gateway: \(FileSystem.message(of: status))")
         }

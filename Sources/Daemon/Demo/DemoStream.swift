@@ -14,7 +14,7 @@ final class DemoStream: Sendable {
 
     /// - Throws: `DaemonError` when the gateway does not answer.
     init(port: Int, token: Secret) throws {
-        let descriptor = unsafe socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port).bigEndian)

@@ -3,13 +3,13 @@ internal import FoundationEssentials
 internal import Glibc
 
 /// What this process uses of the machine, read from `/proc`; nil where the system does not say.
-struct ProcessUsage {
-    let residentBytes: Int?
-    let cpuSeconds: Double?
-    let openDescriptors: Int?
+package struct ProcessUsage: Sendable {
+    package let residentBytes: Int?
+    package let cpuSeconds: Double?
+    package let openDescriptors: Int?
 
     /// Reads the numbers now.
-    static func now() -> ProcessUsage {
+    package static func now() -> ProcessUsage {
         ProcessUsage(
             memory: text("/proc/self/statm"), processor: text("/proc/self/stat"),
             pageBytes: sysconf(Int32(_SC_PAGESIZE)),

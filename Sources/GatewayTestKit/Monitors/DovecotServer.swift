@@ -69,7 +69,8 @@ package final class DovecotServer: Sendable {
         let name = "message-\(UInt64.random(in: 0 ... .max))"
         try folder.write(message, to: name)
         _ = unsafe chmod(folder.file(name), 0o644)
-        try await run("/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
+        try await run(
+            "/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
         _ = unsafe unlink(folder.file(name))
     }
 
@@ -97,7 +98,8 @@ package final class DovecotServer: Sendable {
 
     /// The server's log, for messages of failed tests.
     package var log: String {
-        FileSystem.contents(of: folder.file("dovecot.log"), limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        FileSystem.contents(of: folder.file("dovecot.log"), limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
+            ?? ""
     }
 
     @discardableResult

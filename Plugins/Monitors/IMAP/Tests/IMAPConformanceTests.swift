@@ -51,7 +51,9 @@ final class SyntheticSubject: MonitorSubject {
 }
 
 /// A running client for the time of a test.
-func withClient<Result: Sendable>(_ body: @escaping @Sendable (HTTPClient) async throws -> Result) async throws -> Result {
+func withClient<Result: Sendable>(
+    _ body: @escaping @Sendable (HTTPClient) async throws -> Result
+) async throws -> Result {
     let client = HTTPClient()
     return try await withThrowingTaskGroup(of: Result?.self) { group in
         group.addTask {
@@ -71,7 +73,9 @@ func withClient<Result: Sendable>(_ body: @escaping @Sendable (HTTPClient) async
 }
 
 @Suite(.timeLimit(.minutes(3))) struct IMAPConformanceTests {
-    @Test("the imap monitor keeps the contract, idling and polling", arguments: MonitorConformance.Check.allCases, [true, false])
+    @Test(
+        "the imap monitor keeps the contract, idling and polling", arguments: MonitorConformance.Check.allCases,
+        [true, false])
     func conformance(check: MonitorConformance.Check, offersIdle: Bool) async throws {
         let authority = try TestCertificateAuthority()
         try await withClient { client in

@@ -60,7 +60,9 @@ final class MaildirMonitor: Monitor {
     }
 
     /// One look on our thread.
-    private func look(_ scan: inout MaildirScan, _ folder: DiskMaildir, thorough: Bool) async throws -> MaildirScan.Outcome {
+    private func look(
+        _ scan: inout MaildirScan, _ folder: DiskMaildir, thorough: Bool
+    ) async throws -> MaildirScan.Outcome {
         let before = scan
         let now = time.timestamp
         do {

@@ -15,7 +15,9 @@ final class DiskSubject: MonitorSubject {
     init() throws {
         folder = try TemporaryFolder()
         time = ManualTime(timestamp: SystemTime().timestamp)
-        for name in ["alice", "alice/new", "alice/cur", "alice/tmp"] { #expect(FileSystem.createFolder(folder.file(name))) }
+        for name in ["alice", "alice/new", "alice/cur", "alice/tmp"] {
+            #expect(FileSystem.createFolder(folder.file(name)))
+        }
     }
 
     var monitor: any Monitor {
@@ -73,7 +75,9 @@ final class DiskSubject: MonitorSubject {
         #expect(host.rung.map(\.title) == ["at once"])
     }
 
-    @Test("a username cannot leave its place in the path", arguments: ["../bob", "a/b", ".", "..", ".hidden", "a\0b", "a\nb"])
+    @Test(
+        "a username cannot leave its place in the path",
+        arguments: ["../bob", "a/b", ".", "..", ".hidden", "a\0b", "a\nb"])
     func unsafeName(name: String) async throws {
         let subject = try DiskSubject()
         let host = RecordingMonitorHost()
@@ -139,11 +143,14 @@ final class DiskSubject: MonitorSubject {
         #expect(monitor.credentialFields.map(\.name) == ["username"])
     }
 
-    @Test("faults are reported with their place", arguments: [
-        (#"{"monitor":{}}"#, "the key 'path' is missing"), (#"{"monitor":{"path":"/srv/mail"}}"#, "without {username}"),
-        (#"{"monitor":{"path":"/{username}","seen":"read"}}"#, "not one of moved, flagged"),
-        (#"{"monitor":{"path":"/{username}","pollSecond":3}}"#, "did you mean 'pollSeconds'?"),
-    ])
+    @Test(
+        "faults are reported with their place",
+        arguments: [
+            (#"{"monitor":{}}"#, "the key 'path' is missing"),
+            (#"{"monitor":{"path":"/srv/mail"}}"#, "without {username}"),
+            (#"{"monitor":{"path":"/{username}","seen":"read"}}"#, "not one of moved, flagged"),
+            (#"{"monitor":{"path":"/{username}","pollSecond":3}}"#, "did you mean 'pollSeconds'?"),
+        ])
     func faults(text: String, message: String) {
         guard case .failure(let error) = Self.read(text) else {
             Issue.record("accepted")

@@ -37,7 +37,7 @@ package struct WebhookAdapter: PushAdapter {
     /// From request to answer.
     static let requestTimeout: Duration = .seconds(15)
     /// Bytes of the longest answer read; nothing in it matters.
-    static let responseLimit = 16_384
+    static let responseLimit = 1 << 20
     /// Bytes of the largest document sent.
     static let documentLimit = 65_536
 
