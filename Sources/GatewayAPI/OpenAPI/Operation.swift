@@ -74,9 +74,7 @@ struct Operation {
     private var responses: JSONObject {
         var responses = JSONObject()
         for (status, content) in answers {
-            var answer: JSONObject = [
-                "description": .string(status == 200 ? "Done" : status == 201 ? "Created" : "Done, nothing to say")
-            ]
+            var answer: JSONObject = ["description": .string(Self.description(of: status))]
             switch content {
             case .none: break
             case .json(let name):
@@ -89,6 +87,15 @@ struct Operation {
             responses.append(String(status), ["$ref": .string("#/components/responses/Problem")])
         }
         return responses
+    }
+
+    private static func description(of status: Int) -> String {
+        switch status {
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "Done; there is nothing to say"
+        default: "Done"
+        }
     }
 
     private var allProblems: [Int] {
