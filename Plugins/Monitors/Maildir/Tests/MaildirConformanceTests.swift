@@ -113,7 +113,7 @@ final class DiskSubject: MonitorSubject {
 
 @Suite struct MaildirConfigTests {
     static func read(_ text: String) -> Result<MaildirMonitor, ConfigError> {
-        let context = PluginContext(http: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
         return Result { () throws(ConfigError) -> MaildirMonitor in
             let monitor = try document.read { reader in
