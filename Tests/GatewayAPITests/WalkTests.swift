@@ -1,5 +1,6 @@
 import Base
 import Gateway
+import GatewayAPI
 import GatewayTestKit
 import Testing
 
@@ -149,7 +150,7 @@ import Testing
 
 extension RecordingPushAdapter {
     /// Returns when so many notifications were sent.
-    func alerts(count: Int) async throws -> [Gateway.Notification] {
+    func alerts(count: Int) async throws -> [Notification] {
         try await Eventually.wait("\(count) notifications pushed") { self.alerts.count >= count }
         return alerts
     }
