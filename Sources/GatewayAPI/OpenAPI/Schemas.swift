@@ -150,7 +150,7 @@ extension OpenAPI {
                 Schema.object(["kind": Schema.constant("url"), "url": Schema.string]),
                 Schema.object([
                     "kind": Schema.constant("file"), "contentType": Schema.string, "name": Schema.string,
-                    "body": Schema.string,
+                    "body": ["type": "string", "contentEncoding": "base64"],
                 ])),
         ]),
         "Launch": Schema.object([
