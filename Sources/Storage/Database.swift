@@ -80,14 +80,6 @@ internal import Gateway
         try Statement(database: self, sql: sql, activity: activity)
     }
 
-    /// Keeps the file from growing beyond so many pages.
-    func limitPages(_ pages: Int64) throws(StoreError) {
-        // A pragma takes no bound values, but there is a table-valued form that does.
-        let statement = try prepare("SELECT * FROM pragma_max_page_count(?)", .open)
-        statement.bind(pages)
-        try statement.run()
-    }
-
     /// Rows the last finished statement inserted, changed or deleted itself.
     var changes: Int { unsafe Int(sqlite3_changes64(handle)) }
 
