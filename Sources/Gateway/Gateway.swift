@@ -73,17 +73,18 @@ package final class Gateway: Sendable {
             directory: directory, registrations: registrations, mailroom: mailroom, messages: messages, store: store,
             time: time, log: log, defaults: configuration.notify)
         monitors = MonitorSupervisor(
-            registrations: registrations, intake: intake, limits: limits, time: time, log: log,
-            jitter: foundation.jitter)
+            registrations: registrations, intake: intake, farms: configuration.farms, facts: sessions, limits: limits,
+            time: time, log: log, jitter: foundation.jitter)
         launches = LaunchRelay(
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
             store: store, security: foundation.security, identities: identities, time: time, log: log,
             launches: stored.launches)
         upkeep = Upkeep(messages: messages, store: store, reserve: Int64(limits.diskReserveBytes), time: time, log: log)
         // A client that comes to the front makes its device the one seen last (SG-12).
-        sessions.onChange { [devices, sessions] session in
-            if sessions.foregroundUntil(device: session.device, app: session.app) != nil {
-                devices.seen(session.device)
+        // Weak: the table keeps the closure, and a reloaded configuration must let the old parts go.
+        sessions.onChange { [weak devices, weak sessions] session in
+            if sessions?.foregroundUntil(device: session.device, app: session.app) != nil {
+                devices?.seen(session.device)
             }
         }
         (self.configuration, self.identities, self.store, self.time, self.log) = (
