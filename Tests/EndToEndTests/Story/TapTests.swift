@@ -79,7 +79,13 @@ import Testing
             #expect(file?["kind"]?.string == "file")
             #expect(file?["contentType"]?.string == "application/x-rdp")
             #expect(file?["name"]?.string == "outlook.rdp")
-            let body = file?["body"]?.string ?? ""
+            // The bytes of the file in base64: Windows reads UTF-16 with a mark.
+            let bytes = try #require(file?["body"]?.string.flatMap { [UInt8](base64: $0) })
+            #expect(bytes.prefix(2) == [0xFF, 0xFE])
+            let units = stride(from: 2, to: bytes.count - 1, by: 2).map {
+                UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8
+            }
+            let body = String(decoding: units, as: UTF16.self)
             #expect(body.contains("full address:s:rds.example.org"))
             #expect(body.contains("remoteapplicationprogram:s:||OUTLOOK"))
             #expect(body.contains("gatewayhostname:s:rdgw.example.org"))
