@@ -100,7 +100,7 @@ struct Operation {
 
     private var allProblems: [Int] {
         var statuses = Set(problems)
-        if access != .open { statuses.formUnion([401, 403, 503]) }
+        if access != .open { statuses.formUnion([401, 403, 500, 503]) }
         if access == .device || access == .basic { statuses.insert(429) }
         if body != nil { statuses.formUnion([400, 413]) }
         if !query.isEmpty { statuses.insert(400) }
