@@ -101,6 +101,12 @@ package final class StreamHub: Service {
         state.withLock { $0.connections[device]?.stream }?.close()
     }
 
+    /// Ends a deleted device's connection and forgets what it was sent.
+    package func forget(_ device: DeviceID) {
+        disconnect(device)
+        state.withLock { $0.lastSent[device] = nil }
+    }
+
     /// Announces on a device's stream, in turn with the stored events; returns the event's number.
     package func announce(_ notification: Notification) -> Int64 {
         mailroom.pass(to: .account(notification.account), device: notification.device) { _ in .notify(notification) }
