@@ -27,7 +27,7 @@ import Testing
     @Test("Accounts are created, listed, disabled and ended") func accounts() async throws {
         try await TestAPI.run { api in
             let created = try await api.admin(
-                "POST", "accounts", ["name": "robot", "password": "robots-password", "kind": "program"])
+                "POST", "accounts", ["name": "robot", "password": .string(TestAPI.password), "kind": "program"])
             #expect(created.status == 201)
             #expect(created["kind"]?.string == "program")
             let twice = try await api.admin("POST", "accounts", ["name": "robot", "password": "robots-password"])

@@ -91,8 +91,14 @@ import Testing
             try await Eventually.wait("the monitor is refused") {
                 try await api.call("GET", path, token: client.token)["monitor"]?["state"]?.string == "refused"
             }
-            let shown = try await api.call("GET", path, token: client.token)
-            #expect(shown["monitor"]?["lastError"]?.string?.contains("refuses the password") == true)
+            try await Eventually.wait("the reason is shown") {
+                let shown = try await api.call("GET", path, token: client.token)
+                return shown["monitor"]?["lastError"]?.string?.contains("refuses the password") == true
+            }
+            try await api.restarted {
+                let shown = try await api.call("GET", path, token: client.token)
+                #expect(shown["monitor"]?["state"]?.string == "refused")
+            }
             let changed = try await api.call(
                 "PATCH", path, token: client.token,
                 ["credentials": ["username": "alice@mail", "password": "right-password"]])
