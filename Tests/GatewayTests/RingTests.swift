@@ -243,6 +243,7 @@ struct RingTests {
             let registration = try await test.watched(phone)
             try await test.news(registration, "1")
             try await test.monitor.fail(registration.id, MonitorFailure(.network, "lost"))
+            try await test.waitForLog(.monitorBackingOff)
             try await test.advance(by: .seconds(2))
             try await test.waitForWatching(registration.id)
             try await test.monitor.emit(registration.id, .new(Item(key: "1")))
