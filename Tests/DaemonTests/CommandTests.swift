@@ -61,7 +61,7 @@ import Testing
             {
               "listn": {},
               "keyFile": "a.key",
-              "log": {"level": "verbose", "format": "json", "format": "text"},
+              "log": {"level": "verbose", "format": "json"},
               "farms": {"web": {"kind": "lnk", "url": "https://x.example/{app}"}},
               "apps": {"mail": {"farm": "wep", "monitor": {"kind": "imap"}}},
               "push": {"apple": {"kind": "apns", "keyFile": "missing.p8", "teamId": "T", "keyId": "K", "topic": "t"}},

@@ -66,7 +66,7 @@ import Testing
         let configuration = try DaemonConfiguration.load(
             try folder.write(#"{"keyFile": "a.key"}"#, to: "farbell.json"), environment: [:],
             plugins: PluginCatalog(monitors: [], pushes: [], farms: []),
-            context: PluginContext(http: HTTPClient(), time: SystemTime(), log: Log(sink: NullLogSink())))
+            context: PluginContext(transport: HTTPClient(), time: SystemTime(), log: Log(sink: NullLogSink())))
         #expect(
             Mirror(reflecting: configuration).children.compactMap(\.label).sorted() == Self.daemon.keys.sorted())
         for path in Self.daemon.values {
@@ -75,7 +75,7 @@ import Testing
         }
         #expect(example["listen"]?.object?.keys.sorted() == ["address", "port"])
         #expect(
-            Mirror(reflecting: DaemonConfiguration.Listen()).children.compactMap(\.label).sorted()
+            Mirror(reflecting: configuration.listen).children.compactMap(\.label).sorted()
                 == ["address", "certificate", "key", "port"])
     }
 }

@@ -34,7 +34,9 @@ package final class Notifier: Service {
             if !isOpen { self?.step { $0.connectionLost(device, $1) } }
         }
         sessions.onChange { [weak self] session in
-            self?.step { $0.presenceChanged(session.device, app: session.app, $1) }
+            self?.step {
+                $0.presenceChanged(session.device, app: session.app, isSilent: session.presence.isForeground, $1)
+            }
         }
     }
 

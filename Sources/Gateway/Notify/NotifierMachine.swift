@@ -222,14 +222,17 @@ package struct NotifierMachine: Sendable {
     }
 
     /// A session of the app on the device is no longer (or newly) in front.
-    package mutating func presenceChanged(_ device: DeviceID, app: AppID, _ view: NotifierView) -> [Action] {
+    /// - Parameter isSilent: it said nothing of it, its lease ended.
+    package mutating func presenceChanged(
+        _ device: DeviceID, app: AppID, isSilent: Bool = false, _ view: NotifierView
+    ) -> [Action] {
         guard view.foregroundUntil(device, app) == nil else { return [] }
         var actions: [Action] = []
         for key in (pending[device] ?? []).sorted() {
             guard let entry = entries[key], entry.subject.app == app,
                 case .streaming(let since) = entry.deliveries[device]?.phase
             else { continue }
-            actions += leftAlone(key, device, since: since, .sessionHidden, view)
+            actions += leftAlone(key, device, since: since, isSilent ? .leaseEnded : .sessionHidden, view)
         }
         return actions
     }

@@ -4,6 +4,21 @@ import Testing
 
 /// What is accepted is never lost, whatever happens to the gateway or to the servers beside it.
 @Suite(.enabled(if: DovecotServer.isAvailable), .timeLimit(.minutes(4))) struct RestartTests {
+    private static func deliver(_ subjects: [String], in world: Scenario) async throws {
+        for subject in subjects { try await world.deliver(subject) }
+    }
+
+    /// Kills the gateway and starts it anew, again and again.
+    private static func killAndStart(_ world: Scenario, times: Int) async throws {
+        let random = SharedRandom(seed: UInt64.random(in: 0 ... .max))
+        for _ in 0..<times {
+            // The moment is the point of the test: anywhere, from before the start is over on.
+            try await Task.sleep(for: .milliseconds(Int64(random.fraction() * 700)))
+            try await world.gateway.kill()
+            try await world.gateway.launch()
+        }
+    }
+
     @Test("MN-4 SG-15 a restart in the middle of arriving mail loses nothing and doubles nothing")
     func restart() async throws {
         try await Scenario.run { world in
@@ -11,15 +26,13 @@ import Testing
             let (_, session) = try await world.logIn(phone.client)
             try await phone.client.report(session, 1, "hidden")
             let subjects = (1...12).map { "Orderly mail \($0)" }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { for subject in subjects { try await world.deliver(subject) } }
-                for count in [3, 7] {
-                    try await phone.wait(count)
-                    #expect(try await world.gateway.stop() == .code(0))
-                    try await world.gateway.start()
-                }
-                try await group.waitForAll()
+            async let arrival: Void = Self.deliver(subjects, in: world)
+            for count in [3, 7] {
+                try await phone.wait(count)
+                #expect(try await world.gateway.stop() == .code(0))
+                try await world.gateway.start()
             }
+            try await arrival
             let pushes = try await phone.wait(subjects.count)
             #expect(pushes.compactMap(\.body).sorted() == subjects.sorted())
             // The device still is what it was.
@@ -37,17 +50,9 @@ import Testing
             let (_, session) = try await world.logIn(phone.client)
             try await phone.client.report(session, 1, "hidden")
             let subjects = (1...60).map { "Numbered mail \($0)." }
-            let random = SharedRandom(seed: UInt64.random(in: 0 ... .max))
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { for subject in subjects { try await world.deliver(subject) } }
-                for _ in 1...20 {
-                    // The moment is the point of the test: anywhere from before the start is over on.
-                    try await Task.sleep(for: .milliseconds(Int64(random.fraction() * 700)))
-                    try await world.gateway.kill()
-                    try await world.gateway.launch()
-                }
-                try await group.waitForAll()
-            }
+            async let arrival: Void = Self.deliver(subjects, in: world)
+            try await Self.killAndStart(world, times: 20)
+            try await arrival
             try await world.gateway.waitUntilReady()
             try await Eventually.wait(
                 "all subjects, not \(Set(phone.pushes.compactMap(\.body)).count)", for: .seconds(60)

@@ -41,7 +41,8 @@ struct Scenario: Sendable {
             if options.startsGateway { try await scenario.gateway.start() }
             try await body(scenario)
             if scenario.gateway.process?.exit == nil {
-                #expect(try await scenario.gateway.stop() ?? .code(0) == .code(0))
+                let exit = try await scenario.gateway.stop()
+                #expect(exit == nil || exit == .code(0), "\(scenario.log.texts.suffix(10))")
             }
         } catch {
             let end = scenario.log.texts.suffix(40).joined(separator: "\n")
