@@ -14,7 +14,13 @@ package struct Serve: Sendable {
     /// Why one run of the gateway came to its end.
     private enum Ending: Sendable {
         case stop
-        case reload(DaemonConfiguration)
+        case reload(Wanted)
+    }
+
+    /// A good configuration, and the outbound connections its plugins were made on.
+    struct Wanted: Sendable {
+        let configuration: DaemonConfiguration
+        let http: HTTPClient
     }
 
     /// Runs; returns after an orderly stop.
@@ -28,12 +34,12 @@ package struct Serve: Sendable {
         _ = DescriptorLimit.raise()
         let signals = SignalHub(SignalWatcher.watch())
         var sessions: Sessions?
-        var next: Ending? = nil
-        repeat {
-            let http = HTTPClient()
-            let configuration = try environment.load(file, http: http, log: log)
-            (next, sessions) = try await once(configuration, http, log, signals, sessions)
-        } while next.map { if case .reload = $0 { true } else { false } } ?? false
+        let http = HTTPClient()
+        var next = Ending.reload(
+            Wanted(configuration: try environment.load(file, http: http, log: log), http: http))
+        while case .reload(let wanted) = next {
+            (next, sessions) = try await once(wanted.configuration, wanted.http, log, signals, sessions)
+        }
     }
 
     private func once(
@@ -47,13 +53,12 @@ package struct Serve: Sendable {
             on: Gateway.Foundation(store: store, security: security, time: environment.time, log: log))
         if let former { gateway.sessions.adopt(former) }
         let ready = ShutdownSignal()
-        let reloads = ReloadRequests()
         let handler = APIHandler(
             gateway: gateway,
             options: APIOptions(
                 publicURL: configuration.publicURL, version: Version.number, adminToken: token,
                 isStarted: { ready.isRaised }, configurationProblems: { problems(http) },
-                reload: { reloads.request() }))
+                reload: { signals.requestReload() }))
         let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
         try server.listen()
         let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)
@@ -65,7 +70,7 @@ package struct Serve: Sendable {
         let ending = Locked(Ending.stop)
         do {
             try await group.run {
-                if let wanted = await signals.ending(reloads, { check(http, log) }) {
+                if let wanted = await signals.ending({ check(log) }) {
                     ending.withLock { $0 = .reload(wanted) }
                 }
                 log.info(.gatewayStopping, "The gateway stops")
@@ -94,11 +99,12 @@ package struct Serve: Sendable {
     }
 
     /// A new configuration, if the file holds a good one; a bad one is logged and the old goes on.
-    private func check(_ http: HTTPClient, _ log: Log) -> DaemonConfiguration? {
+    private func check(_ log: Log) -> Wanted? {
         do {
+            let http = HTTPClient()
             let configuration = try environment.load(file, http: http, log: log)
             log.info(.configReloaded, "The configuration was read again; the parts start anew with it")
-            return configuration
+            return Wanted(configuration: configuration, http: http)
         } catch {
             log.error(
                 .configInvalid, "The configuration has faults; the old one goes on", ["problems": .string("\(error)")])
@@ -119,42 +125,26 @@ package struct Serve: Sendable {
     }
 }
 
-/// Passes signals to whichever run of the gateway is on.
+/// Passes signals, and requests to reload that came through the admin interface, to whichever run of the gateway
+/// is on. One stream for both, read by one run after the other: a reader that is cancelled would end it for all.
 final class SignalHub: Sendable {
     private let events: AsyncStream<SignalWatcher.Signal>
-    init(_ events: AsyncStream<SignalWatcher.Signal>) { self.events = events }
+    private let sink: AsyncStream<SignalWatcher.Signal>.Continuation
+
+    init(_ watched: (stream: AsyncStream<SignalWatcher.Signal>, sink: AsyncStream<SignalWatcher.Signal>.Continuation)) {
+        (events, sink) = watched
+    }
+
+    func requestReload() { sink.yield(.reload) }
 
     /// Waits for the end of this run: nil to stop, a configuration to go on with.
-    func ending(
-        _ reloads: ReloadRequests, _ check: @escaping @Sendable () -> DaemonConfiguration?
-    ) async -> DaemonConfiguration? {
-        await withTaskGroup(of: DaemonConfiguration?.self) { group in
-            group.addTask { [events] in
-                for await event in events {
-                    if case .stop = event { return nil }
-                    if let configuration = check() { return configuration }
-                }
-                return nil
-            }
-            group.addTask {
-                for await _ in reloads.requests { if let configuration = check() { return configuration } }
-                // Only a signal ends the run without a new configuration.
-                await ShutdownSignal().wait()
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
+    func ending(_ check: () -> Serve.Wanted?) async -> Serve.Wanted? {
+        for await event in events {
+            if case .stop = event { return nil }
+            if let wanted = check() { return wanted }
         }
+        return nil
     }
-}
-
-/// Requests to read the configuration again that came through the admin interface.
-final class ReloadRequests: Sendable {
-    let requests: AsyncStream<Void>
-    private let sink: AsyncStream<Void>.Continuation
-    init() { (requests, sink) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1)) }
-    func request() { sink.yield() }
 }
 
 /// Lets requests in once everything stored has been taken up; callers wait in the queue of the port until then.

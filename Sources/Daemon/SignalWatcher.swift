@@ -16,7 +16,8 @@ package enum SignalWatcher {
     }
 
     /// The signals as they come: SIGTERM and SIGINT stop, SIGHUP reloads.
-    package static func watch() -> AsyncStream<Signal> {
+    /// - Returns: what comes, and where further ones can be put in.
+    package static func watch() -> (stream: AsyncStream<Signal>, sink: AsyncStream<Signal>.Continuation) {
         let (stream, sink) = AsyncStream<Signal>.makeStream(bufferingPolicy: .bufferingNewest(16))
         SystemThread.start(name: "signals") {
             var set = signals()
@@ -26,7 +27,7 @@ package enum SignalWatcher {
                 sink.yield(number == SIGHUP ? .reload : .stop)
             }
         }
-        return stream
+        return (stream, sink)
     }
 
     private static func signals() -> sigset_t {

@@ -73,8 +73,10 @@ import Testing
         #expect(check.exit == .code(1))
         let said = check.errors
         for (place, words) in [
-            (":2:3: listn:", "did you mean 'listen'"), (":4:", "level"), (":5:28:", "did you mean 'link'"),
-            (":6:", "url"), (":7:", "missing.p8"), (":7:", "teamId"), (":8:28: limits.bodyBytes:", "integer"),
+            (":2:3: listn:", "did you mean 'listen'"), (":4:20: log.level:", "verbose"),
+            (":5:29: farms.web.kind:", "did you mean 'link'"),
+            (":6:47: apps.mail.monitor:", "url"), (":7:49: push.apple.keyFile:", "missing.p8"),
+            (":7:73: push.apple.teamId:", "ten letters"), (":8:27: limits.bodyBytes:", "integer"),
         ] {
             #expect(
                 said.contains { $0.hasPrefix(file + place) && $0.contains(words) },

@@ -237,15 +237,16 @@ package final class MonitorSupervisor: Service {
     private func ended(_ registration: Registration, _ failure: MonitorFailure?, _ fields: LogFields) async {
         switch failure?.code {
         case .authFailed:
-            log.error(
-                .monitorRefused, "The app's server refused the credentials; they are not tried again until they change",
-                fields + ["error": .string(failure?.message ?? "")])
             do {
                 _ = try await registrations.refused(registration.id, revision: registration.credentialsRevision)
             } catch {
                 return  // The store has failed and said so; the gateway is ending.
             }
             look(at: registration.id)
+            // Only now is it true, also after a crash.
+            log.error(
+                .monitorRefused, "The app's server refused the credentials; they are not tried again until they change",
+                fields + ["error": .string(failure?.message ?? "")])
         case .cursorInvalid: registrations.moved(registration.id, cursor: nil, known: registration)
         case nil: log.info(.monitorStopped, "A monitor stopped", fields)
         default: break

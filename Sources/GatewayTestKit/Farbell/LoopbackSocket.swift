@@ -22,11 +22,8 @@ package final class LoopbackSocket: Sendable {
                 unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard status == 0 else {
-            let reason = FileSystem.lastError
-            close(descriptor)
-            throw PeerError(.socket, "port \(port): \(reason)")
-        }
+        // `deinit` closes the socket also after this.
+        guard status == 0 else { throw PeerError(.socket, "port \(port): \(FileSystem.lastError)") }
     }
 
     deinit { close(descriptor) }

@@ -75,9 +75,10 @@ package struct TerminalClient: Sendable {
     /// - Returns: the registration's id.
     @discardableResult
     package func register(
-        _ app: String, username: String, password: String? = nil, notify: JSON? = nil
+        _ app: String, username: String? = nil, password: String? = nil, notify: JSON? = nil
     ) async throws -> String {
-        var credentials: JSONObject = ["username": .string(username)]
+        var credentials: JSONObject = [:]
+        if let username { credentials.append("username", .string(username)) }
         if let password { credentials.append("password", .string(password)) }
         var body: JSONObject = ["app": .string(app), "credentials": .object(credentials)]
         if let notify { body.append("notify", notify) }

@@ -108,7 +108,7 @@ import Testing
             let box = "\(world.gateway.folder.path)/maildirs/alice"
             for part in ["tmp", "new", "cur"] { #expect(FileSystem.createFolder("\(box)/\(part)")) }
             let phone = try await world.phone()
-            let registration = try await phone.client.register("local", username: "alice")
+            let registration = try await phone.client.register("local")
             let session = try await phone.client.open("local")
             try await phone.client.waitUntilWatching(registration)
             try await phone.client.report(session, 1, "hidden")

@@ -42,7 +42,7 @@ import Testing
         for part in ["tmp", "new", "cur"] {
             #expect(FileSystem.createFolder("\(world.gateway.folder.path)/maildirs/alice/\(part)"))
         }
-        try await client.register("local", username: "alice")
+        try await client.register("local")
         return try await client.open("local")
     }
 

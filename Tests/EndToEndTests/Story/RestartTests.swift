@@ -122,8 +122,9 @@ import Testing
             let body: JSON = ["credentials": ["username": "alice", "password": "another horse"]]
             try await phone.client.call("PATCH", "/v1/registrations/\(registration)", body)
             try await phone.client.waitUntilWatching(registration)
-            let pushes = try await phone.wait(1)
-            #expect(pushes.map(\.body) == ["While locked out"])
+            let pushes = try await phone.wait(2)
+            #expect(pushes[0].title == "Mail" && pushes[0].body?.contains("password") == true, "the user was told")
+            #expect(pushes[1].body == "While locked out" && pushes.count == 2)
             #expect(refusals() == 1, "the refused password was tried again")
             #expect(world.log.lines("monitor.refused").count == 1)
         }

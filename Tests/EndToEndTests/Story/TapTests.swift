@@ -109,7 +109,7 @@ import Testing
             let folder = "\(world.gateway.folder.path)/maildirs/alice"
             for part in ["tmp", "new", "cur"] { #expect(FileSystem.createFolder("\(folder)/\(part)")) }
             let phone = try await world.phone()
-            let registration = try await phone.client.register("local", username: "alice")
+            let registration = try await phone.client.register("local")
             let session = try await phone.client.open("local")
             try await phone.client.waitUntilWatching(registration)
             try await phone.client.report(session, 1, "hidden")
