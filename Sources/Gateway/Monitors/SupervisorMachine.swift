@@ -233,7 +233,8 @@ package struct SupervisorMachine: Sendable {
             (upstream.queue, upstream.head) = ([], 0)
         } else if upstream.tokens < 1, !upstream.isTimerSet {
             upstream.isTimerSet = true
-            timers.insert(.upstream(name), due: now + max(.milliseconds(1), .seconds((1 - upstream.tokens) / startsPerSecond)))
+            timers.insert(
+                .upstream(name), due: now + max(.milliseconds(1), .seconds((1 - upstream.tokens) / startsPerSecond)))
         }
         upstreams[name] = upstream
         return actions
