@@ -19,6 +19,7 @@ package final class Gateway: Sendable {
     package let time: any TimeSource
     package let log: Log
     private let upkeep: Upkeep
+    private let subscriptionKeys = Locked<[String: String]>([:])
 
     /// What a gateway is built on.
     package struct Foundation: Sendable {
@@ -99,6 +100,10 @@ package final class Gateway: Sendable {
     /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and
     /// starts the monitors. Called once, when the services run.
     package func resume() async throws {
+        for push in configuration.pushes {
+            let key = try push.adapter.subscriptionKey()
+            subscriptionKeys.withLock { $0[push.name] = key }
+        }
         try await messages.restore()
         monitors.lookAtAll()
     }
@@ -156,6 +161,12 @@ package final class Gateway: Sendable {
         }
         try await accounts.remove(id)
         mailroom.drop(.account(id))
+    }
+
+    /// The configured push services, with the key a browser subscribes with where there is one.
+    package var pushServices: [(name: String, kind: String, subscriptionKey: String?)] {
+        let keys = subscriptionKeys.withLock { $0 }
+        return configuration.pushes.map { (name: $0.name, kind: $0.kind, subscriptionKey: keys[$0.name]) }
     }
 
     /// Whether requests can be served: the store takes writes.

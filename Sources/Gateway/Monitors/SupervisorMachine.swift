@@ -146,6 +146,8 @@ package struct SupervisorMachine: Sendable {
         watch.isRunning = false
         upstreams[watch.upstream]?.connecting.remove(id)
         var actions = admit(watch.upstream, now: now, at: time)
+        // Also of one that is not wanted any more: why its password was refused must not get lost.
+        if let failure { watch.health.lastError = failure.description }
         guard watch.isWanted else {
             if let failure { watch.health.lastError = failure.description }
             watches[id] = watch.isForgotten ? nil : watch
@@ -158,7 +160,6 @@ package struct SupervisorMachine: Sendable {
         }
         if watch.health.state == .watching, now - watch.stateSince > Self.steadyAfter { watch.health.failures = 0 }
         watch.health.failures += 1
-        watch.health.lastError = failure?.description
         let pause = Self.pause(failure?.code ?? .network, failures: watch.health.failures, now: now, jitter: jitter)
         watch.due = now + pause
         watches[id] = watch

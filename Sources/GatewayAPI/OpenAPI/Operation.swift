@@ -74,9 +74,7 @@ struct Operation {
     private var responses: JSONObject {
         var responses = JSONObject()
         for (status, content) in answers {
-            var answer: JSONObject = [
-                "description": .string(status == 200 ? "Done" : status == 201 ? "Created" : "Done, nothing to say")
-            ]
+            var answer: JSONObject = ["description": .string(Self.description(of: status))]
             switch content {
             case .none: break
             case .json(let name):
@@ -91,9 +89,18 @@ struct Operation {
         return responses
     }
 
+    private static func description(of status: Int) -> String {
+        switch status {
+        case 201: "Created"
+        case 202: "Accepted"
+        case 204: "Done; there is nothing to say"
+        default: "Done"
+        }
+    }
+
     private var allProblems: [Int] {
         var statuses = Set(problems)
-        if access != .open { statuses.formUnion([401, 403, 503]) }
+        if access != .open { statuses.formUnion([401, 403, 500, 503]) }
         if access == .device || access == .basic { statuses.insert(429) }
         if body != nil { statuses.formUnion([400, 413]) }
         if !query.isEmpty { statuses.insert(400) }

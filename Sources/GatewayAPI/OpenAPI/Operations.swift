@@ -16,6 +16,10 @@ extension OpenAPI {
             method: "GET", path: "/metrics", access: .open, summary: "Numbers for Prometheus",
             answers: [(200, .text("text/plain"))]),
         Operation(
+            method: "GET", path: "/v1/push", access: .open,
+            summary: "The push services a device may name in its channel, with the key a browser subscribes with",
+            answers: [(200, .json("PushServices"))]),
+        Operation(
             method: "GET", path: "/openapi.json", access: .open, summary: "This document",
             answers: [(200, .text("application/json"))]),
         Operation(

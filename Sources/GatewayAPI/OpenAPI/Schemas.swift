@@ -18,6 +18,13 @@ extension OpenAPI {
             "field?": Schema.string("The field of the request that is wrong"),
         ]),
         "Health": Schema.object(["status": Schema.words(["ok", "ready"])]),
+        "PushServices": Schema.object([
+            "items": Schema.array(
+                Schema.object([
+                    "name": Schema.string, "kind": Schema.string,
+                    "applicationServerKey?": Schema.string("The VAPID public key, base64url (RFC 8292 section 3.2)"),
+                ]))
+        ]),
         "Password": Schema.object(["password": Schema.string]),
         "Empty": Schema.object([:]),
     ]
@@ -150,7 +157,7 @@ extension OpenAPI {
                 Schema.object(["kind": Schema.constant("url"), "url": Schema.string]),
                 Schema.object([
                     "kind": Schema.constant("file"), "contentType": Schema.string, "name": Schema.string,
-                    "body": Schema.string,
+                    "body": ["type": "string", "contentEncoding": "base64"],
                 ])),
         ]),
         "Launch": Schema.object([

@@ -93,6 +93,18 @@ package final class DovecotServer: Sendable {
         try await run("/usr/bin/doveadm", ["-c", folder.file("dovecot.conf")] + arguments)
     }
 
+    /// Gives a user another password; takes effect at the next start.
+    /// - Throws: `PeerError` when the file cannot be written.
+    package func setPassword(_ password: String, of user: String) throws {
+        let path = folder.file("passwd")
+        let lines = (FileSystem.contents(of: path, limit: 1 << 20) ?? []).split(separator: 10).map { line in
+            line.starts(with: Array("\(user):".utf8))
+                ? "\(user):{PLAIN}\(password)::::::\n" : String(decoding: line, as: UTF8.self) + "\n"
+        }
+        try folder.write(lines.joined(), to: "passwd")
+        _ = unsafe chmod(path, 0o644)
+    }
+
     /// The folder of a user's Maildir, with `new` and `cur` in it.
     package func maildir(of user: String) -> String { folder.file("mail/\(user)") }
 

@@ -15,7 +15,7 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
 
     package func configure(app: AppID, _ reader: ConfigReader, _ context: PluginContext) -> (any Monitor)? {
         guard let settings = settings(reader) else { return nil }
-        let client = (context.http as? HTTPClient).map { OutboundMailConnector(client: $0, time: context.time) }
+        let client = (context.transport as? HTTPClient).map { OutboundMailConnector(client: $0, time: context.time) }
         return IMAPMonitor(
             settings, connector: connector ?? client ?? MissingConnector(), time: context.time,
             log: context.log.with(["app.id": .string(app.text), "monitor.kind": "imap"]),

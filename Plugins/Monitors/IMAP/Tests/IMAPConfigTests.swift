@@ -13,7 +13,7 @@ import Testing
     }
 
     static func read(_ text: String) -> Result<IMAPMonitor, ConfigError> {
-        let context = PluginContext(http: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
         return Result { () throws(ConfigError) -> IMAPMonitor in
             let monitor = try document.read { reader in

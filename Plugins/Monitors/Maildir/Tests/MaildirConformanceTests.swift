@@ -81,18 +81,30 @@ final class DiskSubject: MonitorSubject {
     func unsafeName(name: String) async throws {
         let subject = try DiskSubject()
         let host = RecordingMonitorHost()
-        try await MonitorRun.during(subject.monitor, credentials: ["username": Secret(name)], host: host) {
+        try await MonitorRun.during(subject.monitor, credentials: [:], host: host, account: AccountID(name)) {
             try await host.waitForFailures()
         }
         #expect(host.failures.map(\.code) == [.authFailed])
         #expect(!MaildirMonitor.isSafe(name) && MaildirMonitor.isSafe("anna@example.org"))
     }
 
+    @Test("a registration cannot name somebody else's mailbox")
+    func foreignName() async throws {
+        let subject = try DiskSubject()
+        let host = RecordingMonitorHost()
+        try await MonitorRun.during(
+            subject.monitor, credentials: ["username": Secret("alice")], host: host, account: "mallory"
+        ) {
+            try await host.waitForFailures()
+        }
+        #expect(host.failures.map(\.code) == [.sourceGone])
+    }
+
     @Test("a missing mailbox is gone, not a crash")
     func missing() async throws {
         let subject = try DiskSubject()
         let host = RecordingMonitorHost()
-        try await MonitorRun.during(subject.monitor, credentials: ["username": Secret("bob")], host: host) {
+        try await MonitorRun.during(subject.monitor, credentials: [:], host: host, account: "bob") {
             try await host.waitForFailures(2)
         }
         #expect(host.failures.allSatisfy { $0.code == .sourceGone })
@@ -113,7 +125,7 @@ final class DiskSubject: MonitorSubject {
 
 @Suite struct MaildirConfigTests {
     static func read(_ text: String) -> Result<MaildirMonitor, ConfigError> {
-        let context = PluginContext(http: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
         return Result { () throws(ConfigError) -> MaildirMonitor in
             let monitor = try document.read { reader in
@@ -140,7 +152,7 @@ final class DiskSubject: MonitorSubject {
         let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
         let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
         #expect(monitor.upstream == "maildir:/srv/mail/{username}/Maildir")
-        #expect(monitor.credentialFields.map(\.name) == ["username"])
+        #expect(monitor.credentialFields.isEmpty)
     }
 
     @Test(

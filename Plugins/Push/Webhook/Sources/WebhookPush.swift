@@ -28,7 +28,7 @@ package struct WebhookPlugin: PushPlugin {
         return WebhookAdapter(
             allowHosts: hosts, caFile: reader.optionalFile("caFile"), pool: "webhook:\(name)", signer: signer,
             concurrency: reader.integer("concurrency", in: 1...1000, default: Self.defaultConcurrency),
-            http: context.http, time: context.time)
+            http: context.transport, time: context.time)
     }
 }
 
