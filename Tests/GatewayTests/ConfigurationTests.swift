@@ -31,7 +31,7 @@ private struct NoTransport: HTTPTransport {
 struct ConfigurationTests {
     private func read(_ text: String) throws(ConfigError) -> GatewayConfiguration {
         let plugins = PluginCatalog(monitors: [MonitorKind()], pushes: [PushKind()], farms: [FarmKind()])
-        let context = PluginContext(http: NoTransport(), time: ManualTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoTransport(), time: ManualTime(), log: Log(sink: NullLogSink()))
         return try ConfigDocument(file: "f.json", text: Array(text.utf8), environment: [:]).read {
             GatewayConfiguration($0, plugins: plugins, context: context)
         }

@@ -149,7 +149,6 @@ package struct SupervisorMachine: Sendable {
         // Also of one that is not wanted any more: why its password was refused must not get lost.
         if let failure { watch.health.lastError = failure.description }
         guard watch.isWanted else {
-            if let failure { watch.health.lastError = failure.description }
             watches[id] = watch.isForgotten ? nil : watch
             return (nil, actions)
         }
