@@ -120,7 +120,17 @@ final class APIContext: Sendable {
         guard case .basic(let name, let password) = Authorization(request) else {
             throw GatewayError(.badCredentials, "send the account's name and password with Basic authentication")
         }
-        return try await gateway.accounts.authenticate(name, password, peer: request.peerAddress)
+        return try await gateway.accounts.authenticate(name, password, peer: peer(of: request))
+    }
+
+    /// Who really calls: the connection's other end, or whom a trusted proxy there speaks for. Of the addresses
+    /// in `X-Forwarded-For` only the last was written by that proxy; the others anyone may have made up.
+    private func peer(of request: InboundRequest) -> String {
+        guard options.trustedProxies.contains(request.peerAddress),
+            let last = request.headers["X-Forwarded-For"]?.split(separator: ",").last
+        else { return request.peerAddress }
+        let address = String(last).trimmingSpace
+        return address.isEmpty || address.utf8.count > 64 ? request.peerAddress : address
     }
 
     /// - Throws: `bad_token`, or `forbidden` for a device's token.
@@ -147,7 +157,7 @@ final class APIContext: Sendable {
         gateway.log.warning(
             .authRefused, "A token was refused",
             [
-                "requestId": .string(request.id), "address": .string(request.peerAddress),
+                "requestId": .string(request.id), "address": .string(peer(of: request)),
                 "code": .string(error.code.name),
             ])
     }
