@@ -55,7 +55,7 @@ struct AdminClient: Sendable {
         var items: [JSON] = []
         var after: String?
         repeat {
-            let page = try await call("GET", "\(path)?limit=500" + (after.map { "&after=\($0)" } ?? ""))
+            let page = try await call("GET", "\(path)?limit=500" + (after.map { "&after=\(Self.segment($0))" } ?? ""))
             items += page["items"]?.array ?? []
             after = page["next"]?.string
         } while after != nil

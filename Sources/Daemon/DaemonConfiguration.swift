@@ -8,6 +8,8 @@ package struct DaemonConfiguration: Sendable {
         package var port = 8440
         package var certificate: String?
         package var key: String?
+        /// Proxies in front of us, by address: what they say of the caller's address is believed.
+        package var trustedProxies: [String] = []
     }
 
     package var listen = Listen()
@@ -72,6 +74,7 @@ package struct DaemonConfiguration: Sendable {
         var listen = Listen()
         listen.address = reader.string("address", default: listen.address)
         listen.port = reader.integer("port", in: 0...65_535, default: listen.port)
+        listen.trustedProxies = reader.strings("trustedProxies")
         reader.object("tls") { reader in
             listen.certificate = reader.file("certificate")
             listen.key = reader.file("key")

@@ -53,12 +53,12 @@ package struct Serve: Sendable {
             on: Gateway.Foundation(store: store, security: security, time: environment.time, log: log))
         if let former { gateway.sessions.adopt(former) }
         let ready = ShutdownSignal()
-        let handler = APIHandler(
-            gateway: gateway,
-            options: APIOptions(
-                publicURL: configuration.publicURL, version: Version.number, adminToken: token,
-                isStarted: { ready.isRaised }, configurationProblems: { problems(http) },
-                reload: { signals.requestReload() }))
+        var options = APIOptions(
+            publicURL: configuration.publicURL, version: Version.number, adminToken: token,
+            isStarted: { ready.isRaised }, configurationProblems: { problems(http) },
+            reload: { signals.requestReload() })
+        options.trustedProxies = Set(configuration.listen.trustedProxies)
+        let handler = APIHandler(gateway: gateway, options: options)
         let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
         try server.listen()
         let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)

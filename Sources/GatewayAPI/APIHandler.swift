@@ -30,39 +30,47 @@ package final class APIHandler: RequestHandler {
     package var services: [any Service] { [context.streamEnds] }
 
     package func answer(_ request: InboundRequest) throws -> Answer {
+        let start = context.gateway.time.now
         do {
             switch try router.answer(request) {
-            case .now(let response): return .now(counted(response))
+            case .now(let response): return .now(answered(response, request, start))
             case .later(let work):
                 return .later { [self] in
                     do {
-                        return counted(try await work())
+                        return answered(try await work(), request, start)
                     } catch let error as CancellationError {
                         // The server stops; it says so itself.
                         throw error
                     } catch {
-                        return counted(response(for: error, request))
+                        return answered(response(for: error, request), request, start)
                     }
                 }
             }
         } catch {
-            return .now(counted(response(for: error, request)))
+            return .now(answered(response(for: error, request), request, start))
         }
     }
 
-    private func counted(_ response: InboundResponse) -> InboundResponse {
+    /// Counts an answer, and writes it down for whoever looks for something.
+    private func answered(_ response: InboundResponse, _ request: InboundRequest, _ start: Moment) -> InboundResponse {
         context.requests.withLock { $0[response.status, default: 0] += 1 }
+        let gateway = context.gateway
+        gateway.log.debug(
+            "http.answered", "A request was answered",
+            [
+                "requestId": .string(request.id), "method": .string(request.method),
+                // What follows /l/ is what a tap brings back: a secret of the device's.
+                "path": .string(request.segments.first == "l" ? "/l/" : request.rawPath),
+                "status": .count(response.status), "milliseconds": .milliseconds(gateway.time.now - start),
+            ])
         return response
     }
 
     private func response(for error: any Error, _ request: InboundRequest) -> InboundResponse {
         if let problem = Problems.problem(for: error) { return .problem(problem) }
         context.gateway.log.error(
-            "api.failed", "A request could not be answered because of a fault of ours",
-            [
-                "requestId": .string(request.id), "method": .string(request.method),
-                "error": .string("\(type(of: error))"),
-            ])
+            "http.failed", "A request could not be answered because of a fault of ours",
+            ["requestId": .string(request.id), "error": .string("\(error)")])
         return .problem(Problem(500, "internal_error", "The server failed to answer this request."))
     }
 }
@@ -112,7 +120,17 @@ final class APIContext: Sendable {
         guard case .basic(let name, let password) = Authorization(request) else {
             throw GatewayError(.badCredentials, "send the account's name and password with Basic authentication")
         }
-        return try await gateway.accounts.authenticate(name, password, peer: request.peerAddress)
+        return try await gateway.accounts.authenticate(name, password, peer: peer(of: request))
+    }
+
+    /// Who really calls: the connection's other end, or whom a trusted proxy there speaks for. Of the addresses
+    /// in `X-Forwarded-For` only the last was written by that proxy; the others anyone may have made up.
+    private func peer(of request: InboundRequest) -> String {
+        guard options.trustedProxies.contains(request.peerAddress),
+            let last = request.headers["X-Forwarded-For"]?.split(separator: ",").last
+        else { return request.peerAddress }
+        let address = String(last).trimmingSpace
+        return address.isEmpty || address.utf8.count > 64 ? request.peerAddress : address
     }
 
     /// - Throws: `bad_token`, or `forbidden` for a device's token.
@@ -139,7 +157,7 @@ final class APIContext: Sendable {
         gateway.log.warning(
             .authRefused, "A token was refused",
             [
-                "requestId": .string(request.id), "address": .string(request.peerAddress),
+                "requestId": .string(request.id), "address": .string(peer(of: request)),
                 "code": .string(error.code.name),
             ])
     }

@@ -7,6 +7,8 @@ package struct APIOptions: Sendable {
     package var publicURL: String
     package var version: String
     package var adminToken: Secret
+    /// Addresses of proxies in front of this server, whose `X-Forwarded-For` is believed.
+    package var trustedProxies: Set<String> = []
     /// What an event stream may take; only `bufferedBytes` counts.
     package var stream: StreamLimits
     /// Whether the start is over: plugins run, what was left is taken up.

@@ -144,9 +144,23 @@ import Testing
             let request = try await api.call("POST", "/v1/launches", token: client.token, ["app": "broken"])
             #expect((request.status, request.code) == (500, "internal_error"))
             #expect(!request.text.contains("secret detail"))
-            let lines = api.test.log.records(of: "api.failed")
+            let lines = api.test.log.records(of: "http.failed")
             #expect(lines.count == 1)
             #expect(lines.first?.fields["requestId"] == "request-1")
+        }
+    }
+
+    @Test("At debug each answer is a line with its request's id, and no tap") func lines() async throws {
+        var parts = TestGateway.Parts()
+        parts.level = .debug
+        try await TestAPI.run(parts) { api in
+            let client = try await api.device()
+            _ = try await api.call("GET", "/v1/devices/dev_none", token: client.token)
+            _ = try await api.call("GET", "/l/some-tap")
+            let lines = api.test.log.records(of: "http.answered")
+            #expect(lines.map { $0.fields["status"] } == [201, 404, 200])
+            #expect(lines.map { $0.fields["path"] } == ["/v1/devices", "/v1/devices/dev_none", "/l/"])
+            #expect(lines.allSatisfy { $0.fields["requestId"] == "request-1" && $0.level == .debug })
         }
     }
 }

@@ -63,6 +63,7 @@ import Testing
 
     private func registrations(_ api: TestAPI, _ phone: Client, _ registration: Registration) async throws {
         expect(200, try await api.call("GET", "/v1/apps", token: phone.token))
+        expect(200, try await api.call("GET", "/v1/push", token: phone.token))
         expect(200, try await api.call("GET", "/v1/registrations", token: phone.token))
         let path = "/v1/registrations/\(registration.id)"
         expect(200, try await api.call("GET", path, token: phone.token))

@@ -203,4 +203,44 @@ struct CrashTests {
             }
         }
     }
+
+    @Test("a restart lets the former parts go")
+    func released() async throws {
+        try await TestGateway.run { test in
+            let phone = try await test.device()
+            let registration = try await test.watched(phone)
+            try await test.news(registration, "1")
+            try await test.waitForLog(.notificationSent)
+            let former = Weak(test.gateway)
+            try await test.restart()
+            try await Eventually.wait("the former gateway is gone") { former.isGone }
+        }
+    }
+}
+
+/// Watches objects without keeping them.
+private final class Weak: Sendable {
+    private struct Parts {
+        weak var gateway: Gateway?
+        weak var sessions: Sessions?
+        weak var notifier: Notifier?
+        weak var devices: Devices?
+        weak var monitors: MonitorSupervisor?
+        weak var streams: StreamHub?
+    }
+    private let parts: Locked<Parts>
+
+    init(_ gateway: Gateway) {
+        parts = Locked(
+            Parts(
+                gateway: gateway, sessions: gateway.sessions, notifier: gateway.notifier, devices: gateway.devices,
+                monitors: gateway.monitors, streams: gateway.streams))
+    }
+
+    var isGone: Bool {
+        parts.withLock {
+            $0.gateway == nil && $0.sessions == nil && $0.notifier == nil && $0.devices == nil && $0.monitors == nil
+                && $0.streams == nil
+        }
+    }
 }

@@ -27,7 +27,9 @@ struct DeviceTests {
             #expect(try test.gateway.devices.authenticate(token) == device)
             let stream = try await test.connect(device)
             let message = try await test.post()
-            try await stream.entries.first { if case .message(let m) = $0.event { m.key == message.key } else { false } }
+            try await stream.entries.first {
+                if case .message(let m) = $0.event { m.key == message.key } else { false }
+            }
         }
     }
 
@@ -213,7 +215,8 @@ struct DeviceTests {
                 for index in 0..<100 {
                     group.addTask {
                         do {
-                            _ = try await accounts.authenticate("alice", Secret("wrong \(index)"), peer: "host \(index)")
+                            _ = try await accounts.authenticate(
+                                "alice", Secret("wrong \(index)"), peer: "host \(index)")
                             return nil
                         } catch { return (error as? GatewayError)?.code }
                     }

@@ -137,7 +137,9 @@ struct LaunchTests {
             _ = try await test.gateway.launches.launch(tap: tap, device: phone)
             try await test.waitForLog(.launchRequested)
             for step in [Duration.seconds(31), .seconds(121), .seconds(7 * 86_400 + 200)] {
-                try await Eventually.wait("the relay waits") { test.time.nextDeadline.map { $0 > test.time.now } ?? false }
+                try await Eventually.wait("the relay waits") {
+                    test.time.nextDeadline.map { $0 > test.time.now } ?? false
+                }
                 test.time.advance(by: step)
             }
             try await Eventually.wait("it is forgotten") { test.gateway.launches.all().isEmpty }
@@ -159,7 +161,8 @@ struct LaunchTests {
             #expect(await code { try await launches.launch(app: "none", message: nil, device: phone) } == .unknownApp)
             #expect(await code { try await launches.launch(tap: "AAAA", device: phone) } == .launchExpired)
             test.farm.fail(with: GatewayError(.farmUnavailable, "down"))
-            #expect(await code { try await launches.launch(app: "desk", message: nil, device: phone) } == .farmUnavailable)
+            #expect(
+                await code { try await launches.launch(app: "desk", message: nil, device: phone) } == .farmUnavailable)
         }
     }
 }

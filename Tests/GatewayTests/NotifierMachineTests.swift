@@ -132,7 +132,10 @@ struct NotifierMachineTests {
         #expect(world.pass(.seconds(1)) == ["1 d1: push not_acknowledged", "push d1 [1]"])
         #expect(world.announce(world.subject(3)) == ["3 d1: notify live_stream", "notify d1 [3]"])
         world.live = []
-        #expect(world.texts(world.machine.connectionLost("d1", world.view)) == ["3 d1: push connection_lost", "push d1 [3]"])
+        #expect(
+            world.texts(world.machine.connectionLost("d1", world.view)) == [
+                "3 d1: push connection_lost", "push d1 [3]",
+            ])
     }
 
     @Test("an acknowledgement that comes before the event's number is known counts")
@@ -154,10 +157,13 @@ struct NotifierMachineTests {
         #expect(world.announce(world.subject(2)) == ["2 d1: hold no_channel"])
         world.channels = ["d1"]
         _ = world.announce(world.subject(3))
-        #expect(world.texts(world.machine.pushImpossible("d1", messages: [key(3)], world.view)) == ["3 d1: hold no_channel"])
-        #expect(world.texts(world.machine.acknowledged("d1", queue: 1, upTo: 9)) .sorted() == [
-            "record 2 d1 streamed", "record 3 d1 streamed",
-        ])
+        #expect(
+            world.texts(world.machine.pushImpossible("d1", messages: [key(3)], world.view)) == ["3 d1: hold no_channel"]
+        )
+        #expect(
+            world.texts(world.machine.acknowledged("d1", queue: 1, upTo: 9)).sorted() == [
+                "record 2 d1 streamed", "record 3 d1 streamed",
+            ])
         #expect(world.machine.pendingCount == 0)
     }
 
@@ -212,7 +218,8 @@ struct NotifierMachineTests {
         #expect(
             world.texts(
                 world.machine.pushFinished(
-                    "d1", representative: key(3), messages: [key(2), key(3)], outcome: .pushed, detail: nil, world.view))
+                    "d1", representative: key(3), messages: [key(2), key(3)], outcome: .pushed, detail: nil, world.view)
+            )
                 == ["record 2 d1 pushed", "record 3 d1 pushed"])
         #expect(world.machine.settled([key(3)]).flatMap(\.shown).isEmpty)
         let shown = world.machine.settled([key(2)]).flatMap(\.shown)
@@ -291,7 +298,8 @@ struct NotifierMachineTests {
     func laneFull() {
         var world = World()
         _ = world.announce(world.subject(1))
-        #expect(world.texts(world.machine.pushRefused("d1", messages: [key(1)], world.view)) == ["1 d1: hold lane_full"])
+        #expect(
+            world.texts(world.machine.pushRefused("d1", messages: [key(1)], world.view)) == ["1 d1: hold lane_full"])
         #expect(world.pass(.seconds(30)) == ["1 d1: push no_connection", "push d1 [1]"])
         world.machine.removed("d1")
         #expect(world.machine.pendingCount == 0)

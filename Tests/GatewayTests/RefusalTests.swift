@@ -58,7 +58,9 @@ struct RefusalTests {
             }
             try await test.gateway.registrations.delete(registration.id, of: "alice")
             try await Eventually.wait("none is open") { test.gateway.mailroom.openCount(.account("alice")) == 0 }
-            try await Eventually.wait("its health is forgotten") { test.gateway.monitors.health(registration.id) == nil }
+            try await Eventually.wait("its health is forgotten") {
+                test.gateway.monitors.health(registration.id) == nil
+            }
         }
     }
 

@@ -19,7 +19,10 @@ struct RingTests {
             #expect(!sealed.contains(subsequence: Array("mail-password".utf8)))
             try await test.crash()
             try await test.waitForWatching(registration.id)
-            #expect(test.monitor.watches.all.map { $0.credentials["password"]?.exposed } == ["mail-password", "mail-password"])
+            #expect(
+                test.monitor.watches.all.map { $0.credentials["password"]?.exposed } == [
+                    "mail-password", "mail-password",
+                ])
             try await test.logIn(phone, instance: "run-2")
             #expect(test.gateway.registrations.all().count == 1)
         }
@@ -68,7 +71,9 @@ struct RingTests {
             let stream = try await test.connect(phone)
             try await test.waitForWatching(registration.id)
             let key = try await test.news(registration, "1")
-            try await stream.entries.first { if case .message(let message) = $0.event { message.key == key } else { false } }
+            try await stream.entries.first {
+                if case .message(let message) = $0.event { message.key == key } else { false }
+            }
             #expect(test.decisions(key) == ["stream visible_session"])
             try await test.gateway.devices.acknowledge(phone.id, upTo: key.seq)
             test.present(session, phone, .hidden)
@@ -81,7 +86,8 @@ struct RingTests {
         }
     }
 
-    @Test("SG-7 SG-8 a backgrounded client is not running: exactly one push", arguments: [Session.Presence.hidden, .gone])
+    @Test(
+        "SG-7 SG-8 a backgrounded client is not running: exactly one push", arguments: [Session.Presence.hidden, .gone])
     func hidden(presence: Session.Presence) async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
@@ -194,7 +200,9 @@ struct RingTests {
             let pushes = try await test.push.pushes.wait(count: 2)
             #expect(pushes.map(\.device) == [first.id, second.id])
             try await test.gateway.messages.read(key, by: second)
-            #expect(try await test.push.pushes.first { if case .clear = $0.content { true } else { false } }.device == first.id)
+            #expect(
+                try await test.push.pushes.first { if case .clear = $0.content { true } else { false } }.device
+                    == first.id)
         }
     }
 
@@ -272,7 +280,9 @@ struct RingTests {
             let clear = try await test.push.pushes.first { if case .clear = $0.content { true } else { false } }
             #expect(clear.device == phone.id)
             #expect(test.push.clears == [[shown.id]])
-            try await stream.entries.first { if case .stored(let event) = $0.event { event.kind == .clear } else { false } }
+            try await stream.entries.first {
+                if case .stored(let event) = $0.event { event.kind == .clear } else { false }
+            }
             #expect(stream.stored(.clear).first?.contains(shown.id.text) == true)
             try await test.advance(by: .seconds(30))
             try await test.waitUntilIdle()

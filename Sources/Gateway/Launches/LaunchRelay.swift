@@ -79,8 +79,10 @@ package final class LaunchRelay: Service {
         for launch in launches {
             state.put(launch)
             // Those older than that were said to be unconfirmed before the restart.
-            let next = [launch.created + Self.confirmation, launch.expires + .seconds(1), launch.expires + Self.retention]
-                .first { $0 > time.timestamp }
+            let next = [
+                launch.created + Self.confirmation, launch.expires + .seconds(1), launch.expires + Self.retention,
+            ]
+            .first { $0 > time.timestamp }
             state.timers.insert(launch.id, due: time.now + ((next ?? time.timestamp) - time.timestamp))
         }
         keeper = StateKeeper(state, store: store)

@@ -149,7 +149,6 @@ package struct SupervisorMachine: Sendable {
         // Also of one that is not wanted any more: why its password was refused must not get lost.
         if let failure { watch.health.lastError = failure.description }
         guard watch.isWanted else {
-            if let failure { watch.health.lastError = failure.description }
             watches[id] = watch.isForgotten ? nil : watch
             return (nil, actions)
         }
@@ -234,7 +233,8 @@ package struct SupervisorMachine: Sendable {
             (upstream.queue, upstream.head) = ([], 0)
         } else if upstream.tokens < 1, !upstream.isTimerSet {
             upstream.isTimerSet = true
-            timers.insert(.upstream(name), due: now + max(.milliseconds(1), .seconds((1 - upstream.tokens) / startsPerSecond)))
+            timers.insert(
+                .upstream(name), due: now + max(.milliseconds(1), .seconds((1 - upstream.tokens) / startsPerSecond)))
         }
         upstreams[name] = upstream
         return actions

@@ -262,6 +262,7 @@ package struct NotifierMachine: Sendable {
             set(key, device, .waiting(.laneFull), due: view.now + Self.laneRetry)
             actions.append(.decided(entry.subject, device, .hold, .laneFull))
         }
+        forgetPush(device, messages)
         return actions
     }
 
@@ -272,7 +273,15 @@ package struct NotifierMachine: Sendable {
         let keys = messages.filter { key in
             if case .pushing = entries[key]?.deliveries[device]?.phase { true } else { false }
         }
+        forgetPush(device, messages)
         return unreachable(keys, device, view)
+    }
+
+    /// A push that will not be sent speaks of nothing.
+    private mutating func forgetPush(_ device: DeviceID, _ messages: [MessageKey]) {
+        guard let newest = messages.max() else { return }
+        let item = Shown(device: device, representative: newest, pushed: true)
+        (covered[item], orphans[item]) = (nil, nil)
     }
 
     /// The device's connection ended: what it had not acknowledged is pushed.
@@ -293,6 +302,7 @@ package struct NotifierMachine: Sendable {
                 key, device, outcome, detail: detail, representative: representative, acknowledged: false)
         }
         let orphan = Shown(device: device, representative: representative, pushed: true)
+        if outcome != .pushed { covered[orphan] = nil }
         if let account = orphans.removeValue(forKey: orphan), outcome == .pushed {
             actions.append(.clear(device, representative, account))
         }
@@ -359,6 +369,8 @@ package struct NotifierMachine: Sendable {
             dropIfDone(key)
         }
         groups = groups.filter { $0.key.device != device }
+        covered = covered.filter { $0.key.device != device }
+        orphans = orphans.filter { $0.key.device != device }
     }
 
     /// Time has come for something.

@@ -67,7 +67,8 @@ package struct LoginLimiter: Sendable {
     }
 
     private mutating func trim() {
-        while head < order.count, entries.count > Self.namesLimit || entries[order[head].name]?.ticket != order[head].ticket
+        while head < order.count,
+            entries.count > Self.namesLimit || entries[order[head].name]?.ticket != order[head].ticket
         {
             let (name, ticket) = order[head]
             if entries[name]?.ticket == ticket { entries[name] = nil }

@@ -23,7 +23,8 @@ package final class GuardedStore: Store, Service {
         _ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         store.submit(changes) { [self] result in
-            if case .failure(let error) = result {
+            // What comes after the orderly end is refused, and that is no failure.
+            if case .failure(let error) = result, !(error.code == .closed && stopped.isRaised) {
                 let isFirst = state.withLock { state in
                     defer { state.failure = state.failure ?? error }
                     return state.failure == nil

@@ -43,6 +43,13 @@ struct RouteTable {
         add(method, path) { .now(try body($0)) }
     }
 
+    /// For anyone, answered in a task.
+    mutating func openLater(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (InboundRequest) async throws -> InboundResponse
+    ) {
+        add(method, path) { request in .later { try await body(request) } }
+    }
+
     /// For an account with its password.
     mutating func basic(
         _ method: String, _ path: String,

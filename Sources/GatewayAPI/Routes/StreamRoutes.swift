@@ -7,6 +7,8 @@ extension RouteTable {
     mutating func addStream() {
         let (gateway, context) = (context.gateway, context)
         deviceNow("GET", "/v1/stream") { call in
+            // A look at the headers must not end the device's real connection.
+            if call.request.method == "HEAD" { return .text("", contentType: "text/event-stream") }
             let after = try gateway.position(call)
             let id = call.device.id
             let stream = DeviceEventStream(

@@ -15,7 +15,8 @@ extension RouteTable {
             }
             return .json(["status": "ready"])
         }
-        open("GET", "/metrics") { _ in
+        // Counting descriptors takes a moment where there are many.
+        openLater("GET", "/metrics") { _ in
             .text(Statistics(context).text(.now()), contentType: "text/plain; version=0.0.4; charset=utf-8")
         }
         // Before it has a device, a browser needs the key to subscribe with; the key is public.
