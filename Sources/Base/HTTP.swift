@@ -71,6 +71,9 @@ package struct HTTPRequest: Sendable {
     /// PEM file with a client certificate and its key.
     package var certificateFile: String?
     package var destination: Destination = .any
+    /// `address:port` to connect to instead of where the URL's host is; TLS still checks the URL's host. An IPv6
+    /// address stands in brackets.
+    package var connectTo: String?
     /// Requests of different pools never share a connection: one pool for each credential.
     package var pool = ""
     /// Redirects to follow; 0 hands the 3xx answer back.

@@ -7,12 +7,15 @@ struct AdminClient: Sendable {
     private let base: String
     private let token: Secret
     private let caFile: String?
+    private let place: String
 
     init(_ configuration: DaemonConfiguration, http: HTTPClient) throws {
-        let scheme = configuration.listen.certificate == nil ? "http" : "https"
-        let address =
-            ["0.0.0.0", "::", ""].contains(configuration.listen.address) ? "127.0.0.1" : configuration.listen.address
-        base = "\(scheme)://\(address.contains(":") ? "[\(address)]" : address):\(configuration.listen.port)"
+        let listen = configuration.listen
+        let address = ["0.0.0.0", "::", ""].contains(listen.address) ? "127.0.0.1" : listen.address
+        place = "\(address.contains(":") ? "[\(address)]" : address):\(listen.port)"
+        // A certificate is for the public name; the gateway itself is on this machine.
+        let name = (try? WebAddress(configuration.publicURL))?.host ?? address
+        base = listen.certificate == nil ? "http://\(place)" : "https://\(name):\(listen.port)"
         token = try AdminToken.load(from: configuration.adminTokenFile)
         // On this machine the gateway's own certificate is trusted, whoever signed it.
         caFile = configuration.listen.certificate
@@ -27,6 +30,7 @@ struct AdminClient: Sendable {
             body: body?.serializedBytes ?? [])
         if body != nil { request.headers["Content-Type"] = "application/json" }
         request.caFile = caFile
+        request.connectTo = place
         request.timeout = .seconds(60)
         request.responseLimit = 64 << 20
         let response: HTTPResponse
@@ -34,7 +38,7 @@ struct AdminClient: Sendable {
             response = try await http.send(request)
         } catch let error as HTTPTransportError {
             throw DaemonError(
-                .unavailable, "the gateway at \(base) does not answer (\(error.code.rawValue)); is it running?",
+                .unavailable, "the gateway at \(place) does not answer (\(error.code.rawValue)); is it running?",
                 underlying: error)
         }
         let json = response.body.isEmpty ? JSON.null : (try? JSONParser.parse(response.body)) ?? .null

@@ -10,6 +10,7 @@ internal import CCurl
     private let destination: DestinationGuard
     private let onCompletion: (HTTPTransfer, CURLcode) -> Void
     private var headerList: UnsafeMutablePointer<curl_slist>?
+    private var connectList: UnsafeMutablePointer<curl_slist>?
     private var body: [UInt8] = []
     private var fields = HTTPFields()
     private var headerBytes = 0
@@ -22,7 +23,10 @@ internal import CCurl
         super.init(easy: easy)
     }
 
-    deinit { unsafe curl_slist_free_all(headerList) }
+    deinit {
+        unsafe curl_slist_free_all(headerList)
+        unsafe curl_slist_free_all(connectList)
+    }
 
     override func completed(_ code: CURLcode) { onCompletion(self, code) }
 
@@ -51,6 +55,7 @@ internal import CCurl
         try easy.set(CURLOPT_PROTOCOLS_STR, "http,https")
         try easy.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
         try easy.set(CURLOPT_URL, request.url)
+        if let place = request.connectTo { try connect(to: place) }
         try easy.set(CURLOPT_DISALLOW_USERNAME_IN_URL, true)
         try easy.set(CURLOPT_USERAGENT, configuration.userAgent)
         try easy.set(CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0)
@@ -116,6 +121,15 @@ internal import CCurl
                 try easy.set(CURLOPT_COPYPOSTFIELDS, "")
             }
         }
+    }
+
+    /// Connects to `place` for whatever host and port the URL has.
+    private func connect(to place: String) throws {
+        guard let list = unsafe curl_slist_append(connectList, "::\(place)") else {
+            throw CurlFailure(code: CURLE_OUT_OF_MEMORY)
+        }
+        unsafe connectList = list
+        try unsafe easy.setPointer(CURLOPT_CONNECT_TO, connectList)
     }
 
     private func setHeaders(_ request: HTTPRequest) throws {

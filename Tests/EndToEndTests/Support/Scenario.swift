@@ -16,6 +16,8 @@ struct Scenario: Sendable {
         var notify: JSON = ["groupSeconds": 0, "ackSeconds": 2]
         /// Further sections of the configuration, or other ones.
         var sections: JSON = [:]
+        /// The roots the gateway trusts at the mail server; nil for the right ones.
+        var caFile: String?
         var wrapper: [String] = []
         var startsGateway = true
 
@@ -82,7 +84,7 @@ struct Scenario: Sendable {
     private static func sections(
         _ options: Options, _ authority: TestCertificateAuthority, _ mail: DovecotServer?, _ apns: FakeAPNs
     ) -> JSON {
-        var monitor: JSONObject = ["kind": "imap", "caFile": .string(authority.caFile)]
+        var monitor: JSONObject = ["kind": "imap", "caFile": .string(options.caFile ?? authority.caFile)]
         if options.usesStartTLS {
             monitor.append("url", .string("imap://localhost:\(mail?.port ?? 143)"))
             monitor.append("startTLS", "required")
