@@ -25,7 +25,7 @@ package struct Environment: Sendable {
     /// Reads a configuration without starting anything.
     /// - Throws: `ConfigError`.
     package func load(_ file: String, http: HTTPClient, log: Log) throws -> DaemonConfiguration {
-        let context = PluginContext(http: http, time: time, log: log)
+        let context = PluginContext(transport: http, time: time, log: log)
         return try DaemonConfiguration.load(file, environment: variables, plugins: plugins, context: context)
     }
 }

@@ -49,11 +49,11 @@ package struct Serve: Sendable {
         let ready = ShutdownSignal()
         let reloads = ReloadRequests()
         let handler = APIHandler(
-            gateway,
-            APIOptions(
+            gateway: gateway,
+            options: APIOptions(
                 publicURL: configuration.publicURL, version: Version.number, adminToken: token,
-                requestsPerSecond: configuration.gateway.limits.requestsPerSecond, isStarted: { ready.isRaised },
-                reload: { reload(reloads, http, log) }))
+                isStarted: { ready.isRaised }, configurationProblems: { problems(http) },
+                reload: { reloads.request() }))
         let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
         try server.listen()
         let reporter = StatsReporter(gateway: gateway, interval: configuration.statsInterval, log: log)
@@ -61,7 +61,7 @@ package struct Serve: Sendable {
             gateway: gateway, ready: ready, port: Int(server.port ?? 0), configuration: configuration, log: log)
         let doors = AfterStart(server: server, ready: ready)
         let group = ServiceGroup(
-            [http] + gateway.services + [reporter, start] + handler.services + [doors], time: environment.time)
+            [http] + gateway.services + handler.services + [reporter, start, doors], time: environment.time)
         let ending = Locked(Ending.stop)
         do {
             try await group.run {
@@ -81,20 +81,16 @@ package struct Serve: Sendable {
         return (ending.withLock { $0 }, gateway.sessions)
     }
 
-    /// Answers `POST /v1/admin/reload`: a good file takes effect right after the answer.
-    private func reload(_ reloads: ReloadRequests, _ http: HTTPClient, _ log: Log) -> ReloadOutcome {
+    /// What is wrong with the configuration file as it stands now.
+    private func problems(_ http: HTTPClient) -> [String] {
         do {
-            _ = try environment.load(file, http: http, log: log)
+            _ = try environment.load(file, http: http, log: Log(sink: NullLogSink()))
+            return []
         } catch let error as ConfigError {
-            log.error(
-                .configInvalid, "The configuration has faults; the old one goes on",
-                ["problems": .strings(error.problems.map(\.description))])
-            return .refused(problems: error.problems.map(\.description))
+            return error.problems.map(\.description)
         } catch {
-            return .refused(problems: ["\(error)"])
+            return ["\(error)"]
         }
-        reloads.request()
-        return .reloaded
     }
 
     /// A new configuration, if the file holds a good one; a bad one is logged and the old goes on.

@@ -19,6 +19,7 @@ package final class Gateway: Sendable {
     package let time: any TimeSource
     package let log: Log
     private let upkeep: Upkeep
+    private let subscriptionKeys = Locked<[String: String]>([:])
 
     /// What a gateway is built on.
     package struct Foundation: Sendable {
@@ -72,17 +73,18 @@ package final class Gateway: Sendable {
             directory: directory, registrations: registrations, mailroom: mailroom, messages: messages, store: store,
             time: time, log: log, defaults: configuration.notify)
         monitors = MonitorSupervisor(
-            registrations: registrations, intake: intake, limits: limits, time: time, log: log,
-            jitter: foundation.jitter)
+            registrations: registrations, intake: intake, farms: configuration.farms, facts: sessions, limits: limits,
+            time: time, log: log, jitter: foundation.jitter)
         launches = LaunchRelay(
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
             store: store, security: foundation.security, identities: identities, time: time, log: log,
             launches: stored.launches)
         upkeep = Upkeep(messages: messages, store: store, reserve: Int64(limits.diskReserveBytes), time: time, log: log)
         // A client that comes to the front makes its device the one seen last (SG-12).
-        sessions.onChange { [devices, sessions] session in
-            if sessions.foregroundUntil(device: session.device, app: session.app) != nil {
-                devices.seen(session.device)
+        // Weak: the table keeps the closure, and a reloaded configuration must let the old parts go.
+        sessions.onChange { [weak devices, weak sessions] session in
+            if sessions?.foregroundUntil(device: session.device, app: session.app) != nil {
+                devices?.seen(session.device)
             }
         }
         (self.configuration, self.identities, self.store, self.time, self.log) = (
@@ -98,6 +100,10 @@ package final class Gateway: Sendable {
     /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and
     /// starts the monitors. Called once, when the services run.
     package func resume() async throws {
+        for push in configuration.pushes {
+            let key = try push.adapter.subscriptionKey()
+            subscriptionKeys.withLock { $0[push.name] = key }
+        }
         try await messages.restore()
         monitors.lookAtAll()
     }
@@ -155,6 +161,12 @@ package final class Gateway: Sendable {
         }
         try await accounts.remove(id)
         mailroom.drop(.account(id))
+    }
+
+    /// The configured push services, with the key a browser subscribes with where there is one.
+    package var pushServices: [(name: String, kind: String, subscriptionKey: String?)] {
+        let keys = subscriptionKeys.withLock { $0 }
+        return configuration.pushes.map { (name: $0.name, kind: $0.kind, subscriptionKey: keys[$0.name]) }
     }
 
     /// Whether requests can be served: the store takes writes.

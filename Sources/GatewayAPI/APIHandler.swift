@@ -12,7 +12,7 @@ package final class APIHandler: RequestHandler {
     /// Every route as `METHOD /path`, in the order they were added.
     package let routes: [String]
 
-    package init(_ gateway: Gateway, _ options: APIOptions) {
+    package init(gateway: Gateway, options: APIOptions) {
         let context = APIContext(gateway, options)
         var routes = RouteTable(context)
         routes.addSystem()
@@ -80,7 +80,7 @@ final class APIContext: Sendable {
 
     init(_ gateway: Gateway, _ options: APIOptions) {
         (self.gateway, self.options) = (gateway, options)
-        rates = Locked(RateTable(perSecond: options.requestsPerSecond))
+        rates = Locked(RateTable(perSecond: gateway.configuration.limits.requestsPerSecond))
         streamEnds = StreamEnds(gateway.streams)
     }
 
@@ -100,7 +100,7 @@ final class APIContext: Sendable {
         let now = gateway.time.now
         if let wait = rates.withLock({ $0.take(device.id.text, now: now) }) {
             throw GatewayError(
-                .rateLimited, "this device sends more than \(options.requestsPerSecond) requests a second",
+                .rateLimited, "this device sends more requests than limits.requestsPerSecond allows",
                 retryAfterSeconds: Int(wait.wholeSeconds) + 1)
         }
         return device

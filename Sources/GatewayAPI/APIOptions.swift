@@ -1,38 +1,32 @@
 package import Base
 package import Inbound
 
-/// What came of reading the configuration again.
-package enum ReloadOutcome: Sendable {
-    case reloaded
-    /// The running configuration stays; each problem names its place.
-    case refused(problems: [String])
-}
-
 /// What the API needs to know beside the gateway.
 package struct APIOptions: Sendable {
     /// Where clients reach this server, without a final slash.
     package var publicURL: String
     package var version: String
     package var adminToken: Secret
-    /// Requests a device may make in a second (`limits.requestsPerSecond`).
-    package var requestsPerSecond: Int
     /// What an event stream may take; only `bufferedBytes` counts.
     package var stream: StreamLimits
     /// Whether the start is over: plugins run, what was left is taken up.
     package var isStarted: @Sendable () -> Bool
-    /// Reads the configuration again.
-    package var reload: @Sendable () async throws -> ReloadOutcome
+    /// What is wrong with the configuration as its file stands now, each problem with its place.
+    package var configurationProblems: @Sendable () async -> [String]
+    /// Asks for the parts to start anew with the configuration as it stands now; returns before they do.
+    package var reload: @Sendable () -> Void
     /// Draws from 0..<1.
     package var jitter: @Sendable () -> Double
 
     package init(
-        publicURL: String, version: String, adminToken: Secret, requestsPerSecond: Int = 100,
+        publicURL: String, version: String, adminToken: Secret,
         stream: StreamLimits = StreamLimits(), isStarted: @escaping @Sendable () -> Bool = { true },
-        reload: @escaping @Sendable () async throws -> ReloadOutcome = { .reloaded },
+        configurationProblems: @escaping @Sendable () async -> [String] = { [] },
+        reload: @escaping @Sendable () -> Void = {},
         jitter: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
         (self.publicURL, self.version, self.adminToken) = (publicURL, version, adminToken)
-        (self.requestsPerSecond, self.stream) = (requestsPerSecond, stream)
-        (self.isStarted, self.reload, self.jitter) = (isStarted, reload, jitter)
+        (self.stream, self.isStarted) = (stream, isStarted)
+        (self.configurationProblems, self.reload, self.jitter) = (configurationProblems, reload, jitter)
     }
 }

@@ -8,6 +8,10 @@ internal import Gateway
         case readOnly
     }
 
+    /// Settings of the whole library, made once. Where another part of the process was earlier they are left out:
+    /// they only save time.
+    private static let configured = csqlite_disable_memory_statistics()
+
     fileprivate let handle: OpaquePointer
     /// The file, for error messages.
     let path: String
@@ -16,6 +20,7 @@ internal import Gateway
     /// - Throws: `StoreError` when SQLite cannot open it.
     init(path: String, access: Access) throws(StoreError) {
         self.path = path
+        _ = Self.configured
         // NOMUTEX: no two threads ever use the same connection. NOFOLLOW is not set: links are the operator's.
         let mode = access == .readWrite ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY
         var opened: OpaquePointer?
@@ -78,14 +83,6 @@ internal import Gateway
 
     func prepare(_ sql: SQL, _ activity: Activity) throws(StoreError) -> Statement {
         try Statement(database: self, sql: sql, activity: activity)
-    }
-
-    /// Keeps the file from growing beyond so many pages.
-    func limitPages(_ pages: Int64) throws(StoreError) {
-        // A pragma takes no bound values, but there is a table-valued form that does.
-        let statement = try prepare("SELECT * FROM pragma_max_page_count(?)", .open)
-        statement.bind(pages)
-        try statement.run()
     }
 
     /// Rows the last finished statement inserted, changed or deleted itself.

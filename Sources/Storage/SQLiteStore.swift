@@ -11,11 +11,13 @@ package final class SQLiteStore: Store {
     package struct Options: Sendable {
         /// Connections for reading, each with its own thread.
         package var readers = 2
-        /// The database file's greatest size in pages of 4096 bytes; nil for the disk's.
-        package var pageLimit: Int64?
+        /// How long a write waits for another program's lock, such as an operator's `sqlite3`.
+        var lockWaitMilliseconds: Int32 = 5000
         var inboxLimits = WriteInbox.Limits()
         var groupLimits = WriteInbox.GroupLimits()
         var checkpoints = Writer.CheckpointPolicy()
+        /// Further settings of the writing connection, for tests.
+        var pragmas: [SQL] = []
         var migrations = Schema.migrations
         /// Called on the writer's thread.
         var failpoint: (@Sendable (Writer.Failpoint) throws(StoreError) -> Void)?
@@ -54,6 +56,9 @@ package final class SQLiteStore: Store {
 
     /// What the store has done since it was opened.
     package var statistics: StoreStatistics { writer.statistics }
+
+    /// Submissions that wait to be written.
+    var waiting: Int { writer.waiting }
 
     package func submit(
         _ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void

@@ -7,9 +7,6 @@ struct StoreFile {
     let path: String
     let options: SQLiteStore.Options
 
-    /// How long a write waits for another program's lock, such as an operator's `sqlite3`.
-    private static let lockWaitMilliseconds: Int32 = 5000
-
     /// The connection that writes, with the newest schema.
     func open() throws(StoreError) -> WriteConnection {
         let folder = FileSystem.folder(of: path)
@@ -18,9 +15,11 @@ struct StoreFile {
         }
         let lock = try FileLock(path: path + ".lock")
         try createIfMissing()
+        let isCut = endsWithinPage
         let database = try Database(path: path, access: .readWrite)
-        database.waitForLocks(milliseconds: Self.lockWaitMilliseconds)
+        database.waitForLocks(milliseconds: options.lockWaitMilliseconds)
         try checkIdentity(of: database)
+        if isCut { throw StoreError(.corrupt, SQLiteFailure.damaged, context: ["path": path, "reason": "cut short"]) }
         try configure(database)
         try Schema.migrate(database, options.migrations)
         try touch(database)
@@ -44,6 +43,15 @@ struct StoreFile {
                 .unavailable, "the database file cannot be read and written",
                 context: ["path": path, "reason": FileSystem.lastError])
         }
+    }
+
+    /// Whether the file ends amid a page, which SQLite itself lets pass. After a crash that is no fault: the log
+    /// has the rest.
+    private var endsWithinPage: Bool {
+        var (file, log) = (stat(), stat())
+        guard unsafe stat(path, &file) == 0 else { return false }
+        let hasLog = unsafe stat(path + "-wal", &log) == 0 && log.st_size > 0
+        return !hasLog && file.st_size % 4096 != 0
     }
 
     /// Without this a power cut could take the new file's name away.
@@ -86,7 +94,7 @@ struct StoreFile {
         try database.execute("PRAGMA cache_size = -65536", .open)
         try database.execute("PRAGMA temp_store = MEMORY", .open)
         try database.execute("PRAGMA trusted_schema = OFF", .open)
-        if let limit = options.pageLimit { try database.limitPages(limit) }
+        for pragma in options.pragmas { try database.execute(pragma, .open) }
     }
 
     /// Reads the ends of the large tables: a cheap look for damage. Reading all of a large file would keep

@@ -42,6 +42,7 @@ struct WriteInbox {
         (self.limits, self.groupLimits) = (limits, groupLimits)
     }
 
+    var count: Int { waiting.count - head }
     var isEmpty: Bool { head == waiting.count }
 
     enum Admission: Equatable {

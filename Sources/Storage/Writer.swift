@@ -40,6 +40,7 @@ final class Writer: Sendable {
         (self.policy, self.failpoint) = (policy, failpoint)
     }
 
+    var waiting: Int { inbox.withLock { $0.count } }
     var statistics: StoreStatistics { counters.withLock { $0 } }
 
     func submit(

@@ -2,12 +2,13 @@ package import Base
 
 /// What plugins get besides their own configuration.
 package struct PluginContext: Sendable {
-    package let http: any HTTPTransport
+    /// Sends requests to whatever server a plugin talks to.
+    package let transport: any HTTPTransport
     package let time: any TimeSource
     package let log: Log
 
-    package init(http: any HTTPTransport, time: any TimeSource, log: Log) {
-        (self.http, self.time, self.log) = (http, time, log)
+    package init(transport: any HTTPTransport, time: any TimeSource, log: Log) {
+        (self.transport, self.time, self.log) = (transport, time, log)
     }
 }
 

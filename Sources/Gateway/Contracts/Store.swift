@@ -77,7 +77,6 @@ package enum StoreChange: Sendable, Hashable {
     case setMonitorCursor(RegistrationID, [UInt8])
     case putQueue(QueueRecord)
     case insertMessage(Message)
-    /// An item that is known but rings for nothing (the baseline).
     case settleMessage(MessageKey, Message.State, at: Timestamp, reason: String?)
     case putDelivery(DeliveryRecord)
     case insertEvent(StoredEvent)

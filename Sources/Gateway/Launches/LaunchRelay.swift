@@ -7,6 +7,9 @@ package final class LaunchRelay: Service {
     /// How long the app may take to come to the front before that is worth a line in the log.
     package static let confirmation: Duration = .seconds(30)
 
+    /// How long a used-up launch is remembered. A tap is good for less than that, so that it cannot be used again.
+    package static let retention: Duration = Mailroom.eventRetention
+
     /// The answer to a launch request.
     package struct Answer: Sendable {
         package let launch: Launch
@@ -42,6 +45,14 @@ package final class LaunchRelay: Service {
                 byTap[TapKey(message: message, device: launch.device)] = launch.id
             }
         }
+
+        mutating func drop(_ launch: Launch) {
+            launches[launch.id] = nil
+            byTicket[launch.ticketHash] = nil
+            if launch.fromTap, let message = launch.message {
+                byTap[TapKey(message: message, device: launch.device)] = nil
+            }
+        }
     }
 
     package let name = "launches"
@@ -67,9 +78,10 @@ package final class LaunchRelay: Service {
         var state = State()
         for launch in launches {
             state.put(launch)
-            if launch.state == .pending || launch.state == .redeemed {
-                state.timers.insert(launch.id, due: time.now + (launch.created + Self.confirmation - time.timestamp))
-            }
+            // Those older than that were said to be unconfirmed before the restart.
+            let next = [launch.created + Self.confirmation, launch.expires + .seconds(1), launch.expires + Self.retention]
+                .first { $0 > time.timestamp }
+            state.timers.insert(launch.id, due: time.now + ((next ?? time.timestamp) - time.timestamp))
         }
         keeper = StateKeeper(state, store: store)
         self.apps = Dictionary(uniqueKeysWithValues: apps.map { ($0.id, $0) })
@@ -96,7 +108,8 @@ package final class LaunchRelay: Service {
             return try await answer(known, device, isNew: false)
         }
         guard let message = try await store.message(key), let app = message.app,
-            message.expires.map({ $0 > time.timestamp }) ?? true
+            message.expires.map({ $0 > time.timestamp }) ?? true,
+            time.timestamp - message.enqueued < Self.retention
         else { throw expired }
         return try await create(app, key, device, fromTap: true)
     }
@@ -152,13 +165,15 @@ package final class LaunchRelay: Service {
             platform: device.platform, app: app.id, appName: app.name, message: launch.message,
             item: message?.origin?.item)
         let action = try await farm.launch(target, request)
-        let running = sessions.sessions(of: launch.account).first { $0.device == device.id && $0.app == launch.app }
+        let running = sessions.session(device: device.id, app: launch.app)
         if running != nil {
             mailroom.pass(to: .account(launch.account), device: device.id) { _ in .launch(launch.id, app: launch.app) }
         }
         log.info(
             .launchAnswered, "A launch was answered",
             fields(launch) + ["running": .bool(running != nil), "repeated": .bool(!isNew)])
+        // A client that is in front already has nothing more to report.
+        if let running { presenceChanged(running) }
         return Answer(launch: launch, session: running?.id, action: action, isNew: isNew)
     }
 
@@ -236,10 +251,20 @@ package final class LaunchRelay: Service {
         let (late, next) = keeper.update { state -> ([Launch], Moment?) in
             var late: [Launch] = []
             while let id = state.timers.pop(at: time.now) {
-                guard let launch = state.launches[id] else { continue }
-                if launch.state == .pending || launch.state == .redeemed, time.timestamp < launch.expires {
-                    late.append(launch)
+                guard var launch = state.launches[id] else { continue }
+                let isActive = launch.state == .pending || launch.state == .redeemed
+                if time.timestamp < launch.expires {
+                    if isActive { late.append(launch) }
                     state.timers.insert(id, due: time.now + (launch.expires - time.timestamp) + .seconds(1))
+                } else if time.timestamp < launch.expires + Self.retention {
+                    if isActive {
+                        launch.state = .expired
+                        state.put(launch)
+                    }
+                    let rest = launch.expires + Self.retention - time.timestamp
+                    state.timers.insert(id, due: time.now + max(.seconds(1), rest))
+                } else {
+                    state.drop(launch)
                 }
             }
             return (late, state.timers.next)

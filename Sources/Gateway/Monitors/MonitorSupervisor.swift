@@ -1,11 +1,18 @@
 package import Base
 
-/// Runs the monitors: one child task for each watched registration, started and stopped as the machine
+/// Runs the monitors, and what farms know of sessions: one child task for each watched registration, started and stopped as the machine
 /// says.
 package final class MonitorSupervisor: Service {
     private enum Command: Sendable {
         case start(RegistrationID, ShutdownSignal)
+        /// The account is to be told that its credentials were refused, if it was not.
+        case refused(Registration)
+        /// The credentials are others now, or nobody's any more.
+        case renewed(RegistrationID)
     }
+
+    /// Before a plugin's common part that failed is started again.
+    static let pluginPause: Duration = .seconds(10)
 
     package let name = "monitors"
     private let machine: Locked<SupervisorMachine>
@@ -13,19 +20,21 @@ package final class MonitorSupervisor: Service {
     private let revisions = Locked<[RegistrationID: Int64]>([:])
     private let registrations: Registrations
     private let intake: Intake
+    private let farms: [ConfiguredFarm]
+    private let facts: any FarmFacts
     private let time: any TimeSource
     private let log: Log
     private let jitter: @Sendable () -> Double
     private let alarm: Alarm
     private let commands: AsyncStream<Command>
     private let commandSink: AsyncStream<Command>.Continuation
-    private let onRefused = Locked<(@Sendable (Registration) async -> Void)?>(nil)
 
     /// - Parameter jitter: draws from 0..<1.
     package init(
-        registrations: Registrations, intake: Intake, limits: Limits, time: any TimeSource, log: Log,
-        jitter: @escaping @Sendable () -> Double
+        registrations: Registrations, intake: Intake, farms: [ConfiguredFarm], facts: any FarmFacts, limits: Limits,
+        time: any TimeSource, log: Log, jitter: @escaping @Sendable () -> Double
     ) {
+        (self.farms, self.facts) = (farms, facts)
         machine = Locked(
             SupervisorMachine(startsPerSecond: limits.monitorStartsPerSecond, connectsAtOnce: limits.monitorConnects))
         (self.registrations, self.intake, self.time, self.log, self.jitter) = (registrations, intake, time, log, jitter)
@@ -34,40 +43,42 @@ package final class MonitorSupervisor: Service {
         registrations.onChange { [weak self] in self?.look(at: $0) }
     }
 
-    /// Who tells the account that its password was refused.
-    package func onRefused(_ body: @escaping @Sendable (Registration) async -> Void) {
-        onRefused.withLock { $0 = body }
-    }
-
     package func health(_ id: RegistrationID) -> SupervisorMachine.Health? { machine.withLock { $0.health(id) } }
     package func counts() -> [SupervisorMachine.State: Int] { machine.withLock { $0.counts() } }
 
     /// Starts everything that should be watched; called once, after the start.
     package func lookAtAll() { for registration in registrations.all() { look(at: registration.id) } }
 
+    /// Compares what is wanted with what runs. Read and decided under one lock: of two changes at once the later
+    /// one counts.
     private func look(at id: RegistrationID) {
-        guard let registration = registrations.registration(id),
-            let monitor = registrations.app(registration.app)?.monitor
-        else {
-            step { machine in
+        step { machine in
+            guard let registration = registrations.registration(id),
+                let monitor = registrations.app(registration.app)?.monitor
+            else {
                 let actions = machine.unwant(id, now: time.now, at: time.timestamp)
                 machine.forget(id)
+                revisions.withLock { $0[id] = nil }
+                commandSink.yield(.renewed(id))
                 return actions
             }
-            return
+            if let refused = registration.refusedRevision {
+                let isRefused = refused == registration.credentialsRevision
+                commandSink.yield(isRefused ? .refused(registration) : .renewed(id))
+            }
+            guard registration.isWatched else {
+                let state: SupervisorMachine.State =
+                    registration.isEnabled && registration.refusedRevision == registration.credentialsRevision
+                    ? .refused : .stopped
+                return machine.unwant(id, as: state, now: time.now, at: time.timestamp)
+            }
+            let isRenewed = revisions.withLock { revisions in
+                defer { revisions[id] = registration.credentialsRevision }
+                return revisions[id].map { $0 != registration.credentialsRevision } ?? false
+            }
+            return machine.want(
+                id, upstream: monitor.upstream, isRenewed: isRenewed, now: time.now, at: time.timestamp)
         }
-        guard registration.isWatched else {
-            let state: SupervisorMachine.State =
-                registration.isEnabled && registration.refusedRevision == registration.credentialsRevision
-                ? .refused : .stopped
-            step { $0.unwant(id, as: state, now: time.now, at: time.timestamp) }
-            return
-        }
-        let isRenewed = revisions.withLock { revisions in
-            defer { revisions[id] = registration.credentialsRevision }
-            return revisions[id].map { $0 != registration.credentialsRevision } ?? false
-        }
-        step { $0.want(id, upstream: monitor.upstream, isRenewed: isRenewed, now: time.now, at: time.timestamp) }
     }
 
     private func step(_ body: (inout SupervisorMachine) -> [SupervisorMachine.Action]) {
@@ -98,7 +109,13 @@ package final class MonitorSupervisor: Service {
                 }
             }
             for app in registrations.allApps {
-                if let monitor = app.monitor { group.addTask { try await monitor.run() } }
+                guard let monitor = app.monitor else { continue }
+                group.addTask { try await self.again("monitor", app.id.text) { try await monitor.run() } }
+            }
+            for farm in farms {
+                group.addTask { [facts] in
+                    try await self.again("farm", farm.id.text) { try await farm.farm.run(facts: facts) }
+                }
             }
             group.addTask { await self.watchAll() }
             // `watchAll` ends when shutdown is asked for; a monitor's common part never ends by itself.
@@ -112,11 +129,42 @@ package final class MonitorSupervisor: Service {
         for stop in stops.withLock({ Array($0.values) }) { stop.raise() }
     }
 
+    /// The common part of a plugin, started again when it fails: one in trouble costs the others nothing.
+    private func again(_ kind: String, _ name: String, _ body: () async throws -> Void) async throws {
+        while true {
+            do {
+                try await body()
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                log.error(
+                    .pluginFailed, "The common part of a plugin failed and is started again",
+                    ["kind": .string(kind), "name": .string(name), "error": .string("\(error)")])
+            }
+            try await time.sleep(for: Self.pluginPause)
+        }
+    }
+
     private func watchAll() async {
         await withDiscardingTaskGroup { group in
-            for await case .start(let id, let stop) in commands {
-                group.addTask { await self.watch(id, stop) }
+            for await command in commands {
+                switch command {
+                case .start(let id, let stop): group.addTask { await self.watch(id, stop) }
+                case .refused(let registration): await tell { try await $0.refused(registration) }
+                case .renewed(let id): await tell { try await $0.renewed(id) }
+                }
             }
+        }
+    }
+
+    private func tell(_ body: (Intake) async throws -> Void) async {
+        do {
+            try await body(intake)
+        } catch {
+            // A full queue, or a store that has failed and says so itself; the next start tries again.
+            log.warning(
+                .monitorRefused, "An account could not be told of its refused credentials",
+                ["error": .string("\(error)")])
         }
     }
 
@@ -131,6 +179,7 @@ package final class MonitorSupervisor: Service {
             failure = await run(monitor, registration, stop, fields)
             await ended(registration, failure, fields)
         }
+        stops.withLock { if $0[id] === stop { $0[id] = nil } }
         let (jitter, code) = (jitter(), failure)
         let pause = Locked<Duration?>(nil)
         step { machine in
@@ -161,7 +210,7 @@ package final class MonitorSupervisor: Service {
         let target = MonitorTarget(
             registration: registration.id, account: registration.account, credentials: credentials,
             cursor: registration.cursor)
-        let host = Host(registration.id, hasCursor: registration.cursor != nil, self, fields)
+        let host = Host(registration, self, fields)
         return await withTaskGroup(of: MonitorFailure?.self) { group in
             group.addTask {
                 do {
@@ -192,13 +241,12 @@ package final class MonitorSupervisor: Service {
                 .monitorRefused, "The app's server refused the credentials; they are not tried again until they change",
                 fields + ["error": .string(failure?.message ?? "")])
             do {
-                try await registrations.refused(registration.id, revision: registration.credentialsRevision)
+                _ = try await registrations.refused(registration.id, revision: registration.credentialsRevision)
             } catch {
                 return  // The store has failed and said so; the gateway is ending.
             }
             look(at: registration.id)
-            await onRefused.withLock { $0 }?(registration)
-        case .cursorInvalid: registrations.moved(registration.id, cursor: nil)
+        case .cursorInvalid: registrations.moved(registration.id, cursor: nil, known: registration)
         case nil: log.info(.monitorStopped, "A monitor stopped", fields)
         default: break
         }
@@ -207,19 +255,22 @@ package final class MonitorSupervisor: Service {
     /// What a monitor reports to.
     private final class Host: MonitorHost {
         private let id: RegistrationID
+        private let revision: Int64
         private let supervisor: MonitorSupervisor
         private let hasCursor: Locked<Bool>
         private let fields: LogFields
 
-        init(_ id: RegistrationID, hasCursor: Bool, _ supervisor: MonitorSupervisor, _ fields: LogFields) {
-            (self.id, self.supervisor, self.fields) = (id, supervisor, fields)
-            self.hasCursor = Locked(hasCursor)
+        init(_ registration: Registration, _ supervisor: MonitorSupervisor, _ fields: LogFields) {
+            (id, revision) = (registration.id, registration.credentialsRevision)
+            (self.supervisor, self.fields) = (supervisor, fields)
+            hasCursor = Locked(registration.cursor != nil)
         }
 
         func emit(_ batch: MonitorBatch) async throws {
             try Task.checkCancellation()
             let isBaseline = !hasCursor.withLock { $0 }
-            let news = try await supervisor.intake.accept(id, batch, isBaseline: isBaseline)
+            let news = try await supervisor.intake.accept(
+                id, revision: revision, batch, isBaseline: isBaseline)
             hasCursor.withLock { $0 = true }
             supervisor.machine.withLock { $0.heard(id, items: news, at: supervisor.time.timestamp) }
         }

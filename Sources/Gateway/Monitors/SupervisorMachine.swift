@@ -35,12 +35,14 @@ package struct SupervisorMachine: Sendable {
     package static let steadyAfter: Duration = .seconds(60)
 
     private struct Watch: Sendable {
-        let upstream: String
+        var upstream: String
         var health: Health
         var isWanted = true
         var isRunning = false
         /// It is to be started anew when the present run has ended.
         var restart = false
+        /// Its registration is deleted: the row goes when the run has ended.
+        var isForgotten = false
         var due: Moment?
         var stateSince: Moment
     }
@@ -50,8 +52,11 @@ package struct SupervisorMachine: Sendable {
         var refilled: Moment
         var connecting: Set<RegistrationID> = []
         var queue: [RegistrationID] = []
+        var queued: Set<RegistrationID> = []
         var head = 0
         var isTimerSet = false
+
+        mutating func enqueue(_ id: RegistrationID) { if queued.insert(id).inserted { queue.append(id) } }
     }
 
     private enum Timer: Sendable, Hashable {
@@ -79,14 +84,14 @@ package struct SupervisorMachine: Sendable {
         _ id: RegistrationID, upstream: String, isRenewed: Bool, now: Moment, at time: Timestamp
     ) -> [Action] {
         if var watch = watches[id] {
-            watch.isWanted = true
+            (watch.isWanted, watch.isForgotten, watch.upstream) = (true, false, upstream)
             if watch.isRunning {
-                guard isRenewed else { return [] }
-                watch.restart = true
+                watch.restart = watch.restart || isRenewed
                 watches[id] = watch
-                return [.stop(id)]
+                return isRenewed ? [.stop(id)] : []
             }
             if watch.health.state == .backingOff && !isRenewed { return [] }
+            if watch.health.state == .starting && !isRenewed { return [] }
             watch.health.failures = 0
             watch.health.lastError = nil
             watches[id] = watch
@@ -100,7 +105,14 @@ package struct SupervisorMachine: Sendable {
     package mutating func unwant(
         _ id: RegistrationID, as state: State = .stopped, now: Moment, at time: Timestamp
     ) -> [Action] {
-        guard var watch = watches[id] else { return [] }
+        guard var watch = watches[id] else {
+            // After a restart somebody wants to see that the password was refused.
+            if state == .refused {
+                watches[id] = Watch(
+                    upstream: "", health: Health(state: state, since: time), isWanted: false, stateSince: now)
+            }
+            return []
+        }
         (watch.isWanted, watch.restart, watch.due) = (false, false, nil)
         let isRunning = watch.isRunning
         watches[id] = watch
@@ -110,7 +122,7 @@ package struct SupervisorMachine: Sendable {
 
     /// A deleted registration's row.
     package mutating func forget(_ id: RegistrationID) {
-        if watches[id]?.isRunning == false { watches[id] = nil }
+        if watches[id]?.isRunning == true { watches[id]?.isForgotten = true } else { watches[id] = nil }
     }
 
     package mutating func watching(_ id: RegistrationID, now: Moment, at time: Timestamp) -> [Action] {
@@ -134,8 +146,11 @@ package struct SupervisorMachine: Sendable {
         watch.isRunning = false
         upstreams[watch.upstream]?.connecting.remove(id)
         var actions = admit(watch.upstream, now: now, at: time)
+        // Also of one that is not wanted any more: why its password was refused must not get lost.
+        if let failure { watch.health.lastError = failure.description }
         guard watch.isWanted else {
-            watches[id] = watch
+            if let failure { watch.health.lastError = failure.description }
+            watches[id] = watch.isForgotten ? nil : watch
             return (nil, actions)
         }
         if watch.restart || failure == nil {
@@ -145,7 +160,6 @@ package struct SupervisorMachine: Sendable {
         }
         if watch.health.state == .watching, now - watch.stateSince > Self.steadyAfter { watch.health.failures = 0 }
         watch.health.failures += 1
-        watch.health.lastError = failure?.description
         let pause = Self.pause(failure?.code ?? .network, failures: watch.health.failures, now: now, jitter: jitter)
         watch.due = now + pause
         watches[id] = watch
@@ -194,15 +208,14 @@ package struct SupervisorMachine: Sendable {
         guard let name = watches[id]?.upstream else { return [] }
         watches[id]?.due = nil
         set(id, .starting, now: now, at: time)
-        var upstream = upstreams[name] ?? Upstream(tokens: startsPerSecond, refilled: now)
-        if !upstream.queue[upstream.head...].contains(id) { upstream.queue.append(id) }
-        upstreams[name] = upstream
+        upstreams[name, default: Upstream(tokens: startsPerSecond, refilled: now)].enqueue(id)
         return admit(name, now: now, at: time)
     }
 
     /// Starts as many as the rate and the connects in flight allow.
     private mutating func admit(_ name: String, now: Moment, at time: Timestamp) -> [Action] {
-        guard var upstream = upstreams[name] else { return [] }
+        // Taken out, so that its queue is changed in place.
+        guard var upstream = upstreams.removeValue(forKey: name) else { return [] }
         let earned = (now - upstream.refilled).inSeconds * startsPerSecond
         upstream.tokens = min(startsPerSecond, upstream.tokens + earned)
         upstream.refilled = now
@@ -210,6 +223,7 @@ package struct SupervisorMachine: Sendable {
         while upstream.head < upstream.queue.count, upstream.tokens >= 1, upstream.connecting.count < connectsAtOnce {
             let id = upstream.queue[upstream.head]
             upstream.head += 1
+            upstream.queued.remove(id)
             guard let watch = watches[id], watch.isWanted, !watch.isRunning else { continue }
             upstream.tokens -= 1
             upstream.connecting.insert(id)
@@ -220,7 +234,7 @@ package struct SupervisorMachine: Sendable {
             (upstream.queue, upstream.head) = ([], 0)
         } else if upstream.tokens < 1, !upstream.isTimerSet {
             upstream.isTimerSet = true
-            timers.insert(.upstream(name), due: now + .seconds((1 - upstream.tokens) / startsPerSecond))
+            timers.insert(.upstream(name), due: now + max(.milliseconds(1), .seconds((1 - upstream.tokens) / startsPerSecond)))
         }
         upstreams[name] = upstream
         return actions

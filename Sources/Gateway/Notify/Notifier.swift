@@ -34,16 +34,24 @@ package final class Notifier: Service {
             if !isOpen { self?.step { $0.connectionLost(device, $1) } }
         }
         sessions.onChange { [weak self] session in
-            self?.step { $0.presenceChanged(session.device, app: session.app, $1) }
+            self?.step {
+                $0.presenceChanged(session.device, app: session.app, isSilent: session.presence.isForeground, $1)
+            }
         }
     }
 
     // MARK: Inputs
 
-    package func announce(_ subjects: [Subject], done: [MessageKey: Set<DeviceID>] = [:]) {
+    package func announce(
+        _ subjects: [Subject], done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
+    ) {
         for subject in subjects {
             let devices = directory.read { $0.devices(of: subject.account).map(\.id) }
-            step { $0.announce(subject, devices: devices, done: done[subject.key] ?? [], $1) }
+            step { [mailroom] machine, view in
+                // Somebody may have read it on a stream before we come here.
+                guard mailroom.isOpen(subject.key) else { return [] }
+                return machine.announce(subject, devices: devices, done: done[subject.key] ?? [:], view)
+            }
         }
     }
 
@@ -58,8 +66,12 @@ package final class Notifier: Service {
         func speaks(_ key: MessageKey) -> Bool {
             identities.notification(key, delivery.device) == delivery.notification
         }
-        let representative =
-            speaks(delivery.message) ? delivery.message : page.lazy.map(\.key).first(where: speaks) ?? delivery.message
+        // It is the newest of its digest, so it comes later in the page.
+        var representative = delivery.message
+        if !speaks(representative) {
+            let start = page.partitioningIndex { $0.key > delivery.message }
+            representative = page[start...].lazy.map(\.key).first(where: speaks) ?? representative
+        }
         let shown = NotifierMachine.Shown(
             device: delivery.device, representative: representative, pushed: delivery.outcome == .pushed)
         machine.withLock { $0.restore(delivery.message, shown) }
@@ -95,8 +107,11 @@ package final class Notifier: Service {
             !hub.isLive(shown.device)
         else { return }
         let notification = identities.notification(shown.representative, shown.device)
-        // One that has not left yet needs no taking back.
-        if dispatcher.cancel(notification.text, lane: channel.adapter) { return }
+        // One that has not left yet needs no taking back; one under way is taken back when it came through.
+        if dispatcher.cancel(notification.text, lane: channel.adapter) {
+            return machine.withLock { $0.cancelled(shown) }
+        }
+        if machine.withLock({ $0.isOrphan(shown) }) { return }
         guard dispatcher.adapter(channel.adapter)?.canClear == true else { return }
         let badge = mailroom.openCount(.account(account))
         let collapse = Self.collapse(shown.representative)
@@ -118,7 +133,10 @@ package final class Notifier: Service {
             now: time.now, timestamp: time.timestamp, ack: ack,
             foregroundUntil: { [sessions] in sessions.foregroundUntil(device: $0, app: $1) },
             isLive: { [hub] in hub.isLive($0) },
-            hasChannel: { [directory] id in directory.read { $0.devices[id]?.channel != nil } })
+            hasChannel: { [directory, dispatcher] id in
+                directory.read { $0.devices[id]?.channel?.adapter }.map(dispatcher.has) ?? false
+            },
+            acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } })
         let (actions, deadline) = machine.withLock { machine in
             let actions = body(&machine, view)
             return (actions, machine.nextDeadline)
@@ -134,7 +152,7 @@ package final class Notifier: Service {
             guard let notification = notification(device, subjects) else { return }
             let keys = subjects.map(\.key)
             let number = hub.announce(notification)
-            machine.withLock { $0.notified(keys, device, number: number) }
+            step { $0.notified(keys, device, number: number, $1) }
         case .push(let device, let subjects): push(device, subjects)
         case .record(let key, let device, let outcome, let detail, let representative):
             let record = DeliveryRecord(
@@ -186,7 +204,7 @@ package final class Notifier: Service {
     private func push(_ id: DeviceID, _ subjects: [Subject]) {
         guard let notification = notification(id, subjects), let newest = subjects.max(by: { $0.key < $1.key }),
             let device = directory.read({ $0.devices[id] }), let channel = device.channel
-        else { return }
+        else { return step { $0.pushImpossible(id, messages: subjects.map(\.key), $1) } }
         let push = Push(
             id: notification.id.text, device: id, address: channel.address, content: .alert(notification),
             payload: device.payload, priority: newest.priority, expires: newest.expires)
@@ -196,11 +214,12 @@ package final class Notifier: Service {
         if !dispatcher.enqueue(job) { refused(job) }
     }
 
-    /// The lane is full or gone: the message stays held, and is announced anew after the next start.
+    /// The lane is full or gone: the messages stay held and are looked at anew later.
     private func refused(_ job: PushJob) {
         log.error(
             .notificationFailed, "The push service's lane is full or no longer configured",
             ["push": .string(job.channel.adapter), "device": .id(job.push.device), "reason": "lane_refused"])
+        step { $0.pushRefused(job.push.device, messages: job.messages, $1) }
     }
 
     private func finished(_ job: PushJob, _ report: PushReport) {
@@ -285,4 +304,16 @@ package final class Notifier: Service {
     }
 
     package func beginShutdown() { stopped.raise() }
+}
+
+extension [Message] {
+    /// The first index whose element, and all after it, fit; the elements must be ordered that way.
+    fileprivate func partitioningIndex(where fits: (Message) -> Bool) -> Int {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = (low + high) / 2
+            if fits(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
 }

@@ -6,10 +6,7 @@ extension NotifierMachine {
     mutating func begin(_ key: MessageKey, _ device: DeviceID, _ view: NotifierView) -> [Action] {
         guard let subject = entries[key]?.subject else { return [] }
         pending[device, default: []].insert(key)
-        if let lease = view.foregroundUntil(device, subject.app) {
-            set(key, device, .streaming(since: view.now), due: min(lease, view.now + Self.streamWindow))
-            return [.decided(subject, device, .stream, .visibleSession)]
-        }
+        if let lease = view.foregroundUntil(device, subject.app) { return stream(key, subject, device, lease, view) }
         if subject.hold > .zero {
             set(key, device, .waiting(.waitingForReader), due: view.now + subject.hold)
             return [.decided(subject, device, .hold, .waitingForReader)]
@@ -17,15 +14,33 @@ extension NotifierMachine {
         return ring(key, device, nil, view)
     }
 
+    /// Leaves the message to the client in front, which has it on its stream, perhaps acknowledged already.
+    private mutating func stream(
+        _ key: MessageKey, _ subject: Subject, _ device: DeviceID, _ lease: Moment, _ view: NotifierView
+    ) -> [Action] {
+        let decided: Action = .decided(subject, device, .stream, .visibleSession)
+        if view.acknowledged(device) >= key.seq {
+            return [decided] + finish(key, device, .streamed, representative: key, acknowledged: true)
+        }
+        set(key, device, .streaming(since: view.now), due: min(lease, view.now + Self.streamWindow))
+        return [decided]
+    }
+
+    /// Holds a message while it is quiet; nil when it may ring.
+    private mutating func quiet(_ key: MessageKey, _ device: DeviceID, _ view: NotifierView) -> Action? {
+        guard let subject = entries[key]?.subject, subject.priority != .high,
+            let end = subject.quietHours?.end(at: view.timestamp)
+        else { return nil }
+        // A second is added so that the clock on the wall has surely reached the end.
+        let wait = max(.seconds(1), end - view.timestamp + .seconds(1))
+        set(key, device, .waiting(.quietHours), due: view.now + wait)
+        return .decided(subject, device, .hold, .quietHours)
+    }
+
     /// Announces unless it is quiet or a burst is being grouped.
     mutating func ring(_ key: MessageKey, _ device: DeviceID, _ reason: Reason?, _ view: NotifierView) -> [Action] {
         guard let subject = entries[key]?.subject else { return [] }
-        if subject.priority != .high, let end = subject.quietHours?.end(at: view.timestamp) {
-            // A second is added so that the clock on the wall has surely reached the end.
-            let wait = end - view.timestamp + .seconds(1)
-            set(key, device, .waiting(.quietHours), due: view.now + wait)
-            return [.decided(subject, device, .hold, .quietHours)]
-        }
+        if let held = quiet(key, device, view) { return [held] }
         let groupKey = GroupKey(device: device, app: subject.app)
         if subject.group > .zero, subject.priority != .high, let group = groups[groupKey],
             view.now < group.lastRing + subject.group
@@ -39,32 +54,38 @@ extension NotifierMachine {
 
     /// Shows messages on a device: on its stream if it is connected, else through its channel.
     mutating func announce(
-        _ keys: [MessageKey], to device: DeviceID, _ reason: Reason?, mayNotify: Bool = true, _ view: NotifierView
+        _ wanted: [MessageKey], to device: DeviceID, _ reason: Reason?, mayNotify: Bool = true, _ view: NotifierView
     ) -> [Action] {
+        var (held, keys): ([Action], [MessageKey]) = ([], [])
+        for key in wanted { if let action = quiet(key, device, view) { held.append(action) } else { keys.append(key) } }
         let subjects = keys.compactMap { entries[$0]?.subject }
-        guard let newest = subjects.max(by: { $0.key < $1.key }) else { return [] }
+        guard let newest = subjects.max(by: { $0.key < $1.key }) else { return held }
         if newest.group > .zero {
             groups[GroupKey(device: device, app: newest.app), default: Group(lastRing: view.now)].lastRing = view.now
         }
-        if keys.count > 1 {
-            for pushed in [true, false] {
-                covered[Shown(device: device, representative: newest.key, pushed: pushed)] = Set(keys)
-            }
+        let onStream = mayNotify && view.isLive(device)
+        if keys.count > 1, onStream || view.hasChannel(device) {
+            covered[Shown(device: device, representative: newest.key, pushed: !onStream)] = Set(keys)
         }
-        if mayNotify, view.isLive(device) {
+        if onStream {
             for key in keys {
                 set(key, device, .notified(number: 0, representative: newest.key), due: view.now + view.ack)
             }
-            return [.decided(newest, device, .notify, reason ?? .liveStream), .notify(device, subjects)]
+            return held + [.decided(newest, device, .notify, reason ?? .liveStream), .notify(device, subjects)]
         }
         if view.hasChannel(device) {
             for key in keys { set(key, device, .pushing(representative: newest.key), due: nil) }
-            return [.decided(newest, device, .push, reason ?? .noConnection), .push(device, subjects)]
+            return held + [.decided(newest, device, .push, reason ?? .noConnection), .push(device, subjects)]
         }
+        return held + unreachable(keys, device, view)
+    }
+
+    /// The device can be told neither now nor by push: its messages wait for it to connect.
+    mutating func unreachable(_ keys: [MessageKey], _ device: DeviceID, _ view: NotifierView) -> [Action] {
+        guard let newest = keys.max(), let subject = entries[newest]?.subject else { return [] }
         for key in keys { set(key, device, .unreachable, due: nil) }
-        let actions: [Action] = [.decided(newest, device, .hold, .noChannel)]
         // Nobody hears of it here: the next device must not wait for an acknowledgement that cannot come.
-        return actions + keys.flatMap { escalate($0, view, force: true) }
+        return [.decided(subject, device, .hold, .noChannel)] + keys.flatMap { escalate($0, view, force: true) }
     }
 
     mutating func fire(_ key: MessageKey, _ device: DeviceID, _ phase: Phase, _ view: NotifierView) -> [Action] {
@@ -92,10 +113,7 @@ extension NotifierMachine {
     /// After waiting (quiet hours, a reader elsewhere) everything is looked at anew.
     private mutating func begin(again key: MessageKey, _ device: DeviceID, _ view: NotifierView) -> [Action] {
         guard let subject = entries[key]?.subject else { return [] }
-        if let lease = view.foregroundUntil(device, subject.app) {
-            set(key, device, .streaming(since: view.now), due: min(lease, view.now + Self.streamWindow))
-            return [.decided(subject, device, .stream, .visibleSession)]
-        }
+        if let lease = view.foregroundUntil(device, subject.app) { return stream(key, subject, device, lease, view) }
         return ring(key, device, nil, view)
     }
 
@@ -117,6 +135,7 @@ extension NotifierMachine {
             else { continue }
             if reason == .notAcknowledged, let due = delivery.due, due > view.now { continue }
             byNotification[representative, default: []].append(key)
+            covered[Shown(device: device, representative: representative, pushed: false)] = nil
         }
         return byNotification.sorted { $0.key < $1.key }.flatMap {
             announce($0.value.sorted(), to: device, reason, mayNotify: false, view)
@@ -135,8 +154,7 @@ extension NotifierMachine {
         if let lease = view.foregroundUntil(device, subject.app) {
             return keys.flatMap { key -> [Action] in
                 guard let subject = entries[key]?.subject else { return [] }
-                set(key, device, .streaming(since: view.now), due: min(lease, view.now + Self.streamWindow))
-                return [.decided(subject, device, .stream, .visibleSession)]
+                return stream(key, subject, device, lease, view)
             }
         }
         return announce(keys, to: device, nil, view)

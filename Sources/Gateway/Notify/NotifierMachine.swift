@@ -36,14 +36,18 @@ package struct NotifierView: Sendable {
     package let foregroundUntil: @Sendable (DeviceID, AppID) -> Moment?
     package let isLive: @Sendable (DeviceID) -> Bool
     package let hasChannel: @Sendable (DeviceID) -> Bool
+    /// The number up to which the device has acknowledged its account's stream.
+    package let acknowledged: @Sendable (DeviceID) -> Int64
 
     package init(
         now: Moment, timestamp: Timestamp, ack: Duration,
         foregroundUntil: @escaping @Sendable (DeviceID, AppID) -> Moment?,
-        isLive: @escaping @Sendable (DeviceID) -> Bool, hasChannel: @escaping @Sendable (DeviceID) -> Bool
+        isLive: @escaping @Sendable (DeviceID) -> Bool, hasChannel: @escaping @Sendable (DeviceID) -> Bool,
+        acknowledged: @escaping @Sendable (DeviceID) -> Int64
     ) {
         (self.now, self.timestamp, self.ack) = (now, timestamp, ack)
         (self.foregroundUntil, self.isLive, self.hasChannel) = (foregroundUntil, isLive, hasChannel)
+        self.acknowledged = acknowledged
     }
 }
 
@@ -75,6 +79,7 @@ package struct NotifierMachine: Sendable {
         case noChannel = "no_channel"
         case noDevice = "no_device"
         case deviceDead = "device_dead"
+        case laneFull = "lane_full"
     }
 
     package enum Action: Sendable, Hashable {
@@ -152,14 +157,18 @@ package struct NotifierMachine: Sendable {
     package init() {}
 
     package var nextDeadline: Moment? { timers.next }
+    /// A push that found no room is tried again after this.
+    package static let laneRetry: Duration = .seconds(30)
+
     /// Messages whose announcing is not finished.
     package var pendingCount: Int { entries.count }
 
     // MARK: Inputs
 
-    /// A message was stored. `devices` are the account's, the one seen last first; `done` those already told.
+    /// A message was stored. `devices` are the account's, the one seen last first; `done` those already told
+    /// before a restart, and how that ended.
     package mutating func announce(
-        _ subject: Subject, devices: [DeviceID], done: Set<DeviceID> = [], _ view: NotifierView
+        _ subject: Subject, devices: [DeviceID], done: [DeviceID: DeliveryRecord.Outcome] = [:], _ view: NotifierView
     ) -> [Action] {
         guard entries[subject.key] == nil else { return [] }
         var entry = Entry(subject: subject)
@@ -174,16 +183,18 @@ package struct NotifierMachine: Sendable {
         case .all: targets = devices
         case .devices(let wanted): targets = wanted.filter(devices.contains)
         case .escalate(let wanted, let after):
-            let order = (wanted.isEmpty ? devices : wanted.filter(devices.contains)).filter { !done.contains($0) }
-            targets = Array(order.prefix(1))
-            entry.escalation = Array(order.dropFirst())
+            let order = (wanted.isEmpty ? devices : wanted.filter(devices.contains)).filter { done[$0] == nil }
+            // After a restart somebody may have acknowledged it, or has as long as before to do so.
+            if done.values.contains(where: { $0 == .streamed || $0 == .notified }) { return [] }
+            targets = done.isEmpty ? Array(order.prefix(1)) : []
+            entry.escalation = Array(order.dropFirst(targets.count))
             if !entry.escalation.isEmpty {
                 entry.escalationDue = view.now + after
                 timers.insert(Timer(message: subject.key, device: nil), due: view.now + after)
             }
         }
-        targets.removeAll(where: done.contains)
-        if targets.isEmpty {
+        targets.removeAll { done[$0] != nil }
+        if targets.isEmpty, entry.escalation.isEmpty {
             return done.isEmpty ? [.decided(subject, nil, .hold, .noDevice)] : []
         }
         entries[subject.key] = entry
@@ -211,25 +222,57 @@ package struct NotifierMachine: Sendable {
     }
 
     /// A session of the app on the device is no longer (or newly) in front.
-    package mutating func presenceChanged(_ device: DeviceID, app: AppID, _ view: NotifierView) -> [Action] {
+    /// - Parameter isSilent: it said nothing of it, its lease ended.
+    package mutating func presenceChanged(
+        _ device: DeviceID, app: AppID, isSilent: Bool = false, _ view: NotifierView
+    ) -> [Action] {
         guard view.foregroundUntil(device, app) == nil else { return [] }
         var actions: [Action] = []
         for key in (pending[device] ?? []).sorted() {
             guard let entry = entries[key], entry.subject.app == app,
                 case .streaming(let since) = entry.deliveries[device]?.phase
             else { continue }
-            actions += leftAlone(key, device, since: since, .sessionHidden, view)
+            actions += leftAlone(key, device, since: since, isSilent ? .leaseEnded : .sessionHidden, view)
         }
         return actions
     }
 
     /// The notify event went out under this number.
-    package mutating func notified(_ messages: [MessageKey], _ device: DeviceID, number: Int64) {
+    package mutating func notified(
+        _ messages: [MessageKey], _ device: DeviceID, number: Int64, _ view: NotifierView
+    ) -> [Action] {
+        var actions: [Action] = []
         for key in messages {
-            if case .notified(_, let representative) = entries[key]?.deliveries[device]?.phase {
+            guard case .notified(_, let representative) = entries[key]?.deliveries[device]?.phase else { continue }
+            if view.acknowledged(device) >= number {
+                // A quick client's answer was faster than the number's way here.
+                actions += finish(key, device, .notified, representative: representative, acknowledged: true)
+            } else {
                 entries[key]?.deliveries[device]?.phase = .notified(number: number, representative: representative)
             }
         }
+        return actions
+    }
+
+    /// The lane had no room for the push: the messages wait and are looked at anew.
+    package mutating func pushRefused(_ device: DeviceID, messages: [MessageKey], _ view: NotifierView) -> [Action] {
+        var actions: [Action] = []
+        for key in messages {
+            guard let entry = entries[key], case .pushing = entry.deliveries[device]?.phase else { continue }
+            set(key, device, .waiting(.laneFull), due: view.now + Self.laneRetry)
+            actions.append(.decided(entry.subject, device, .hold, .laneFull))
+        }
+        return actions
+    }
+
+    /// The device's channel went away between the decision and the push.
+    package mutating func pushImpossible(
+        _ device: DeviceID, messages: [MessageKey], _ view: NotifierView
+    ) -> [Action] {
+        let keys = messages.filter { key in
+            if case .pushing = entries[key]?.deliveries[device]?.phase { true } else { false }
+        }
+        return unreachable(keys, device, view)
     }
 
     /// The device's connection ended: what it had not acknowledged is pushed.
@@ -298,7 +341,16 @@ package struct NotifierMachine: Sendable {
     }
 
     /// Says at start that a device shows a notification of an open message.
-    package mutating func restore(_ key: MessageKey, _ item: Shown) { shown[key, default: [:]][item.device] = item }
+    package mutating func restore(_ key: MessageKey, _ item: Shown) {
+        shown[key, default: [:]][item.device] = item
+        covered[item, default: []].insert(key)
+    }
+
+    /// Whether the notification's push is under way although nobody needs it any more: it is taken back when
+    /// it has come through.
+    package func isOrphan(_ item: Shown) -> Bool { orphans[item] != nil }
+    /// The push was taken back before it left.
+    package mutating func cancelled(_ item: Shown) { orphans[item] = nil }
 
     /// Forgets a deleted device.
     package mutating func removed(_ device: DeviceID) {

@@ -11,17 +11,22 @@ extension NotifyPreferences.QuietHours {
     /// Wall-clock minutes are compared, so a night in which the clock is changed ends when the clock
     /// on the wall shows `to`.
     package func end(at now: Timestamp) -> Timestamp? {
-        guard let zone = TimeZone(identifier: timeZone) else { return nil }
+        guard let zone = TimeZone(identifier: timeZone), isQuiet(at: now, in: zone) else { return nil }
         let offset = zone.secondsFromGMT(for: now.date)
-        let secondOfDay = Int((now.seconds + Int64(offset)).modulo(86_400))
-        let (from, to) = (fromMinute * 60, toMinute * 60)
-        let isQuiet = from < to ? (from..<to).contains(secondOfDay) : secondOfDay >= from || secondOfDay < to
-        guard isQuiet else { return nil }
-        let remaining = (to - secondOfDay + 86_400) % 86_400
-        var end = Timestamp(seconds: now.seconds + Int64(remaining))
-        let shift = zone.secondsFromGMT(for: end.date) - offset
-        end = end + .seconds(-shift)
-        return end
+        let remaining = (toMinute * 60 - Self.secondOfDay(now, in: zone) + 86_400) % 86_400
+        let end = Timestamp(seconds: now.seconds + Int64(remaining))
+        let corrected = end + .seconds(offset - zone.secondsFromGMT(for: end.date))
+        // The clock may jump over `to`: then the quiet ends when so much time has passed.
+        return corrected > now && !isQuiet(at: corrected, in: zone) ? corrected : end
+    }
+
+    private static func secondOfDay(_ time: Timestamp, in zone: TimeZone) -> Int {
+        Int((time.seconds + Int64(zone.secondsFromGMT(for: time.date))).modulo(86_400))
+    }
+
+    private func isQuiet(at time: Timestamp, in zone: TimeZone) -> Bool {
+        let (from, to, second) = (fromMinute * 60, toMinute * 60, Self.secondOfDay(time, in: zone))
+        return from < to ? (from..<to).contains(second) : second >= from || second < to
     }
 }
 

@@ -56,11 +56,15 @@ package struct SummaryText: Sendable, Hashable {
 }
 
 /// The few phrases a summary needs, in English and Chinese.
-private struct SummaryWords {
+struct SummaryWords {
     let isChinese: Bool
     init(locale: String?) { isChinese = locale?.lowercased().hasPrefix("zh") ?? false }
 
     var hint: String { isChinese ? "您有一条新消息" : "You have a message" }
+    var refused: String {
+        isChinese
+            ? "登录被拒绝。请更新密码，以便继续接收通知。" : "The sign-in was refused. Update the password to go on receiving news."
+    }
     func newFrom(_ sender: String) -> String { isChinese ? "来自\(sender)的新消息" : "New message from \(sender)" }
     func many(_ app: String, _ count: Int) -> String {
         isChinese ? "\(app)：\(count)条新消息" : "\(app): \(count) new messages"

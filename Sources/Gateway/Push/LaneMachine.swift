@@ -48,8 +48,11 @@ package struct LaneMachine: Sendable {
 
     private let concurrency: Int
     private let limit: Int
-    private var ready: [PushJob] = []
+    /// In their order; a job whose ticket is not in `tickets` any more was taken back.
+    private var ready: [(ticket: Int, job: PushJob)] = []
     private var head = 0
+    private var tickets: [String: Int] = [:]
+    private var nextTicket = 0
     private var delayed: [String: PushJob] = [:]
     private var timers = DeadlineQueue<String>()
     private var running: Set<String> = []
@@ -59,32 +62,39 @@ package struct LaneMachine: Sendable {
 
     package init(concurrency: Int, limit: Int) { (self.concurrency, self.limit) = (concurrency, limit) }
 
-    package var waiting: Int { ready.count - head + delayed.count }
+    package var waiting: Int { tickets.count + delayed.count }
     package var underWay: Int { running.count }
     package var isOpen: Bool { breaker != .closed }
 
     /// When `fire` has something to do.
     package var nextDeadline: Moment? {
-        if case .open(let until) = breaker, waiting > 0 { return [until, timers.next].compactMap { $0 }.min() }
+        // While pushes are under way nothing probes, and their return looks again.
+        if case .open(let until) = breaker, waiting > 0, running.isEmpty {
+            return [until, timers.next].compactMap { $0 }.min()
+        }
         return timers.next
     }
 
     /// Takes a job; false when the lane is full. A job that waits already is not taken twice.
-    package mutating func enqueue(_ job: PushJob, now: Moment) -> (accepted: Bool, actions: [Action]) {
+    package mutating func enqueue(
+        _ job: PushJob, now: Moment, timestamp: Timestamp
+    ) -> (accepted: Bool, actions: [Action]) {
+        let id = job.push.id
+        guard !running.contains(id), delayed[id] == nil, tickets[id] == nil else { return (true, []) }
         guard waiting < limit else { return (false, []) }
-        guard !running.contains(job.push.id), delayed[job.push.id] == nil else { return (true, []) }
-        ready.append(job)
-        return (true, start(now: now))
+        wait(job)
+        return (true, start(now: now, timestamp: timestamp))
+    }
+
+    private mutating func wait(_ job: PushJob) {
+        tickets[job.push.id] = nextTicket
+        ready.append((nextTicket, job))
+        nextTicket += 1
     }
 
     /// Takes a waiting job back; false when it is under way or unknown.
     package mutating func cancel(_ id: String) -> Bool {
-        if delayed.removeValue(forKey: id) != nil { return true }
-        if let index = ready[head...].firstIndex(where: { $0.push.id == id }) {
-            ready.remove(at: index)
-            return true
-        }
-        return false
+        delayed.removeValue(forKey: id) != nil || tickets.removeValue(forKey: id) != nil
     }
 
     /// A push came back. `jitter` is drawn from 0..<1.
@@ -108,27 +118,42 @@ package struct LaneMachine: Sendable {
                 actions += serviceAnswered()
             }
             if timestamp + wait >= job.push.expires {
-                actions.append(.finished(job, PushReport(.rejected, status: report.status, reason: "expired")))
+                actions.append(.finished(job, Self.expired(report)))
             } else {
                 actions.append(.retry(job, report, after: wait))
                 delay(job, until: now + wait)
             }
         case .credential:
-            openings += 1
-            let pause = Self.pause(Self.credentialPauses, openings - 1, 1)
-            breaker = .open(until: now + pause)
-            actions.append(.breakerOpened(report, pause: pause))
-            delay(job, until: now + pause)
+            var until = now
+            if case .open(let end) = breaker {
+                // Others that were under way say the same: that is one refusal, not many.
+                until = max(end, now + .seconds(1))
+            } else {
+                openings += 1
+                let pause = Self.pause(Self.credentialPauses, openings - 1, 1)
+                until = now + pause
+                breaker = .open(until: until)
+                actions.append(.breakerOpened(report, pause: pause))
+            }
+            if timestamp + (until - now) >= job.push.expires {
+                actions.append(.finished(job, Self.expired(report)))
+            } else {
+                delay(job, until: until)
+            }
         }
-        return actions + start(now: now)
+        return actions + start(now: now, timestamp: timestamp)
     }
 
     /// Time has come for a delayed job or a probe.
-    package mutating func fire(now: Moment) -> [Action] {
+    package mutating func fire(now: Moment, timestamp: Timestamp) -> [Action] {
         while let id = timers.pop(at: now) {
-            if let job = delayed.removeValue(forKey: id) { ready.append(job) }
+            if let job = delayed.removeValue(forKey: id) { wait(job) }
         }
-        return start(now: now)
+        return start(now: now, timestamp: timestamp)
+    }
+
+    private static func expired(_ report: PushReport?) -> PushReport {
+        PushReport(.rejected, status: report?.status, reason: "expired")
     }
 
     private mutating func delay(_ job: PushJob, until: Moment) {
@@ -155,9 +180,20 @@ package struct LaneMachine: Sendable {
         return [.breakerOpened(report, pause: pause)]
     }
 
-    private mutating func start(now: Moment) -> [Action] {
+    private mutating func start(now: Moment, timestamp: Timestamp) -> [Action] {
         var actions: [Action] = []
         while head < ready.count, running.count < concurrency {
+            let (ticket, job) = ready[head]
+            guard tickets[job.push.id] == ticket else {
+                head += 1
+                continue
+            }
+            if timestamp >= job.push.expires {
+                head += 1
+                tickets[job.push.id] = nil
+                actions.append(.finished(job, Self.expired(nil)))
+                continue
+            }
             switch breaker {
             case .closed: break
             case .probing: return actions
@@ -165,8 +201,8 @@ package struct LaneMachine: Sendable {
                 guard now >= until, running.isEmpty else { return actions }
                 breaker = .probing
             }
-            let job = ready[head]
             head += 1
+            tickets[job.push.id] = nil
             running.insert(job.push.id)
             actions.append(.start(job))
         }

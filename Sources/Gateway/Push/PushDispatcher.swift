@@ -44,6 +44,8 @@ package final class PushDispatcher: Service {
     }
 
     package func adapter(_ name: String) -> (any PushAdapter)? { lanes.withLock { $0[name]?.push.adapter } }
+    /// Whether there is a lane of this name.
+    package func has(_ name: String) -> Bool { lanes.withLock { $0[name] != nil } }
     package var names: [String] { lanes.withLock { $0.keys.sorted() } }
     package func statistics() -> [(lane: String, waiting: Int, underWay: Int, isOpen: Bool)] {
         lanes.withLock { lanes in
@@ -59,7 +61,7 @@ package final class PushDispatcher: Service {
     /// Puts a job into the lane of its channel; false when there is no such lane or it is full.
     package func enqueue(_ job: PushJob) -> Bool {
         step(job.channel.adapter) { machine in
-            let (accepted, actions) = machine.enqueue(job, now: time.now)
+            let (accepted, actions) = machine.enqueue(job, now: time.now, timestamp: time.timestamp)
             return (accepted, actions)
         } ?? false
     }
@@ -157,7 +159,7 @@ package final class PushDispatcher: Service {
     private func watchTimers() async throws {
         while true {
             try await alarm.wait()
-            for lane in names { _ = step(lane) { ((), $0.fire(now: time.now)) } }
+            for lane in names { _ = step(lane) { ((), $0.fire(now: time.now, timestamp: time.timestamp)) } }
         }
     }
 }

@@ -23,14 +23,20 @@ package final class Intake: Sendable {
     /// Stores a batch; returns when its messages and its cursor are durable. First those read or gone are
     /// settled, then the new ones are stored together with the cursor: after a crash in between the
     /// monitor reports the first part again, which changes nothing.
-    /// - Parameter isBaseline: the registration had no cursor: its items are known, not news.
+    /// - Parameters:
+    ///   - revision: of the credentials the monitor logged in with; news of former ones is not taken any more.
+    ///   - isBaseline: the registration had no cursor: its items are known, not news.
     /// - Throws: `MonitorFailure` for a batch beyond the limits, or the store's failure.
     /// - Returns: how many items were news.
-    package func accept(_ id: RegistrationID, _ batch: MonitorBatch, isBaseline: Bool) async throws -> Int {
+    package func accept(
+        _ id: RegistrationID, revision: Int64, _ batch: MonitorBatch, isBaseline: Bool
+    ) async throws -> Int {
         guard batch.cursor.count <= MonitorBatch.cursorLimit else {
             throw MonitorFailure(.protocolViolation, "the monitor's cursor is over \(MonitorBatch.cursorLimit) bytes")
         }
-        guard let registration = registrations.registration(id) else { throw CancellationError() }
+        guard let registration = registrations.registration(id), registration.credentialsRevision == revision else {
+            throw CancellationError()
+        }
         var ended: [String: String] = [:]
         var items: [Item] = []
         for change in batch.changes {
@@ -52,7 +58,7 @@ package final class Intake: Sendable {
         let drafts = news.map { draft($0, registration, isKnown: isBaseline) }
         let posted = try await mailroom.post(
             drafts, to: .account(registration.account), with: [.setMonitorCursor(id, batch.cursor)])
-        registrations.moved(id, cursor: batch.cursor)
+        registrations.moved(id, cursor: batch.cursor, known: registration)
         if isBaseline { return 0 }
         for message in posted {
             log.info(
@@ -64,6 +70,35 @@ package final class Intake: Sendable {
         }
         messages.accepted(posted)
         return posted.count
+    }
+
+    // MARK: Refused credentials
+
+    private static let refusal = "farbell:refused/"
+
+    /// Tells the account that an app's server refused its credentials: a message like any other, one for each
+    /// time they were changed.
+    package func refused(_ registration: Registration) async throws {
+        let item = "\(Self.refusal)\(registration.credentialsRevision)"
+        guard try await store.items(registration: registration.id, keys: [item]).isEmpty else { return }
+        let locale = directory.read { $0.accounts[registration.account]?.locale }
+        var draft = MessageDraft(sender: .app(registration.app), app: registration.app)
+        draft.subject = SummaryWords(locale: locale).refused
+        draft.header["kind"] = "monitor.refused"
+        draft.expires = time.timestamp + defaults.itemTTL
+        draft.origin = Message.Origin(registration: registration.id, item: item)
+        messages.accepted(try await mailroom.post([draft], to: .account(registration.account)))
+    }
+
+    /// The credentials were changed, or the registration is gone: nobody needs to be told any more.
+    package func renewed(_ id: RegistrationID) async throws {
+        let open = try await store.openItems(registration: id).filter { $0.key.hasPrefix(Self.refusal) }
+        let current = registrations.registration(id)
+            .map { "\(Self.refusal)\($0.credentialsRevision)" }
+        for (item, key) in open where item != current {
+            guard case .account(let account)? = mailroom.address(of: key.queue) else { continue }
+            try await messages.settle([key], account: account, as: .done, reason: "credentials_changed", by: nil)
+        }
     }
 
     private func draft(_ item: Item, _ registration: Registration, isKnown: Bool) -> MessageDraft {

@@ -117,16 +117,19 @@ package final class Mailroom: Sendable {
     ) async throws -> [Message] {
         let open = drafts.count { !$0.isKnown }
         if open > 0 {
-            guard openCount(address) + open <= limits.queueMessages else {
-                throw GatewayError(.queueFull, "the queue \(address) is full")
-            }
             if let free = store.freeBytes(), free < Int64(limits.diskReserveBytes) {
                 throw GatewayError(.storageFull, "less than limits.diskReserveBytes is free where the data is kept")
             }
         }
         return try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[Message], any Error>) in
             let posted = Locked<[Message]>([])
-            keeper.submit { state in
+            let isFull = Locked(false)
+            keeper.submit { [limits] state in
+                let waiting = state.numbers[address].flatMap { state.queues[$0]?.open.count } ?? 0
+                if open > 0, waiting + open > limits.queueMessages {
+                    isFull.withLock { $0 = true }
+                    return []
+                }
                 var changes: [StoreChange] = []
                 let number = Self.queue(address, in: &state, &changes)
                 let messages = drafts.map { draft in
@@ -136,6 +139,10 @@ package final class Mailroom: Sendable {
                 posted.withLock { $0 = messages }
                 return changes + extra
             } then: { [self] result in
+                if isFull.withLock({ $0 }) {
+                    let error = GatewayError(.queueFull, "the queue \(address) is full (limits.queueMessages)")
+                    return continuation.resume(throwing: error)
+                }
                 let messages = posted.withLock { $0 }
                 if case .success = result {
                     for message in messages where message.state == .ready { published(message.key, .message(message)) }

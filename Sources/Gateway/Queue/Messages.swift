@@ -14,6 +14,8 @@ package final class Messages: Sendable {
     private let log: Log
     private let defaults: NotifyDefaults
     private let expiry: Locked<DeadlineQueue<MessageKey>>
+    /// Deadlines beyond which those of settled messages are looked for.
+    private let compaction = Locked(startPage)
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, notifier: Notifier, store: any Store,
@@ -26,7 +28,7 @@ package final class Messages: Sendable {
     }
 
     /// Announces messages that were just stored.
-    package func accepted(_ messages: [Message], done: [MessageKey: Set<DeviceID>] = [:]) {
+    package func accepted(_ messages: [Message]) {
         for message in messages {
             log.info(
                 .messageAccepted, "A message is stored",
@@ -36,7 +38,7 @@ package final class Messages: Sendable {
                 ])
             watchExpiry(message)
         }
-        notifier.announce(messages.compactMap(subject), done: done)
+        notifier.announce(messages.compactMap(subject))
     }
 
     private func watchExpiry(_ message: Message) {
@@ -74,17 +76,21 @@ package final class Messages: Sendable {
     package func settle(
         _ keys: [MessageKey], account: AccountID, as state: Message.State, reason: String, by device: DeviceID?
     ) async throws -> [MessageKey] {
-        let shown = notifier.settled(keys)
+        var shown = notifier.settled(keys)
+        let known = shown
         let settled = try await mailroom.settle(keys, as: state, reason: reason) { [notifier] key in
-            notifier.clearData(key, shown[key] ?? [])
+            notifier.clearData(key, known[key] ?? [])
         }
+        // What was announced in between, before the queue knew.
+        for (key, more) in notifier.settled(keys) where !more.isEmpty { shown[key, default: []] += more }
         for key in settled {
             log.info(
                 state == .expired ? .messageExpired : state == .dead ? .messageDead : .messageCompleted,
                 "A message is settled",
                 ["message": .key(key), "account": .id(account), "reason": .string(reason)])
-            notifier.withdraw(account, key, shown[key] ?? [], except: device)
         }
+        // Of two who settle a message at once, one may have found what is shown and the other the message.
+        for key in keys { notifier.withdraw(account, key, shown[key] ?? [], except: device) }
         return settled
     }
 
@@ -133,10 +139,11 @@ package final class Messages: Sendable {
             after = last.key
             for message in page { mailroom.restore(open: message.key) }
             let deliveries = Dictionary(grouping: try await store.deliveries(of: page.map(\.key)), by: \.message)
-            var done: [MessageKey: Set<DeviceID>] = [:]
+            var done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
             for message in page {
                 watchExpiry(message)
-                done[message.key] = Set((deliveries[message.key] ?? []).map(\.device))
+                done[message.key] = Dictionary(
+                    (deliveries[message.key] ?? []).map { ($0.device, $0.outcome) }, uniquingKeysWith: { $1 })
             }
             for delivery in deliveries.values.joined()
             where delivery.outcome == .pushed || delivery.outcome == .notified {
@@ -148,13 +155,26 @@ package final class Messages: Sendable {
 
     /// Settles what has expired. Called now and then.
     package func expireDue() async throws {
-        var due: [MessageKey] = []
+        repeat {
+            var due: [MessageKey] = []
+            expiry.withLock { queue in
+                while due.count < Self.startPage, let key = queue.pop(at: time.now) { due.append(key) }
+            }
+            if due.isEmpty { break }
+            let byAccount = Dictionary(grouping: due.filter(mailroom.isOpen)) { mailroom.address(of: $0.queue) }
+            for case (.account(let account)?, let keys) in byAccount {
+                try await settle(keys, account: account, as: .expired, reason: "expired", by: nil)
+            }
+        } while !Task.isCancelled
+        forgetSettled()
+    }
+
+    /// Takes settled messages out of the deadlines, once they may be most of them.
+    private func forgetSettled() {
         expiry.withLock { queue in
-            while due.count < Self.startPage, let key = queue.pop(at: time.now) { due.append(key) }
-        }
-        let byAccount = Dictionary(grouping: due.filter(mailroom.isOpen)) { mailroom.address(of: $0.queue) }
-        for case (.account(let account)?, let keys) in byAccount {
-            try await settle(keys, account: account, as: .expired, reason: "expired", by: nil)
+            guard queue.count > compaction.withLock({ $0 }) else { return }
+            queue.keep(where: mailroom.isOpen)
+            compaction.withLock { $0 = 2 * queue.count + Self.startPage }
         }
     }
 

@@ -102,21 +102,32 @@ package final class Accounts: Sendable {
     /// - Throws: `bad_credentials`, `account_disabled`, `rate_limited`.
     package func authenticate(_ name: String, _ password: Secret, peer: String) async throws -> Account {
         let names = ["account \(name)", "address \(peer)"]
-        let wait = limiter.withLock { limiter in names.compactMap { limiter.wait($0, now: time.now) }.max() }
+        let wait = limiter.withLock { limiter in
+            let wait = names.compactMap { limiter.wait($0, now: time.now) }.max()
+            // Only of the account: behind one address many may log in at once.
+            if wait == nil { limiter.begin(names[0]) }
+            return wait
+        }
         if let wait {
             log.warning(.authLimited, "Too many refused log-ins", ["account": .string(name), "address": .string(peer)])
             throw GatewayError(
                 .rateLimited, "too many refused log-ins; wait", retryAfterSeconds: Int(wait.wholeSeconds) + 1)
         }
         let account = directory.read { $0.accounts[AccountID(name)] }
-        let isRight = try await verify(password, account?.passwordHash)
+        let isRight: Bool
+        do {
+            isRight = try await verify(password, account?.passwordHash)
+        } catch {
+            limiter.withLock { $0.abandoned(names[0]) }
+            throw error
+        }
         guard let account, isRight else {
             limiter.withLock { limiter in for name in names { limiter.refused(name, now: time.now) } }
             log.warning(.authRefused, "A log-in was refused", ["account": .string(name), "address": .string(peer)])
             throw GatewayError(.badCredentials, "the account or its password is wrong")
         }
-        guard !account.isDisabled else { throw GatewayError(.accountDisabled, "the account is disabled") }
         limiter.withLock { $0.succeeded(names[0]) }
+        guard !account.isDisabled else { throw GatewayError(.accountDisabled, "the account is disabled") }
         return account
     }
 

@@ -70,6 +70,9 @@ package final class Devices: Sendable {
         let now = time.timestamp
         let limit = limits.devicesPerAccount
         let (device, isNew) = try await directory.change { directory -> ((Device, Bool), [StoreChange]) in
+            guard directory.accounts[account] != nil else {
+                throw GatewayError(.notFound, "there is no account '\(account)'")
+            }
             var device: Device
             let known = directory.device(installation: description.installation)
             if let known {
@@ -180,7 +183,7 @@ package final class Devices: Sendable {
             directory.removeDevice(id)
             return ((), [.deleteDevice(id)])
         }
-        hub.disconnect(id)
+        hub.forget(id)
         sessions.removed(device: id)
         notifier.removed(id)
         mailroom.drop(.device(id))

@@ -53,6 +53,7 @@ package final class Registrations: Sendable {
         let fresh: RegistrationID = identities.make("reg")
         let known = registration(of: account, app: id)
         let sealed = try seal(credentials, known?.id ?? fresh)
+        let isSomebodyElse = known.map { self.isSomebodyElse(credentials, $0, app) } ?? false
         let now = time.timestamp
         let limit = limits.registrationsPerAccount
         let knownID = known?.id
@@ -77,6 +78,7 @@ package final class Registrations: Sendable {
             if current != nil {
                 registration.sealedCredentials = sealed
                 registration.credentialsRevision += 1
+                if isSomebodyElse { registration.cursor = nil }
                 registration.isEnabled = isEnabled
                 registration.preferences = preferences
             }
@@ -105,11 +107,13 @@ package final class Registrations: Sendable {
             throw GatewayError(.notFound, "the account has no registration '\(id)'")
         }
         var sealed: [UInt8]?
+        var isSomebodyElse = false
         if let credentials = update.credentials {
             try check(credentials, app)
             sealed = try seal(credentials, id)
+            isSomebodyElse = self.isSomebodyElse(credentials, known, app)
         }
-        let newSealed = sealed
+        let (newSealed, startsAnew) = (sealed, isSomebodyElse)
         let changed = try await directory.change { directory in
             guard
                 let registration = directory.change(
@@ -118,6 +122,7 @@ package final class Registrations: Sendable {
                         if let newSealed {
                             registration.sealedCredentials = newSealed
                             registration.credentialsRevision += 1
+                            if startsAnew { registration.cursor = nil }
                         }
                         if let isEnabled = update.isEnabled { registration.isEnabled = isEnabled }
                         if let preferences = update.preferences { registration.preferences = preferences }
@@ -158,16 +163,35 @@ package final class Registrations: Sendable {
     }
 
     /// Remembers that the app's server refused these credentials: they are never tried again.
-    package func refused(_ id: RegistrationID, revision: Int64) async throws {
+    /// - Returns: whether they are still the registration's.
+    package func refused(_ id: RegistrationID, revision: Int64) async throws -> Bool {
         try await directory.change { directory in
-            guard let changed = directory.change(id, { $0.refusedRevision = revision }) else { return ((), []) }
-            return ((), [.putRegistration(changed)])
+            guard directory.registrations[id]?.credentialsRevision == revision,
+                let changed = directory.change(id, { $0.refusedRevision = revision })
+            else { return (false, []) }
+            return (true, [.putRegistration(changed)])
         }
     }
 
     /// Notes in memory where the monitor goes on; the store has it from the batch's transaction.
-    package func moved(_ id: RegistrationID, cursor: [UInt8]?) {
-        directory.update { _ = $0.change(id) { $0.cursor = cursor } }
+    /// - Parameter known: the registration before that transaction. When it was changed meanwhile, that change
+    ///   took the old cursor to the store, and the new one is stored once more behind it.
+    package func moved(_ id: RegistrationID, cursor: [UInt8]?, known: Registration? = nil) {
+        directory.submit { directory in
+            guard let current = directory.registrations[id] else { return [] }
+            if let known, known.credentialsRevision != current.credentialsRevision, current.cursor == nil { return [] }
+            directory.change(id) { $0.cursor = cursor }
+            guard let cursor, let known, known != current else { return [] }
+            return [.setMonitorCursor(id, cursor)]
+        }
+    }
+
+    /// Whether credentials name another user than those stored: then the cursor belongs to another mailbox.
+    private func isSomebodyElse(_ credentials: [String: Secret], _ known: Registration, _ app: App) -> Bool {
+        let names = (app.monitor?.credentialFields ?? []).filter { !$0.isSecret }.map(\.name)
+        // What cannot be opened any more (a new key file) names nobody we know.
+        guard let old = try? self.credentials(of: known) else { return false }
+        return names.contains { old[$0] != credentials[$0] }
     }
 
     /// Opens the credentials of a registration.

@@ -34,6 +34,11 @@ package struct SessionTable: Sendable {
         sessions.values.filter { $0.account == account }.sorted { ($0.opened, $0.id) < ($1.opened, $1.id) }
     }
 
+    package func session(device: DeviceID, app: AppID) -> Session? {
+        byDevice[device]?.lazy.compactMap { sessions[$0] }.filter { $0.app == app }
+            .max { ($0.opened, $0.id) < ($1.opened, $1.id) }
+    }
+
     package func count(of device: DeviceID) -> Int { byDevice[device]?.count ?? 0 }
 
     package func session(device: DeviceID, app: AppID, instance: String) -> Session? {

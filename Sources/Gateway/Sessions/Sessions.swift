@@ -4,6 +4,8 @@ package import Base
 package final class Sessions: Service {
     /// How often ended leases are looked for.
     static let sweep: Duration = .seconds(1)
+    /// Sessions nobody reports on are looked for in every so manieth sweep: it takes a look at each row.
+    static let sweepsToForget = 60
 
     package let name = "sessions"
     private let table = Locked(SessionTable())
@@ -33,6 +35,10 @@ package final class Sessions: Service {
     package var all: [Session] { table.withLock { $0.all } }
     package func session(_ id: SessionID) -> Session? { table.withLock { $0[id] } }
     package func sessions(of account: AccountID) -> [Session] { table.withLock { $0.sessions(of: account) } }
+    /// The app's newest session on a device, in front or not.
+    package func session(device: DeviceID, app: AppID) -> Session? {
+        table.withLock { $0.session(device: device, app: app) }
+    }
     package func foregroundUntil(device: DeviceID, app: AppID) -> Moment? {
         table.withLock { $0.foregroundUntil(device: device, app: app, now: time.now) }
     }
@@ -132,10 +138,13 @@ package final class Sessions: Service {
     package func beginShutdown() { stopped.raise() }
 
     private func watchLeases() async throws {
+        var sweeps = 0
         while true {
             try await time.sleep(for: Self.sweep)
+            sweeps += 1
+            let forgets = sweeps % Self.sweepsToForget == 0
             let (expired, forgotten) = table.withLock { table in
-                (table.expire(now: time.now), table.forget(at: time.timestamp))
+                (table.expire(now: time.now), forgets ? table.forget(at: time.timestamp) : [])
             }
             for session in expired {
                 log.info(.sessionExpired, "A client in front stopped reporting; it no longer counts", fields(session))

@@ -59,6 +59,8 @@ package final class StreamHub: Service {
             if case .live = state.connections[device]?.mode { true } else { false }
         }
     }
+    /// Whether the device has a connection, caught up or not.
+    package func isConnected(_ device: DeviceID) -> Bool { state.withLock { $0.connections[device] != nil } }
     package var count: Int { state.withLock { $0.connections.count } }
 
     /// Takes a device's new connection; an older one of the same device is closed (fenced by the epoch).
@@ -97,6 +99,12 @@ package final class StreamHub: Service {
     /// Ends a device's connection, such as when its token is revoked.
     package func disconnect(_ device: DeviceID) {
         state.withLock { $0.connections[device]?.stream }?.close()
+    }
+
+    /// Ends a deleted device's connection and forgets what it was sent.
+    package func forget(_ device: DeviceID) {
+        disconnect(device)
+        state.withLock { $0.lastSent[device] = nil }
     }
 
     /// Announces on a device's stream, in turn with the stored events; returns the event's number.

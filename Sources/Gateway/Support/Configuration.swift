@@ -59,6 +59,10 @@ package struct ConfiguredPush: Sendable {
     package let name: String
     package let kind: String
     package let adapter: any PushAdapter
+
+    package init(name: String, kind: String, adapter: any PushAdapter) {
+        (self.name, self.kind, self.adapter) = (name, kind, adapter)
+    }
 }
 
 /// A configured farm.
@@ -66,6 +70,8 @@ package struct ConfiguredFarm: Sendable {
     package let id: FarmID
     package let kind: String
     package let farm: any Farm
+
+    package init(id: FarmID, kind: String, farm: any Farm) { (self.id, self.kind, self.farm) = (id, kind, farm) }
 }
 
 /// The part of the configuration that the core works from.

@@ -21,6 +21,13 @@ package struct DeadlineQueue<Key: Sendable>: Sendable {
         }
     }
 
+    /// Drops the keys that do not fit.
+    package mutating func keep(where fits: (Key) -> Bool) {
+        var rest = DeadlineQueue()
+        for entry in heap where fits(entry.key) { rest.insert(entry.key, due: entry.due) }
+        self = rest
+    }
+
     /// Takes the first key that is due at `now`, nil when none is.
     package mutating func pop(at now: Moment) -> Key? {
         guard let first = heap.first, first.due <= now else { return nil }

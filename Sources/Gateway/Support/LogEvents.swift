@@ -29,6 +29,7 @@ extension LogEvent {
     package static let monitorBackingOff = LogEvent("monitor.backing_off")
     package static let monitorRefused = LogEvent("monitor.refused")
     package static let monitorStopped = LogEvent("monitor.stopped")
+    package static let pluginFailed = LogEvent("plugin.failed")
     package static let messageAccepted = LogEvent("message.accepted")
     package static let messageForwarded = LogEvent("message.forwarded")
     package static let messageHeld = LogEvent("message.held")

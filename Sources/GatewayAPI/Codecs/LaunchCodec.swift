@@ -17,7 +17,8 @@ enum LaunchCodec {
         case .file(let contentType, let name, let body):
             [
                 "kind": "file", "contentType": .string(contentType), "name": .string(name),
-                "body": .string(String(decoding: body, as: UTF8.self)),
+                // Base64: an .rdp file is UTF-16, which a JSON string would mangle.
+                "body": .string(body.base64),
             ]
         }
     }

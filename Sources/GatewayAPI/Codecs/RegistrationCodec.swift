@@ -30,8 +30,9 @@ enum RegistrationCodec {
 
     /// A registration that was not watched since the start has no health of its own yet.
     static func json(of health: SupervisorMachine.Health?, _ registration: Registration) -> JSON {
+        let isRefused = registration.refusedRevision == registration.credentialsRevision && registration.isEnabled
         var object: JSONObject = [
-            "state": .string((health?.state ?? .stopped).rawValue),
+            "state": .string((health?.state ?? (isRefused ? .refused : .stopped)).rawValue),
             "since": .timestamp(health?.since ?? registration.created),
         ]
         if let item = health?.lastItem { object.append("lastItem", .timestamp(item)) }

@@ -38,7 +38,7 @@ extension Gateway {
     }
 
     func adminJSON(of device: Device) -> JSON {
-        DeviceCodec.json(of: device, isConnected: isConnected(device.id), showsAddress: false)
+        DeviceCodec.json(of: device, isConnected: streams.isConnected(device.id), showsAddress: false)
     }
 
     /// A registration's monitor.

@@ -157,13 +157,14 @@ extension RouteTable {
         admin("GET", "/v1/admin/status") { _ in .json(Statistics(context).json) }
         admin("POST", "/v1/admin/reload") { call in
             try FieldReader(call.request, isOptional: true).finish()
-            switch try await context.options.reload() {
-            case .reloaded: return .json(["reloaded": true])
-            case .refused(let problems):
+            let problems = await context.options.configurationProblems()
+            guard problems.isEmpty else {
                 throw Problem(
                     409, "config_invalid",
                     "The running configuration stays: " + problems.prefix(20).joined(separator: "; "))
             }
+            context.options.reload()
+            return .json(["reloading": true], status: 202)
         }
     }
 }

@@ -25,18 +25,18 @@ extension RouteTable {
         }
         deviceNow("GET", "/v1/devices") { call in
             try Listing(call.request).page(gateway.devices.devices(of: call.account), id: \.id.text) {
-                DeviceCodec.json(of: $0, isConnected: gateway.isConnected($0.id))
+                DeviceCodec.json(of: $0, isConnected: gateway.streams.isConnected($0.id))
             }
         }
         deviceNow("GET", "/v1/devices/{id}") { call in
             let device = try gateway.device(DeviceID(call.id), of: call.account)
-            return .json(DeviceCodec.json(of: device, isConnected: gateway.isConnected(device.id)))
+            return .json(DeviceCodec.json(of: device, isConnected: gateway.streams.isConnected(device.id)))
         }
         device("PATCH", "/v1/devices/{id}") { call in
             let id = try gateway.device(DeviceID(call.id), of: call.account).id
             let update = try DeviceCodec.update(call.request)
             let device = try await gateway.devices.update(id, of: call.account, update)
-            return .json(DeviceCodec.json(of: device, isConnected: gateway.isConnected(id)))
+            return .json(DeviceCodec.json(of: device, isConnected: gateway.streams.isConnected(id)))
         }
         device("DELETE", "/v1/devices/{id}") { call in
             let id = try gateway.device(DeviceID(call.id), of: call.account).id
@@ -50,9 +50,4 @@ extension RouteTable {
             return .json(DeviceCodec.json(of: report, duration: duration))
         }
     }
-}
-
-extension Gateway {
-    /// Whether a device has a stream open.
-    func isConnected(_ device: DeviceID) -> Bool { streams.highestSent(device) != nil }
 }

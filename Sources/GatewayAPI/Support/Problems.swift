@@ -15,13 +15,13 @@ enum Problems {
     static func problem(for error: any Error) -> Problem? {
         switch error {
         case let problem as Problem: problem
-        case let error as GatewayError: problem(for: error)
+        case let error as GatewayError: refusal(error)
         case is StoreError: Problem(503, "unavailable", "The data cannot be reached now; try again later.")
         default: nil
         }
     }
 
-    private static func problem(for error: GatewayError) -> Problem {
+    private static func refusal(_ error: GatewayError) -> Problem {
         var headers = HTTPFields()
         if error.code.kind == .unauthenticated {
             headers = error.code == .badCredentials ? basicChallenge : bearerChallenge

@@ -69,7 +69,8 @@ package final class DovecotServer: Sendable {
         let name = "message-\(UInt64.random(in: 0 ... .max))"
         try folder.write(message, to: name)
         _ = unsafe chmod(folder.file(name), 0o644)
-        try await run("/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
+        try await run(
+            "/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
         _ = unsafe unlink(folder.file(name))
     }
 
@@ -92,12 +93,25 @@ package final class DovecotServer: Sendable {
         try await run("/usr/bin/doveadm", ["-c", folder.file("dovecot.conf")] + arguments)
     }
 
+    /// Gives a user another password; takes effect at the next start.
+    /// - Throws: `PeerError` when the file cannot be written.
+    package func setPassword(_ password: String, of user: String) throws {
+        let path = folder.file("passwd")
+        let lines = (FileSystem.contents(of: path, limit: 1 << 20) ?? []).split(separator: 10).map { line in
+            line.starts(with: Array("\(user):".utf8))
+                ? "\(user):{PLAIN}\(password)::::::\n" : String(decoding: line, as: UTF8.self) + "\n"
+        }
+        try folder.write(lines.joined(), to: "passwd")
+        _ = unsafe chmod(path, 0o644)
+    }
+
     /// The folder of a user's Maildir, with `new` and `cur` in it.
     package func maildir(of user: String) -> String { folder.file("mail/\(user)") }
 
     /// The server's log, for messages of failed tests.
     package var log: String {
-        FileSystem.contents(of: folder.file("dovecot.log"), limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        FileSystem.contents(of: folder.file("dovecot.log"), limit: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
+            ?? ""
     }
 
     @discardableResult

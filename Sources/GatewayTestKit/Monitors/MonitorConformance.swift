@@ -49,7 +49,8 @@ package enum MonitorConformance {
             try await subject.deliver(message("news", id: "news"))
             let items = try await news(1, host, subject)
             try require(items.map(\.title) == ["news"], "rang for \(items.map(\.title))")
-            try require(items.first?.contentKey?.contains("news@example.org") == true, "the content key is no Message-ID")
+            try require(
+                items.first?.contentKey?.contains("news@example.org") == true, "the content key is no Message-ID")
             try require(items.first?.senderAddress == "anna@example.org", "the sender's address is missing")
             try require(items.first?.sender == "Anna Example", "the sender's name is missing")
             try require(items.first?.time != nil, "the time is missing")
@@ -128,7 +129,9 @@ package enum MonitorConformance {
         guard let wrong = subject.wrongCredentials else { return }
         let before = try await subject.loginAttempts()
         let host = RecordingMonitorHost()
-        try await MonitorRun.during(subject.monitor, credentials: wrong, host: host) { try await host.waitForFailures() }
+        try await MonitorRun.during(subject.monitor, credentials: wrong, host: host) {
+            try await host.waitForFailures()
+        }
         try require(host.failures.map(\.code) == [.authFailed], "\(host.failures)")
         let attempts = try await subject.loginAttempts() - before
         try require(attempts == 1, "\(attempts) attempts with a refused password")
@@ -147,7 +150,9 @@ package enum MonitorConformance {
             try await subject.deliver(message("back", id: "back"))
             try await news(1, host, subject)
         }
-        let unexpected = host.failures.filter { $0.code != .network && $0.code != .sourceGone && $0.code != .authTemporary }
+        let unexpected = host.failures.filter {
+            $0.code != .network && $0.code != .sourceGone && $0.code != .authTemporary
+        }
         try require(unexpected.isEmpty, "\(unexpected)")
         try require(host.rung.map(\.title) == ["back"], "rang for \(host.rung.map(\.title))")
     }
@@ -170,7 +175,8 @@ package enum MonitorConformance {
     }
 
     private static func unknownCharset(_ subject: some MonitorSubject) async throws {
-        let items = try await bracketed(subject, message("=?x-klingon-9?B?/v79?= =?gb18030?B?xOO6ww==?=", id: "charset"))
+        let items = try await bracketed(
+            subject, message("=?x-klingon-9?B?/v79?= =?gb18030?B?xOO6ww==?=", id: "charset"))
         try require(items[0].title?.contains("你好") == true, "the title is \(items[0].title ?? "none")")
     }
 
@@ -218,7 +224,8 @@ package enum MonitorConformance {
 
     @discardableResult
     private static func watch<Result: Sendable>(
-        _ subject: some MonitorSubject, _ host: RecordingMonitorHost, _ body: @escaping @Sendable () async throws -> Result
+        _ subject: some MonitorSubject, _ host: RecordingMonitorHost,
+        _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
         try await MonitorRun.during(subject.monitor, credentials: subject.credentials, host: host, body: body)
     }

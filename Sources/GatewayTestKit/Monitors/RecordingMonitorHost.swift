@@ -84,14 +84,18 @@ package final class RecordingMonitorHost: MonitorHost {
     /// - Throws: `DeadlineMissed`.
     @discardableResult
     package func waitForItems(_ count: Int, deadline: Duration = .seconds(10)) async throws -> [Item] {
-        try await Eventually.wait("\(count) items, not \(rung.count); failures: \(failures)", for: deadline) { rung.count >= count }
+        try await Eventually.wait("\(count) items, not \(rung.count); failures: \(failures)", for: deadline) {
+            rung.count >= count
+        }
         return rung
     }
 
     /// Returns when the monitor has said for the `count`th time that it watches.
     /// - Throws: `DeadlineMissed`.
     package func waitForWatching(_ count: Int = 1, deadline: Duration = .seconds(10)) async throws {
-        try await Eventually.wait("watching \(count) times; failures: \(failures)", for: deadline) { watchingCount >= count }
+        try await Eventually.wait("watching \(count) times; failures: \(failures)", for: deadline) {
+            watchingCount >= count
+        }
     }
 
     /// Returns when `watch` has failed `count` times.

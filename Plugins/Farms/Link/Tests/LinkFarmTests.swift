@@ -5,7 +5,8 @@ import Testing
 
 @Suite("farms opened by a URL")
 struct LinkFarmTests {
-    private static let context = PluginContext(http: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
+    private static let context = PluginContext(
+        transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
 
     private struct NoTransport: HTTPTransport {
         func send(_ request: HTTPRequest) async throws -> HTTPResponse {

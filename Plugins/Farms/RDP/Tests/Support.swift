@@ -15,7 +15,7 @@ struct Configured {
 
     /// - Throws: all faults of the configuration.
     init(_ text: String, folder: String = ".") throws(ConfigError) {
-        let context = PluginContext(http: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "\(folder)/config.json", text: Array(text.utf8), environment: [:])
         self = try document.read { reader in
             var result = Configured()

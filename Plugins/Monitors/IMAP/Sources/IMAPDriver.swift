@@ -33,6 +33,31 @@ struct IMAPDriver: Sendable {
         }
     }
 
+    /// Says goodbye to the server, within `farewellLimit`; for tasks that are not cancelled.
+    func bid(_ farewell: [UInt8], log: Log) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { [stream] in
+                do {
+                    try await stream.send(farewell)
+                } catch {
+                    log.debug("monitor.logout_failed", "The connection was gone before LOGOUT")
+                }
+            }
+            group.addTask { [time] in
+                do {
+                    try await time.sleep(for: Self.farewellLimit)
+                } catch {
+                    // Sent in time.
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// How long a connection that takes no bytes may hold up the end.
+    private static let farewellLimit = Duration.seconds(2)
+
     private var instant: IMAPSession.Instant { .init(now: time.now, wall: time.timestamp) }
 
     private func perform(_ actions: [IMAPSession.Action], _ session: inout IMAPSession) async throws {
@@ -79,7 +104,8 @@ struct IMAPDriver: Sendable {
             }
             var events: [Event] = []
             while let event = try await group.next() {
-                events.append(event)
+                // What the server said counts before the time that ran out meanwhile.
+                if case .deadline = event { events.append(event) } else { events.insert(event, at: 0) }
                 group.cancelAll()
             }
             try Task.checkCancellation()

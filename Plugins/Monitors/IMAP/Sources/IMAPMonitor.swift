@@ -56,18 +56,13 @@ final class IMAPMonitor: Monitor {
             cursor: cursor, options: settings.session, idle: budget(of: target.registration),
             jitter: { Double.random(in: 0...1) }, readHeader: readHeader)
         defer { keep(session.idle, of: target.registration) }
+        let driver = IMAPDriver(stream: stream, host: host, time: time)
         do {
-            try await IMAPDriver(stream: stream, host: host, time: time).run(&session)
+            try await driver.run(&session)
         } catch is CancellationError {
             let farewell = session.farewell
             // In a task of its own, because this one is cancelled; it is waited for.
-            await Task { [log] in
-                do {
-                    try await stream.send(farewell)
-                } catch {
-                    log.debug("monitor.logout_failed", "The connection was gone before LOGOUT")
-                }
-            }.value
+            await Task { [log] in await driver.bid(farewell, log: log) }.value
             throw CancellationError()
         }
     }

@@ -15,7 +15,7 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
 
     package func configure(app: AppID, _ reader: ConfigReader, _ context: PluginContext) -> (any Monitor)? {
         guard let settings = settings(reader) else { return nil }
-        let client = (context.http as? HTTPClient).map { OutboundMailConnector(client: $0, time: context.time) }
+        let client = (context.transport as? HTTPClient).map { OutboundMailConnector(client: $0, time: context.time) }
         return IMAPMonitor(
             settings, connector: connector ?? client ?? MissingConnector(), time: context.time,
             log: context.log.with(["app.id": .string(app.text), "monitor.kind": "imap"]),
@@ -43,7 +43,9 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
         let authentication = reader.choice("authentication", default: Authentication.password)
 
         guard let (scheme, host, port) = Self.split(url) else {
-            if reader.has("url") { reader.report("url", "expected imaps://host or imap://host, with an optional :port and no path") }
+            if reader.has("url") {
+                reader.report("url", "expected imaps://host or imap://host, with an optional :port and no path")
+            }
             return nil
         }
         var encryption = MailLogin.Encryption.implicit
@@ -52,7 +54,8 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
             let startTLS = hasStartTLS || !isLocal ? chosen : .none
             if startTLS == .none && !isLocal && !allowPlaintext {
                 reader.report(
-                    "startTLS", "passwords would cross the network in the clear; set \"allowPlaintext\":true if that is meant")
+                    "startTLS",
+                    "passwords would cross the network in the clear; set \"allowPlaintext\":true if that is meant")
             }
             encryption = startTLS == .none ? .none : .startTLS
         } else if hasStartTLS {
@@ -73,7 +76,9 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
         guard !rest.contains(where: { "/@?# ".contains($0) }) else { return nil }
         var port = scheme == "imaps" ? 993 : 143
         var host = String(rest)
-        if let end = rest.lastIndex(of: ":"), !rest.hasSuffix("]"), rest.hasPrefix("[") || rest.firstIndex(of: ":") == end {
+        if let end = rest.lastIndex(of: ":"), !rest.hasSuffix("]"),
+            rest.hasPrefix("[") || rest.firstIndex(of: ":") == end
+        {
             guard let number = Int(rest[rest.index(after: end)...]), (1...65_535).contains(number) else { return nil }
             (port, host) = (number, String(rest[..<end]))
         }
@@ -82,7 +87,9 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
     }
 
     private static func isLoopback(_ host: String) -> Bool {
-        host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        let numbers = host.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+        return host == "localhost" || host == "::1"
+            || (numbers.count == 4 && numbers[0] == 127 && numbers.allSatisfy { $0 != nil })
     }
 }
 

@@ -76,7 +76,9 @@ import Testing
         #expect(responses == [.unreadable, .exists(9)])
     }
 
-    @Test("a response beyond what is skipped ends the connection", arguments: ["* X {99999999}\r\n", "* X {999999999999}\r\n"])
+    @Test(
+        "a response beyond what is skipped ends the connection",
+        arguments: ["* X {99999999}\r\n", "* X {999999999999}\r\n"])
     func tooLarge(line: String) {
         var framer = IMAPFramer()
         #expect(throws: IMAPSyntaxError.self) { try framer.feed(Array(line.utf8)) }
@@ -86,10 +88,14 @@ import Testing
         }
     }
 
-    @Test("what is no IMAP is unreadable, not a crash", arguments: [
-        "\r\n", "* \r\n", "* 1 FETCH (UID\r\n", "* 1 FETCH UID 5\r\n", "* 1 FETCH (BODY[ {3}\r\nabc)\r\n", "F1 WHAT\r\n",
-        "* 1 FETCH (FLAGS " + String(repeating: "(", count: 200) + "\r\n", "* 1 FETCH (X \"\r\n", "* 1 FETCH (X \"\\",
-    ])
+    @Test(
+        "what is no IMAP is unreadable, not a crash",
+        arguments: [
+            "\r\n", "* \r\n", "* 1 FETCH (UID\r\n", "* 1 FETCH UID 5\r\n", "* 1 FETCH (BODY[ {3}\r\nabc)\r\n",
+            "F1 WHAT\r\n",
+            "* 1 FETCH (FLAGS " + String(repeating: "(", count: 200) + "\r\n", "* 1 FETCH (X \"\r\n",
+            "* 1 FETCH (X \"\\",
+        ])
     func unreadable(line: String) throws {
         var framer = IMAPFramer()
         let responses = try framer.feed(Array((line + "\r\n").utf8))
@@ -126,7 +132,8 @@ import Testing
             }
             var framer = IMAPFramer()
             let cut = random(bytes.count)
-            guard let first = try? framer.feed(Array(bytes[..<cut])), let second = try? framer.feed(Array(bytes[cut...]))
+            guard let first = try? framer.feed(Array(bytes[..<cut])),
+                let second = try? framer.feed(Array(bytes[cut...]))
             else { continue }
             readable += (first + second).count
             #expect(framer.pendingBytes <= 2 * 65_536)

@@ -14,7 +14,8 @@ struct SessionRig {
     var watching = false
 
     init(cursor: IMAPCursor? = nil, options: IMAPSession.Options = .init()) {
-        session = IMAPSession(cursor: cursor, options: options, idle: IdleBudget(.seconds(540)), jitter: { 0.5 }) { bytes in
+        session = IMAPSession(cursor: cursor, options: options, idle: IdleBudget(.seconds(540)), jitter: { 0.5 }) {
+            bytes in
             var header = MessageHeader()
             for line in String(decoding: bytes, as: UTF8.self).split(separator: "\r\n") {
                 if line.hasPrefix("Subject: ") { header.subject = String(line.dropFirst(9)) }
@@ -58,7 +59,9 @@ struct SessionRig {
     /// The command sent last, without its tag.
     var last: String { sent.last.map { String($0.drop { $0 != " " }.dropFirst()) } ?? "" }
 
-    static func header(_ uid: Int, _ subject: String, flags: String = "", date: String = "21-Nov-2026 08:00:00 +0000") -> String {
+    static func header(
+        _ uid: Int, _ subject: String, flags: String = "", date: String = "21-Nov-2026 08:00:00 +0000"
+    ) -> String {
         let header = "Subject: \(subject)\r\nMessage-ID: <\(subject)@x>\r\n\r\n"
         return "* \(uid) FETCH (UID \(uid) FLAGS (\(flags)) INTERNALDATE \"\(date)\" "
             + "BODY[HEADER.FIELDS (FROM)]<0> {\(header.utf8.count)}\r\n\(header))"
@@ -71,7 +74,9 @@ struct SessionRig {
     }
 
     /// Up to the first question for new mail.
-    static func examined(_ cursor: IMAPCursor? = nil, exists: Int = 3, next: Int = 4, capabilities: String = "IMAP4rev1 IDLE")
+    static func examined(
+        _ cursor: IMAPCursor? = nil, exists: Int = 3, next: Int = 4, capabilities: String = "IMAP4rev1 IDLE"
+    )
         -> SessionRig
     {
         var rig = SessionRig(cursor: cursor)
@@ -83,7 +88,9 @@ struct SessionRig {
     /// Up to `+ idling`.
     static func idling(_ cursor: IMAPCursor? = nil) -> SessionRig {
         var rig = examined(cursor)
-        while rig.last != "IDLE" { rig.server(rig.last.hasSuffix("(UID FLAGS)") ? "* 1 FETCH (UID 1 FLAGS ())\r\n$ OK" : "$ OK") }
+        while rig.last != "IDLE" {
+            rig.server(rig.last.hasSuffix("(UID FLAGS)") ? "* 1 FETCH (UID 1 FLAGS ())\r\n$ OK" : "$ OK")
+        }
         rig.server("+ idling")
         return rig
     }
@@ -268,10 +275,13 @@ struct SessionRig {
         #expect(rig.session.phase == .idling)
     }
 
-    @Test("refusals keep their meaning", arguments: [
-        ("NO [NONEXISTENT] no such mailbox", MonitorFailure.Code.sourceGone), ("NO what", .sourceGone),
-        ("NO [UNAVAILABLE] later", .network), ("NO [AUTHORIZATIONFAILED] no", .authFailed), ("BAD what", .protocolViolation),
-    ])
+    @Test(
+        "refusals keep their meaning",
+        arguments: [
+            ("NO [NONEXISTENT] no such mailbox", MonitorFailure.Code.sourceGone), ("NO what", .sourceGone),
+            ("NO [UNAVAILABLE] later", .network), ("NO [AUTHORIZATIONFAILED] no", .authFailed),
+            ("BAD what", .protocolViolation),
+        ])
     func refusals(answer: String, code: MonitorFailure.Code) {
         var rig = SessionRig()
         rig.server("* CAPABILITY IDLE", "$ OK done")
@@ -284,7 +294,8 @@ struct SessionRig {
         var rig = SessionRig.idling()
         rig.server("* BYE Selected mailbox was deleted, \u{7}please relogin")
         #expect(rig.failure?.code == .network)
-        #expect(rig.failure?.message == "the server answered IDLE with BYE Selected mailbox was deleted, please relogin")
+        #expect(
+            rig.failure?.message == "the server answered IDLE with BYE Selected mailbox was deleted, please relogin")
         rig = SessionRig.idling()
         rig.server("* BYE [LIMIT] slow down")
         #expect(rig.failure?.code == .throttled(until: rig.now.now + .seconds(300)))
@@ -307,7 +318,8 @@ struct SessionRig {
         }
         let late = "21-Nov-2026 09:00:00 +0000"
         let few = rig([
-            SessionRig.header(1, "before", date: "21-Nov-2026 07:59:00 +0000"), SessionRig.header(2, "known", date: late),
+            SessionRig.header(1, "before", date: "21-Nov-2026 07:59:00 +0000"),
+            SessionRig.header(2, "known", date: late),
             SessionRig.header(3, "after", date: late),
         ])
         #expect(few.titles == ["after"] && few.cursor?.unseen == [3])
@@ -331,8 +343,10 @@ struct SessionRig {
             return Int(state >> 33) % limit
         }
         let lines = [
-            "* 4 EXISTS", "$ OK done", "$ NO [EXPUNGEISSUED] x", "+ idling", "* 2 EXPUNGE", "* SEARCH 1 2 3", "* VANISHED 3:4",
-            "* 1 FETCH (UID 1 FLAGS (\\Seen))", "* 1 FETCH (FLAGS ())", SessionRig.header(4, "x"), "* OK [UIDNEXT 4294967295] n",
+            "* 4 EXISTS", "$ OK done", "$ NO [EXPUNGEISSUED] x", "+ idling", "* 2 EXPUNGE", "* SEARCH 1 2 3",
+            "* VANISHED 3:4",
+            "* 1 FETCH (UID 1 FLAGS (\\Seen))", "* 1 FETCH (FLAGS ())", SessionRig.header(4, "x"),
+            "* OK [UIDNEXT 4294967295] n",
             "* 1 FETCH (UID 4294967295 BODY[HEADER] NIL)", "rubbish", "* OK [UIDVALIDITY 0] v",
         ]
         var survived = 0

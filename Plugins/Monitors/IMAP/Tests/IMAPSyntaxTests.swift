@@ -5,10 +5,12 @@ import Testing
 @testable import IMAPMonitor
 
 @Suite struct IMAPSyntaxTests {
-    @Test("mailbox names go out quoted and in modified UTF-7 (RFC 3501 section 5.1.3)", arguments: [
-        ("INBOX", "\"INBOX\""), ("a \"b\" \\c", "\"a \\\"b\\\" \\\\c\""), ("R&D", "\"R&-D\""),
-        ("~peter/mail/台北/日本語", "\"~peter/mail/&U,BTFw-/&ZeVnLIqe-\""), ("Entwürfe", "\"Entw&APw-rfe\""),
-    ])
+    @Test(
+        "mailbox names go out quoted and in modified UTF-7 (RFC 3501 section 5.1.3)",
+        arguments: [
+            ("INBOX", "\"INBOX\""), ("a \"b\" \\c", "\"a \\\"b\\\" \\\\c\""), ("R&D", "\"R&-D\""),
+            ("~peter/mail/台北/日本語", "\"~peter/mail/&U,BTFw-/&ZeVnLIqe-\""), ("Entwürfe", "\"Entw&APw-rfe\""),
+        ])
     func mailbox(name: String, quoted: String) { #expect(IMAPSyntax.quotedMailbox(name) == quoted) }
 
     @Test func sets() {
@@ -16,12 +18,17 @@ import Testing
         #expect(IMAPSyntax.set([7]) == "7")
     }
 
-    @Test("internal dates", arguments: [
-        ("17-Jul-1996 02:44:25 -0700", "1996-07-17T09:44:25.000Z"), (" 7-Feb-2026 23:59:59 +0530", "2026-02-07T18:29:59.000Z"),
-    ])
+    @Test(
+        "internal dates",
+        arguments: [
+            ("17-Jul-1996 02:44:25 -0700", "1996-07-17T09:44:25.000Z"),
+            (" 7-Feb-2026 23:59:59 +0530", "2026-02-07T18:29:59.000Z"),
+        ])
     func dates(text: String, time: String) { #expect(IMAPSyntax.timestamp(text)?.description == time) }
 
-    @Test("what is no date is none", arguments: ["", "x", "17-Foo-1996 02:44:25 -0700", "99-Jul-1996 02:44:25 -0700", "17-Jul-1996 2 3"])
+    @Test(
+        "what is no date is none",
+        arguments: ["", "x", "17-Foo-1996 02:44:25 -0700", "99-Jul-1996 02:44:25 -0700", "17-Jul-1996 2 3"])
     func noDate(text: String) { #expect(IMAPSyntax.timestamp(text) == nil) }
 
     @Test func day() { #expect(IMAPSyntax.day(Timestamp("2026-11-05T23:00:00Z")!) == "5-Nov-2026") }
@@ -46,12 +53,14 @@ import Testing
         #expect(cursor.encoded.count < MonitorBatch.cursorLimit / 4)
     }
 
-    @Test("what is no cursor of ours is refused", arguments: [
-        "", "{}", "null", "[1]", #"{"v":2,"validity":1,"next":2,"checked":3,"unseen":[],"recent":""}"#,
-        #"{"v":1,"validity":1,"next":0,"checked":3,"unseen":[],"recent":""}"#,
-        #"{"v":1,"validity":1,"next":2,"checked":3,"unseen":[-1],"recent":""}"#,
-        #"{"v":1,"validity":1,"next":2,"checked":3,"unseen":[],"recent":"AAA"}"#,
-    ])
+    @Test(
+        "what is no cursor of ours is refused",
+        arguments: [
+            "", "{}", "null", "[1]", #"{"v":2,"validity":1,"next":2,"checked":3,"unseen":[],"recent":""}"#,
+            #"{"v":1,"validity":1,"next":0,"checked":3,"unseen":[],"recent":""}"#,
+            #"{"v":1,"validity":1,"next":2,"checked":3,"unseen":[-1],"recent":""}"#,
+            #"{"v":1,"validity":1,"next":2,"checked":3,"unseen":[],"recent":"AAA"}"#,
+        ])
     func foreignCursor(text: String) { #expect(IMAPCursor(Array(text.utf8)) == nil) }
 
     @Test("an idle connection lost early shortens the next ones, survival lengthens them again")

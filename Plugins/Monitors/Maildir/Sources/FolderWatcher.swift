@@ -150,7 +150,10 @@ final class FolderWatcher: Sendable {
         (state.descriptor, state.stop) = (descriptor, ends[1])
         let stop = ends[0]
         SystemThread.start(name: "maildir-inotify") { [weak shared] in
-            var polled = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: stop, events: Int16(POLLIN), revents: 0)]
+            var polled = [
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
+            ]
             while true {
                 let count = unsafe poll(&polled, 2, -1)
                 if count < 0 && errno == EINTR { continue }

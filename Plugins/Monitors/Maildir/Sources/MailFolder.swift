@@ -63,7 +63,8 @@ struct DiskMaildir: MaildirFolder {
         guard let folder = unsafe opendir("\(path)/\(part.rawValue)") else {
             let code = errno
             throw MaildirError(
-                isMissing: code == ENOENT || code == ENOTDIR, message: "\(part.rawValue): \(FileSystem.message(of: code))")
+                isMissing: code == ENOENT || code == ENOTDIR,
+                message: "\(part.rawValue): \(FileSystem.message(of: code))")
         }
         defer { unsafe closedir(folder) }
         var names: [String] = []

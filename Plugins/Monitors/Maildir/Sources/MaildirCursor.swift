@@ -26,7 +26,9 @@ struct MaildirCursor: Sendable, Hashable {
 
     /// FNV-1a, 64 bits: only tells messages of one mailbox apart.
     static func hash(_ text: String) -> UInt64 {
-        text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return hash
     }
 
     mutating func follow(_ unique: String) {

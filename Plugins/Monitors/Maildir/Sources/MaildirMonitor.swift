@@ -28,7 +28,8 @@ final class MaildirMonitor: Monitor {
         watcher = FolderWatcher(log: log)
     }
 
-    var credentialFields: [CredentialField] { [CredentialField("username", isSecret: false, isRequired: false)] }
+    /// None: a folder asks for no password, so only the account's own name may choose it.
+    var credentialFields: [CredentialField] { [] }
 
     var upstream: String { "maildir:\(settings.path)" }
 
@@ -60,7 +61,9 @@ final class MaildirMonitor: Monitor {
     }
 
     /// One look on our thread.
-    private func look(_ scan: inout MaildirScan, _ folder: DiskMaildir, thorough: Bool) async throws -> MaildirScan.Outcome {
+    private func look(
+        _ scan: inout MaildirScan, _ folder: DiskMaildir, thorough: Bool
+    ) async throws -> MaildirScan.Outcome {
         let before = scan
         let now = time.timestamp
         do {
@@ -115,7 +118,7 @@ final class MaildirMonitor: Monitor {
     }
 
     private func path(_ target: MonitorTarget) throws -> String {
-        let username = target.credentials["username"].flatMap { $0.isEmpty ? nil : $0.exposed } ?? target.account.text
+        let username = target.account.text
         guard Self.isSafe(username) else {
             throw MonitorFailure(.authFailed, "the username cannot be part of a path")
         }

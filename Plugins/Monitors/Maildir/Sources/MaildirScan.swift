@@ -21,7 +21,7 @@ struct MaildirScan: Sendable {
     static let lateLimit = 20
 
     /// Messages dealt with in one look; the rest follow in the next, so that a flood takes little memory.
-    static let lookLimit = 500
+    static let lookLimit = 2_000
     /// A list of names that changed so recently may change again without another time stamp: clocks of file
     /// systems tick slowly.
     static let settling: Int64 = 2
@@ -34,16 +34,24 @@ struct MaildirScan: Sendable {
         var hasMore = false
     }
 
-    private struct Candidate {
-        let name: MaildirName
-        let file: String
+    private struct Entry {
         let part: MaildirPart
+        let file: String
+        let name: MaildirName
+        let hash: UInt64
+
+        init(_ part: MaildirPart, _ file: String) {
+            (self.part, self.file, name) = (part, file, MaildirName(file))
+            hash = MaildirCursor.hash(name.unique)
+        }
+    }
+
+    private struct Candidate {
+        let entry: Entry
         /// Seconds since 1970, never later than now.
         let arrival: Int64
         /// By its change time only; its name is older than the watermark.
         let isLate: Bool
-
-        var hash: UInt64 { MaildirCursor.hash(name.unique) }
     }
 
     private let seen: Seen
@@ -61,27 +69,31 @@ struct MaildirScan: Sendable {
         guard try hasChanged(folder, now) || thorough else { return Outcome() }
         let isFirst = cursor == nil
         var known = cursor ?? MaildirCursor(watermark: now.seconds)
-        // `new` before `cur`: a message that moves meanwhile is then in at least one of the lists.
-        let names = try MaildirPart.allCases.map { (part: $0, files: try folder.names(in: $0)) }
-        var changes = try followed(&known, names, folder)
-        var fresh: [Candidate] = []
-        for (part, files) in names where part == .new || seen == .flagged {
-            fresh += candidates(files, part, folder, known, now, isFirst: isFirst)
-        }
+        let entries = try Self.entries(folder)
+        var changes = try followed(&known, entries, folder)
+        let fresh = candidates(entries, folder, known, now, isFirst: isFirst)
         let late = fresh.count(where: \.isLate)
-        let news = isFirst ? [] : fresh.filter { !$0.isLate || late <= Self.lateLimit }
-            .sorted { ($0.arrival, $0.file) < ($1.arrival, $1.file) }
+        let news =
+            isFirst
+            ? []
+            : fresh.filter { !$0.isLate || late <= Self.lateLimit }
+                .sorted { ($0.arrival, $0.entry.file) < ($1.arrival, $1.entry.file) }
         for candidate in news.prefix(Self.lookLimit) {
             guard let item = item(candidate, folder) else { continue }
             changes.append(.new(item))
             known.follow(item.key)
         }
-        let postponed = Set(news.dropFirst(Self.lookLimit).map(\.hash))
-        note(names, fresh.filter { !postponed.contains($0.hash) }, postponed, in: &known)
+        let postponed = Set(news.dropFirst(Self.lookLimit).map(\.entry.hash))
+        note(entries, fresh.filter { !postponed.contains($0.entry.hash) }, postponed, in: &known)
         if !postponed.isEmpty { lastChange = [:] }
         defer { cursor = known }
         let isNew = isFirst || !changes.isEmpty || known.watermark != cursor?.watermark
         return Outcome(batches: isNew ? batches(changes, known) : [], hasMore: !postponed.isEmpty)
+    }
+
+    /// All names. `new` before `cur`: a message that moves meanwhile is then in at least one of the lists.
+    private static func entries(_ folder: some MaildirFolder) throws -> [Entry] {
+        try MaildirPart.allCases.flatMap { part in try folder.names(in: part).map { Entry(part, $0) } }
     }
 
     /// Whether a list of names may have changed since the last look. Notes the times before the names are read.
@@ -98,38 +110,38 @@ struct MaildirScan: Sendable {
 
     /// Names that were not there at the last look and that the cursor does not know.
     private func candidates(
-        _ files: [String], _ part: MaildirPart, _ folder: some MaildirFolder, _ known: MaildirCursor,
-        _ now: Timestamp, isFirst: Bool
+        _ entries: [Entry], _ folder: some MaildirFolder, _ known: MaildirCursor, _ now: Timestamp, isFirst: Bool
     ) -> [Candidate] {
         let recent = Set(known.recent)
         let bound = known.watermark - MaildirCursor.slack
-        return files.compactMap { file in
-            let name = MaildirName(file)
-            let hash = MaildirCursor.hash(name.unique)
-            if present?.contains(hash) == true || recent.contains(hash) || name.isSeen || name.isTrashed { return nil }
+        return entries.compactMap { entry in
+            let name = entry.name
+            guard entry.part == .new || seen == .flagged, present?.contains(entry.hash) != true,
+                !recent.contains(entry.hash), !name.isSeen, !name.isTrashed
+            else { return nil }
             // A time in the future must not hide what comes after it.
             if let delivered = name.delivered.map({ min($0, now.seconds) }), delivered > bound {
-                return Candidate(name: name, file: file, part: part, arrival: delivered, isLate: false)
+                return Candidate(entry: entry, arrival: delivered, isLate: false)
             }
             // Its name is old or tells no time; the host that delivered it may have a wrong clock. In `cur` the
             // change time tells of flags and moves only.
-            guard part == .new, !isFirst || name.delivered == nil, let arrival = folder.arrival(of: file, in: part),
-                arrival > bound
+            guard entry.part == .new, !isFirst || name.delivered == nil,
+                let arrival = folder.arrival(of: entry.file, in: .new), arrival > bound
             else { return nil }
-            return Candidate(
-                name: name, file: file, part: part, arrival: min(arrival, now.seconds), isLate: name.delivered != nil)
+            return Candidate(entry: entry, arrival: min(arrival, now.seconds), isLate: name.delivered != nil)
         }
     }
 
     private func item(_ candidate: Candidate, _ folder: some MaildirFolder) -> Item? {
-        guard let bytes = folder.beginning(of: candidate.file, in: candidate.part, limit: Self.headerLimit) else {
+        guard let bytes = folder.beginning(of: candidate.entry.file, in: candidate.entry.part, limit: Self.headerLimit)
+        else {
             // Gone meanwhile: read or deleted. What is there but closed to us still rings, without its words.
-            let isThere = folder.arrival(of: candidate.file, in: candidate.part) != nil
-            return isThere ? Item(key: candidate.name.unique, time: Timestamp(seconds: candidate.arrival)) : nil
+            let isThere = folder.arrival(of: candidate.entry.file, in: candidate.entry.part) != nil
+            return isThere ? Item(key: candidate.entry.name.unique, time: Timestamp(seconds: candidate.arrival)) : nil
         }
         let digest = MailDigest(parsing: Self.header(bytes))
         return Item(
-            key: candidate.name.unique, contentKey: digest.messageID, threadKey: digest.threadRoot,
+            key: candidate.entry.name.unique, contentKey: digest.messageID, threadKey: digest.threadRoot,
             sender: digest.from?.shown, senderAddress: digest.from?.address,
             title: digest.subject.isEmpty ? nil : digest.subject, time: Timestamp(seconds: candidate.arrival))
     }
@@ -147,14 +159,13 @@ struct MaildirScan: Sendable {
 
     /// What became of announced messages.
     private func followed(
-        _ known: inout MaildirCursor, _ names: [(part: MaildirPart, files: [String])], _ folder: some MaildirFolder
+        _ known: inout MaildirCursor, _ entries: [Entry], _ folder: some MaildirFolder
     ) throws -> [MonitorBatch.Change] {
         guard !known.unseen.isEmpty else { return [] }
-        var places = Self.places(of: known.unseen, names)
+        var places = Self.places(of: known.unseen, entries)
         if known.unseen.contains(where: { places[$0] == nil }) {
             // A file whose flags change while its folder is read may be missed: look twice before saying "gone".
-            let again = try MaildirPart.allCases.map { (part: $0, files: try folder.names(in: $0)) }
-            places.merge(Self.places(of: known.unseen, again)) { _, newer in newer }
+            places.merge(Self.places(of: known.unseen, try Self.entries(folder))) { _, newer in newer }
         }
         var changes: [MonitorBatch.Change] = []
         known.unseen.removeAll { unique in
@@ -169,46 +180,28 @@ struct MaildirScan: Sendable {
         return changes
     }
 
-    private static func places(
-        of unseen: [String], _ names: [(part: MaildirPart, files: [String])]
-    ) -> [String: (part: MaildirPart, name: MaildirName)] {
+    private static func places(of unseen: [String], _ entries: [Entry]) -> [String: Entry] {
         let wanted = Set(unseen)
-        var places: [String: (part: MaildirPart, name: MaildirName)] = [:]
-        for (part, files) in names {
-            for file in files {
-                let name = MaildirName(file)
-                if wanted.contains(name.unique) { places[name.unique] = (part, name) }
-            }
-        }
-        return places
+        return Dictionary(entries.filter { wanted.contains($0.name.unique) }.map { ($0.name.unique, $0) }) { $1 }
     }
 
     /// Moves the watermark and remembers the names near it.
     private mutating func note(
-        _ names: [(part: MaildirPart, files: [String])], _ handled: [Candidate], _ postponed: Set<UInt64>,
-        in known: inout MaildirCursor
+        _ entries: [Entry], _ handled: [Candidate], _ postponed: Set<UInt64>, in known: inout MaildirCursor
     ) {
         known.watermark = max(known.watermark, handled.map(\.arrival).max() ?? known.watermark)
         let bound = known.watermark - MaildirCursor.slack
         let old = Set(known.recent)
-        let arrivals = Dictionary(handled.map { ($0.hash, $0.arrival) }) { first, _ in first }
-        var here: Set<UInt64> = []
-        var recent: [(arrival: Int64, hash: UInt64)] = []
-        for (part, files) in names {
-            for file in files {
-                let name = MaildirName(file)
-                let hash = MaildirCursor.hash(name.unique)
-                if postponed.contains(hash) { continue }
-                here.insert(hash)
-                // In `cur` nothing is new where a move counts as reading.
-                guard part == .new || seen == .flagged else { continue }
-                let arrival = name.delivered ?? arrivals[hash] ?? (old.contains(hash) ? known.watermark : 0)
-                if arrival > bound || (arrivals[hash] ?? 0) > bound { recent.append((arrival, hash)) }
-            }
+        let arrivals = Dictionary(handled.map { ($0.entry.hash, $0.arrival) }) { first, _ in first }
+        let here = entries.filter { !postponed.contains($0.hash) }
+        present = Set(here.map(\.hash))
+        // In `cur` nothing is new where a move counts as reading.
+        let near = here.filter { $0.part == .new || seen == .flagged }.compactMap { entry in
+            let arrival =
+                arrivals[entry.hash] ?? entry.name.delivered ?? (old.contains(entry.hash) ? known.watermark : 0)
+            return arrival > bound ? (arrival: arrival, hash: entry.hash) : nil
         }
-        present = here
-        known.recent = recent.sorted { ($0.arrival, $0.hash) < ($1.arrival, $1.hash) }.suffix(MaildirCursor.recentLimit)
-            .map(\.hash)
+        known.recent = near.sorted { $0 < $1 }.suffix(MaildirCursor.recentLimit).map(\.hash)
     }
 
     private func batches(_ changes: [MonitorBatch.Change], _ known: MaildirCursor) -> [MonitorBatch] {
@@ -219,7 +212,8 @@ struct MaildirScan: Sendable {
         repeat {
             let end = min(start + Self.batchLimit, changes.count)
             batches.append(
-                MonitorBatch(changes: Array(changes[start..<end]), cursor: end == changes.count ? known.encoded : before))
+                MonitorBatch(
+                    changes: Array(changes[start..<end]), cursor: end == changes.count ? known.encoded : before))
             start = end
         } while start < changes.count
         return batches

@@ -15,7 +15,9 @@ final class DiskSubject: MonitorSubject {
     init() throws {
         folder = try TemporaryFolder()
         time = ManualTime(timestamp: SystemTime().timestamp)
-        for name in ["alice", "alice/new", "alice/cur", "alice/tmp"] { #expect(FileSystem.createFolder(folder.file(name))) }
+        for name in ["alice", "alice/new", "alice/cur", "alice/tmp"] {
+            #expect(FileSystem.createFolder(folder.file(name)))
+        }
     }
 
     var monitor: any Monitor {
@@ -73,22 +75,36 @@ final class DiskSubject: MonitorSubject {
         #expect(host.rung.map(\.title) == ["at once"])
     }
 
-    @Test("a username cannot leave its place in the path", arguments: ["../bob", "a/b", ".", "..", ".hidden", "a\0b", "a\nb"])
+    @Test(
+        "a username cannot leave its place in the path",
+        arguments: ["../bob", "a/b", ".", "..", ".hidden", "a\0b", "a\nb"])
     func unsafeName(name: String) async throws {
         let subject = try DiskSubject()
         let host = RecordingMonitorHost()
-        try await MonitorRun.during(subject.monitor, credentials: ["username": Secret(name)], host: host) {
+        try await MonitorRun.during(subject.monitor, credentials: [:], host: host, account: AccountID(name)) {
             try await host.waitForFailures()
         }
         #expect(host.failures.map(\.code) == [.authFailed])
         #expect(!MaildirMonitor.isSafe(name) && MaildirMonitor.isSafe("anna@example.org"))
     }
 
+    @Test("a registration cannot name somebody else's mailbox")
+    func foreignName() async throws {
+        let subject = try DiskSubject()
+        let host = RecordingMonitorHost()
+        try await MonitorRun.during(
+            subject.monitor, credentials: ["username": Secret("alice")], host: host, account: "mallory"
+        ) {
+            try await host.waitForFailures()
+        }
+        #expect(host.failures.map(\.code) == [.sourceGone])
+    }
+
     @Test("a missing mailbox is gone, not a crash")
     func missing() async throws {
         let subject = try DiskSubject()
         let host = RecordingMonitorHost()
-        try await MonitorRun.during(subject.monitor, credentials: ["username": Secret("bob")], host: host) {
+        try await MonitorRun.during(subject.monitor, credentials: [:], host: host, account: "bob") {
             try await host.waitForFailures(2)
         }
         #expect(host.failures.allSatisfy { $0.code == .sourceGone })
@@ -109,7 +125,7 @@ final class DiskSubject: MonitorSubject {
 
 @Suite struct MaildirConfigTests {
     static func read(_ text: String) -> Result<MaildirMonitor, ConfigError> {
-        let context = PluginContext(http: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
         return Result { () throws(ConfigError) -> MaildirMonitor in
             let monitor = try document.read { reader in
@@ -136,14 +152,17 @@ final class DiskSubject: MonitorSubject {
         let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
         let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
         #expect(monitor.upstream == "maildir:/srv/mail/{username}/Maildir")
-        #expect(monitor.credentialFields.map(\.name) == ["username"])
+        #expect(monitor.credentialFields.isEmpty)
     }
 
-    @Test("faults are reported with their place", arguments: [
-        (#"{"monitor":{}}"#, "the key 'path' is missing"), (#"{"monitor":{"path":"/srv/mail"}}"#, "without {username}"),
-        (#"{"monitor":{"path":"/{username}","seen":"read"}}"#, "not one of moved, flagged"),
-        (#"{"monitor":{"path":"/{username}","pollSecond":3}}"#, "did you mean 'pollSeconds'?"),
-    ])
+    @Test(
+        "faults are reported with their place",
+        arguments: [
+            (#"{"monitor":{}}"#, "the key 'path' is missing"),
+            (#"{"monitor":{"path":"/srv/mail"}}"#, "without {username}"),
+            (#"{"monitor":{"path":"/{username}","seen":"read"}}"#, "not one of moved, flagged"),
+            (#"{"monitor":{"path":"/{username}","pollSecond":3}}"#, "did you mean 'pollSeconds'?"),
+        ])
     func faults(text: String, message: String) {
         guard case .failure(let error) = Self.read(text) else {
             Issue.record("accepted")

@@ -122,7 +122,8 @@ struct MemoryMaildir: MaildirFolder {
         folder.parts[.new]?[Self.name(2, "b")] = nil
         folder.move(Self.name(3, "c"), flags: "ST")
         let changes = try look()
-        #expect(changes == [.seen(key: Self.name(1, "a")), .gone(key: Self.name(2, "b")), .gone(key: Self.name(3, "c"))])
+        #expect(
+            changes == [.seen(key: Self.name(1, "a")), .gone(key: Self.name(2, "b")), .gone(key: Self.name(3, "c"))])
         #expect(MaildirCursor(stored)?.unseen == [Self.name(4, "d")])
     }
 
@@ -150,7 +151,9 @@ struct MemoryMaildir: MaildirFolder {
         _ = try look()
         now = Timestamp(seconds: Self.start + 60)
         for number in 0..<10_000 {
-            folder.deliver(Self.name(Int64(number % 50), "flood\(number).\(String(repeating: "n", count: 200))"), arrival: Self.start)
+            folder.deliver(
+                Self.name(Int64(number % 50), "flood\(number).\(String(repeating: "n", count: 60))"),
+                arrival: Self.start)
         }
         #expect(try Set(Self.keys(look())).count == 10_000)
         #expect(stored.count <= MonitorBatch.cursorLimit)
@@ -187,16 +190,22 @@ struct MemoryMaildir: MaildirFolder {
         #expect(changes == [.new(Item(key: Self.name(1), time: Timestamp(seconds: Self.start + 1)))])
     }
 
-    @Test("only the header block is read", arguments: [
-        ("A: b\n\nbody", "A: b\n\n"), ("A: b\r\n\r\nbody", "A: b\r\n\r\n"), ("A: b\n", "A: b\n"), ("", ""), ("\nbody", "\n"),
-    ])
+    @Test(
+        "only the header block is read",
+        arguments: [
+            ("A: b\n\nbody", "A: b\n\n"), ("A: b\r\n\r\nbody", "A: b\r\n\r\n"), ("A: b\n", "A: b\n"), ("", ""),
+            ("\nbody", "\n"),
+        ])
     func header(file: String, header: String) {
         #expect(MaildirScan.header(Array(file.utf8)) == Array(header.utf8))
     }
 
-    @Test("what is no cursor of ours is refused", arguments: [
-        "", "x", "{}", #"{"v":2,"watermark":1,"recent":"","unseen":[]}"#, #"{"v":1,"watermark":1,"recent":"A","unseen":[]}"#,
-        #"{"v":1,"watermark":1,"recent":"","unseen":[1]}"#,
-    ])
+    @Test(
+        "what is no cursor of ours is refused",
+        arguments: [
+            "", "x", "{}", #"{"v":2,"watermark":1,"recent":"","unseen":[]}"#,
+            #"{"v":1,"watermark":1,"recent":"A","unseen":[]}"#,
+            #"{"v":1,"watermark":1,"recent":"","unseen":[1]}"#,
+        ])
     func foreignCursor(text: String) { #expect(MaildirCursor(Array(text.utf8)) == nil) }
 }

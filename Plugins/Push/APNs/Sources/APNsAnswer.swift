@@ -73,7 +73,7 @@ struct TokenSuspicion: Sendable {
     /// Another token's success within this time shows that topic and environment are right.
     static let recent: Duration = .seconds(3600)
     /// So many different tokens refused without any success point to our configuration.
-    static let tokensUntilCredential = 5
+    static let tokensUntilCredential = 10
 
     /// The last two successes of different tokens: one of them is not the token asked about.
     private var successes: [(token: String, at: Moment)] = []

@@ -26,7 +26,7 @@ package struct APNsPlugin: PushPlugin {
         let settings = APNsSettings(
             url: url, topic: topic, caFile: caFile, pool: "apns:\(name):\(keyID)", concurrency: concurrency)
         return APNsAdapter(
-            settings, http: context.http, time: context.time,
+            settings, http: context.transport, time: context.time,
             tokens: ProviderTokenSigner(team: team, keyID: keyID, key: key))
     }
 

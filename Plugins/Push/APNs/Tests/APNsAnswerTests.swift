@@ -130,7 +130,9 @@ struct APNsAnswerTests {
         var suspicion = TokenSuspicion()
         let now = Moment(nanoseconds: 0)
         for _ in 0..<20 { #expect(suspicion.refused("same", now: now) == .rejected) }
-        for token in ["b", "c", "d"] { #expect(suspicion.refused(token, now: now) == .rejected) }
+        for number in 2..<TokenSuspicion.tokensUntilCredential {
+            #expect(suspicion.refused("\(number)", now: now) == .rejected)
+        }
         #expect(suspicion.refused("e", now: now) == .credential)
         suspicion.succeeded("f", now: now)
         #expect(suspicion.refused("e", now: now) == .gone(since: nil))

@@ -88,20 +88,25 @@ import Testing
         #expect(
             await adapter.send(push())
                 == PushReport(.retry(after: nil, .service), status: 500, reason: "no_reason"))
-        for _ in 0..<3 {
+        // What a connection in use lost, libcurl itself repeats on a new one: then it is delivered, once more
+        // under the same id.
+        var lost = 0
+        try await Eventually.wait("the script to be used up") {
             let report = await adapter.send(push())
-            #expect(report.outcome == .retry(after: nil, .service), "\(report)")
-            #expect(report.status == nil)
+            #expect(report.outcome == .delivered || report.outcome == .retry(after: nil, .service), "\(report)")
+            if report.status == nil { lost += 1 }
+            return apple.requests.all.filter { $0.status == 0 }.count == 3
         }
+        #expect(lost >= 1)
         #expect(await adapter.send(push()) == PushReport(.delivered, status: 200))
         #expect(await adapter.send(push()) == PushReport(.delivered, status: 200))
+        #expect(Set(apple.requests.all.map { $0.headers["apns-id"] }).count == 1)
     }
 
-    @Test("an expired provider token is replaced within the push")
+    @Test("a young provider token called expired is never replaced, and the lane waits for the operator")
     func expired() async throws {
         #expect(await adapter.send(push()).outcome == .delivered)
         apple.script(.status(403, reason: "ExpiredProviderToken"))
-        // The fake lets no new token in within 20 minutes by its own clock: the first one has to serve.
         let report = await adapter.send(push())
         #expect(report == PushReport(.credential, status: 403, reason: "ExpiredProviderToken"))
         #expect(await adapter.send(push()).outcome == .delivered)

@@ -60,7 +60,7 @@ struct NoAdapter: Error {}
 func configure(
     _ text: String, folder: String, http: any HTTPTransport, time: any TimeSource
 ) throws -> any PushAdapter {
-    let context = PluginContext(http: http, time: time, log: Log(sink: NullLogSink()))
+    let context = PluginContext(transport: http, time: time, log: Log(sink: NullLogSink()))
     let document = ConfigDocument(file: "\(folder)/config.json", text: Array(text.utf8), environment: [:])
     let adapter = try document.read { APNsPlugin().configure(name: "apple", $0, context) }
     guard let adapter else { throw NoAdapter() }

@@ -72,6 +72,8 @@ package struct WebPushAdapter: PushAdapter {
                 request = try self.request(push, subscription, text)
             } catch let error as CryptographyError where error.code == .invalidKey {
                 return (nil, PushReport(.rejected, reason: "invalid_address"))
+            } catch is ServerKeyError {
+                return (nil, PushReport(.credential, reason: "key_unavailable"))
             } catch {
                 return (nil, PushReport(.credential, reason: "signing_failed"))
             }

@@ -9,7 +9,7 @@ struct RefusalLedger: Sendable {
     /// Another endpoint's success within this time shows that we are not to blame.
     static let recent: Duration = .seconds(3600)
     /// So many different endpoints refused without a success stop the lane.
-    static let endpointsUntilCredential = 5
+    static let endpointsUntilCredential = 10
     /// So many refusals in a row end a subscription, while others succeed.
     static let refusalsUntilGone = 10
     /// Endpoints remembered.

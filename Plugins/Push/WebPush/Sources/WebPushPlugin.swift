@@ -25,7 +25,7 @@ package struct WebPushPlugin: PushPlugin {
         let settings = WebPushSettings(
             subject: subject, caFile: reader.optionalFile("caFile"), allowHosts: hosts, pool: "webpush:\(name)",
             concurrency: reader.integer("concurrency", in: 1...1000, default: Self.defaultConcurrency))
-        return WebPushAdapter(settings, key: key, http: context.http, time: context.time)
+        return WebPushAdapter(settings, key: key, http: context.transport, time: context.time)
     }
 
     /// Push services write there when something is wrong (RFC 8292 section 2.1).

@@ -30,7 +30,7 @@ func configure(
     _ text: String, folder: String, http: any HTTPTransport, time: any TimeSource,
     log: Log = Log(sink: NullLogSink()), environment: [String: String] = [:]
 ) throws -> any PushAdapter {
-    let context = PluginContext(http: http, time: time, log: log)
+    let context = PluginContext(transport: http, time: time, log: log)
     let document = ConfigDocument(file: "\(folder)/config.json", text: Array(text.utf8), environment: environment)
     let adapter = try document.read { WebPushPlugin().configure(name: "browsers", $0, context) }
     guard let adapter else { throw NoAdapter() }

@@ -24,7 +24,8 @@ import WebPush
     deinit { service.stop() }
 
     private func subscribe() throws -> (FakeWebPushService.Subscription, Channel.Address) {
-        let key = try #require([UInt8](base64URL: #require(adapter.subscriptionKey())))
+        let text = try #require(try adapter.subscriptionKey())
+        let key = try #require([UInt8](base64URL: text))
         let subscription = try service.subscribe(sender: key)
         return (
             subscription,

@@ -28,7 +28,7 @@ package struct WebhookPlugin: PushPlugin {
         return WebhookAdapter(
             allowHosts: hosts, caFile: reader.optionalFile("caFile"), pool: "webhook:\(name)", signer: signer,
             concurrency: reader.integer("concurrency", in: 1...1000, default: Self.defaultConcurrency),
-            http: context.http, time: context.time)
+            http: context.transport, time: context.time)
     }
 }
 
@@ -37,7 +37,7 @@ package struct WebhookAdapter: PushAdapter {
     /// From request to answer.
     static let requestTimeout: Duration = .seconds(15)
     /// Bytes of the longest answer read; nothing in it matters.
-    static let responseLimit = 16_384
+    static let responseLimit = 1 << 20
     /// Bytes of the largest document sent.
     static let documentLimit = 65_536
 

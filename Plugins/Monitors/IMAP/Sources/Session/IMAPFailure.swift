@@ -8,7 +8,8 @@ enum IMAPFailure {
 
     /// A tagged `NO` or `BAD`, or a `BYE`, in answer to `command`. Response codes: RFC 5530 section 3.
     static func of(_ status: IMAPStatus, to command: String, now: Moment) -> MonitorFailure {
-        let words = IMAPSyntax.clean(([status.code.map { "[\($0)]" }, status.text]).compactMap { $0 }.joined(separator: " "))
+        let words = IMAPSyntax.clean(
+            ([status.code.map { "[\($0)]" }, status.text]).compactMap { $0 }.joined(separator: " "))
         let message = "the server answered \(command) with \(status.kind.rawValue) \(words)"
         if let code = status.code.flatMap({ code(for: $0, now: now) }) { return MonitorFailure(code, message) }
         switch status.kind {
@@ -20,7 +21,8 @@ enum IMAPFailure {
 
     /// The pause asked for in a server's last words at a login that failed, if they ask for one.
     static func code(inGreeting text: String, now: Moment) -> MonitorFailure.Code? {
-        ["[LIMIT]", "[THROTTLED]"].contains { text.uppercased().contains($0) } ? .throttled(until: now + throttlePause) : nil
+        ["[LIMIT]", "[THROTTLED]"].contains { text.uppercased().contains($0) }
+            ? .throttled(until: now + throttlePause) : nil
     }
 
     private static func code(for name: String, now: Moment) -> MonitorFailure.Code? {

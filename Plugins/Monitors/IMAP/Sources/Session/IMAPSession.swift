@@ -75,7 +75,8 @@ struct IMAPSession: Sendable {
     private var framer = IMAPFramer()
     private var lastTag = 0
     private var command = ""
-    var capabilities: Set<String>?
+    /// Only until `IDLE` was looked for in it.
+    private var capabilities: Set<String>?
     private var hasIdle = true
     private var idleSince: Moment?
     private var shortIdles = 0
@@ -171,7 +172,7 @@ struct IMAPSession: Sendable {
             return isDirty || wantsFlags ? leaveIdle(time) : idling(time)
         case .status(let status): return received(status, time)
         case .capability(let names):
-            capabilities = names
+            if phase == .capability { capabilities = names }
             return []
         case .exists(let count):
             exists = count
@@ -202,7 +203,7 @@ struct IMAPSession: Sendable {
 
     private mutating func received(_ status: IMAPStatus, _ time: Instant) -> [Action] {
         switch status.code {
-        case "CAPABILITY": capabilities = IMAPReader.capabilities(status.argument)
+        case "CAPABILITY" where phase == .capability: capabilities = IMAPReader.capabilities(status.argument)
         case "UIDVALIDITY": serverValidity = UInt32(status.argument) ?? serverValidity
         case "UIDNEXT": serverNext = UInt32(status.argument) ?? serverNext
         default: break
@@ -226,6 +227,7 @@ struct IMAPSession: Sendable {
         case .capability:
             if refused { return fail(IMAPFailure.of(status, to: command, now: time.now)) }
             hasIdle = capabilities?.contains("IDLE") ?? false
+            capabilities = nil
             return send("EXAMINE \(IMAPSyntax.quotedMailbox(options.mailbox))", .examine, time)
         case .idleRequested, .idling, .leavingIdle: return idleEnded(status, time)
         case .noop where !refused: return checkNewMail(time)
@@ -248,6 +250,8 @@ struct IMAPSession: Sendable {
     mutating func wait(_ time: Instant) -> [Action] {
         // What is left over after `emptyPassLimit` waits for the next comparison.
         (emptyPasses, isDirty, wantsFlags) = (0, false, false)
+        // Thousands of sessions wait: they hold nothing they do not need.
+        pass = Pass()
         var actions: [Action] = saidWatching ? [] : [.watching]
         saidWatching = true
         if fullPassDue <= time.now || fullPassDue == .distantFuture { fullPassFinished(time) }

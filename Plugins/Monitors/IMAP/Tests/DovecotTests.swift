@@ -1,0 +1,204 @@
+import Base
+import Gateway
+import GatewayTestKit
+import Outbound
+import Testing
+
+@testable import IMAPMonitor
+
+/// The monitor against a real server. Where Debian's dovecot-imapd is not installed, or without root, they are skipped.
+@Suite(.enabled(if: DovecotServer.isAvailable), .serialized, .timeLimit(.minutes(5))) struct DovecotTests {
+    /// A server, a client and a monitor for one user.
+    struct Rig: Sendable {
+        let server: DovecotServer
+        let monitor: IMAPMonitor
+        let host = RecordingMonitorHost()
+        var credentials = ["username": Secret("anna"), "password": Secret(DovecotServer.password)]
+
+        func during(_ body: @escaping @Sendable () async throws -> Void) async throws {
+            try await MonitorRun.during(monitor, credentials: credentials, host: host, body: body)
+        }
+        func deliver(_ subject: String, id: String) async throws {
+            try await server.deliver(MonitorConformance.message(subject, id: id), to: "anna")
+        }
+    }
+
+    static func withRig(
+        _ encryption: MailLogin.Encryption = .implicit, hibernateSeconds: Int? = nil, mailbox: String = "INBOX",
+        idle: Duration = .seconds(540), trusted: Bool = true, _ body: @escaping @Sendable (Rig) async throws -> Void
+    ) async throws {
+        let authority = try TestCertificateAuthority()
+        let other = try TestCertificateAuthority()
+        let server = try await DovecotServer(
+            users: ["anna"], identity: authority.localhost, hibernateSeconds: hibernateSeconds)
+        try await withClient { client in
+            var settings = IMAPMonitor.Settings(
+                host: "localhost", port: encryption == .implicit ? server.tlsPort : server.port, encryption: encryption,
+                caFile: (trusted ? authority : other).caFile, idle: idle)
+            settings.session.mailbox = mailbox
+            settings.session.reconcile = idle
+            let monitor = IMAPMonitor(
+                settings, connector: OutboundMailConnector(client: client, time: SystemTime()), time: SystemTime(),
+                log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
+            try await body(Rig(server: server, monitor: monitor))
+        }
+        try await server.stop()
+    }
+
+    @Test(
+        "SG-4 SG-5 a real server's mail is told, old mail is not, over TLS and STARTTLS",
+        arguments: [
+            MailLogin.Encryption.implicit, .startTLS, .none,
+        ])
+    func news(encryption: MailLogin.Encryption) async throws {
+        try await Self.withRig(encryption) { rig in
+            try await rig.deliver("old", id: "old")
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                try await rig.deliver("=?GB18030?B?xOO6ww==?= =?ISO-2022-JP?B?GyRCJDMkcyRLJEEkTxsoQg==?=", id: "new")
+                try await rig.host.waitForItems(1)
+            }
+            let item = try #require(rig.host.rung.first)
+            #expect(item.title == "你好こんにちは")
+            #expect(item.sender == "Anna Example" && item.senderAddress == "anna@example.org")
+            #expect(item.contentKey == "new@example.org" && item.time != nil)
+            #expect(rig.host.failures.isEmpty && rig.host.rung.count == 1)
+        }
+    }
+
+    @Test("mail that came while nobody watched is told after a restart, once")
+    func restart() async throws {
+        try await Self.withRig { rig in
+            try await rig.during { try await rig.host.waitForWatching() }
+            try await rig.deliver("while away", id: "a")
+            try await rig.during {
+                try await rig.host.waitForItems(1)
+                try await rig.host.waitForWatching(2)
+            }
+            try await rig.during { try await rig.host.waitForWatching(3) }
+            #expect(rig.host.rung.map(\.title) == ["while away"])
+        }
+    }
+
+    @Test("read by a second client is seen, expunged is gone")
+    func elsewhere() async throws {
+        try await Self.withRig { rig in
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                try await rig.deliver("one", id: "1")
+                try await rig.deliver("two", id: "2")
+                let items = try await rig.host.waitForItems(2)
+                try await rig.server.markSeen(["SUBJECT", "one"], of: "anna")
+                try await Eventually.wait("seen") { rig.host.seen == [items[0].key] }
+                try await rig.server.expunge(["SUBJECT", "two"], of: "anna")
+                try await Eventually.wait("gone") { rig.host.gone == [items[1].key] }
+            }
+            // EXAMINE: we ourselves read nothing.
+            #expect(rig.host.seen.count == 1)
+        }
+    }
+
+    @Test("a refused password is told with the server's words and tried once")
+    func wrongPassword() async throws {
+        try await Self.withRig { rig in
+            var rig = rig
+            rig.credentials["password"] = Secret("wrong horse")
+            let wrong = rig
+            try await wrong.during { try await wrong.host.waitForFailures(deadline: .seconds(30)) }
+            let failure = try #require(wrong.host.failures.first)
+            #expect(failure.code == .authFailed)
+            #expect(failure.message.contains("AUTHENTICATIONFAILED"))
+            #expect(!failure.message.contains("wrong horse"))
+            #expect(wrong.server.log.components("auth failed") == 1, "\(wrong.server.log)")
+        }
+    }
+
+    @Test("the server goes and comes back: watching goes on, nothing is lost")
+    func serverRestart() async throws {
+        try await Self.withRig { rig in
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                try await rig.server.stop()
+                try await rig.host.waitForFailures()
+                try await rig.server.start()
+                try await rig.deliver("back", id: "b")
+                try await rig.host.waitForItems(1, deadline: .seconds(30))
+            }
+            #expect(rig.host.failures.allSatisfy { $0.code == .network })
+        }
+    }
+
+    @Test("a server nobody vouches for gets no password")
+    func untrusted() async throws {
+        try await Self.withRig(trusted: false) { rig in
+            try await rig.during { try await rig.host.waitForFailures() }
+            #expect(rig.host.failures.first?.code == .network)
+            #expect(rig.host.failures.first?.message.contains("tls") == true)
+        }
+    }
+
+    @Test("a missing mailbox is gone, a mailbox deleted while watched too, one with another alphabet is found")
+    func mailboxes() async throws {
+        try await Self.withRig(mailbox: "Entwürfe & 日本") { rig in
+            try await rig.during {
+                try await rig.host.waitForFailures()
+                try await rig.server.administer(["mailbox", "create", "-u", "anna", "Entwürfe & 日本"])
+                try await rig.host.waitForWatching()
+                let before = rig.host.failures.count
+                try await rig.server.administer(["mailbox", "delete", "-u", "anna", "Entwürfe & 日本"])
+                try await Eventually.wait("gone again") {
+                    rig.host.failures.dropFirst(before).contains { $0.code == .sourceGone }
+                }
+            }
+            #expect(rig.host.failures.first?.code == .sourceGone)
+        }
+    }
+
+    @Test("a mailbox that is rebuilt does not ring again")
+    func rebuilt() async throws {
+        try await Self.withRig { rig in
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                try await rig.deliver("one", id: "1")
+                try await rig.host.waitForItems(1)
+            }
+            try await rig.server.administer(["mailbox", "update", "-u", "anna", "--uid-validity", "424242", "INBOX"])
+            try await rig.during {
+                try await rig.host.waitForWatching(2)
+                try await rig.deliver("two", id: "2")
+                try await rig.host.waitForItems(2)
+            }
+            #expect(rig.host.rung.map(\.title) == ["one", "two"])
+            #expect(rig.host.rung.last?.key.hasPrefix("424242/") == true)
+        }
+    }
+
+    @Test("with imap-hibernate, which loses wake-ups, no message is lost")
+    func hibernation() async throws {
+        let rounds = 4
+        let perRound = 10
+        try await Self.withRig(hibernateSeconds: 1, idle: .seconds(3)) { rig in
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                for round in 0..<rounds {
+                    try await Eventually.wait("hibernation", for: .seconds(30), every: .milliseconds(50)) {
+                        let processes = try await rig.server.administer(["process", "status"])
+                        return processes.contains { $0.hasPrefix("imap-hibernate") }
+                            && !processes.contains { $0.hasPrefix("imap ") }
+                    }
+                    for number in 0..<perRound {
+                        try await rig.deliver("m\(round).\(number)", id: "m\(round).\(number)")
+                    }
+                    try await rig.host.waitForItems((round + 1) * perRound, deadline: .seconds(30))
+                }
+            }
+            #expect(
+                Set(rig.host.rung.map(\.title)).count == rounds * perRound && rig.host.rung.count == rounds * perRound)
+        }
+    }
+}
+
+extension String {
+    /// How often a text occurs.
+    fileprivate func components(_ text: String) -> Int { ranges(of: text).count }
+}

@@ -1,0 +1,116 @@
+import Base
+import Gateway
+import GatewayTestKit
+import Testing
+
+@testable import IMAPMonitor
+
+@Suite struct IMAPConfigTests {
+    struct NoHTTP: HTTPTransport {
+        func send(_ request: HTTPRequest) async throws -> HTTPResponse {
+            throw HTTPTransportError(.stopped, "no requests here", surelyNotProcessed: true)
+        }
+    }
+
+    static func read(_ text: String) -> Result<IMAPMonitor, ConfigError> {
+        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
+        return Result { () throws(ConfigError) -> IMAPMonitor in
+            let monitor = try document.read { reader in
+                reader.ignore(["name", "farm"])
+                return reader.object("monitor") { reader in
+                    reader.ignore(["kind"])
+                    return IMAPMonitorPlugin().configure(app: "mail", reader, context) as? IMAPMonitor
+                }
+            }
+            guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
+            return monitor
+        }
+    }
+
+    static func monitor(_ keys: String) throws -> IMAPMonitor { try read("{\"monitor\":{\(keys)}}").get() }
+
+    @Test("the example configuration is valid")
+    func example() throws {
+        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
+        let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
+        #expect(monitor.upstream == "mail.example.org:993")
+        #expect(monitor.settings.encryption == .implicit && monitor.settings.idle == .seconds(540))
+        #expect(
+            monitor.credentialFields
+                == [CredentialField("username", isSecret: false), CredentialField("password", isSecret: true)])
+    }
+
+    @Test(
+        "addresses",
+        arguments: [
+            ("imaps://a.example", "a.example:993"), ("imap://a.example", "a.example:143"),
+            ("imaps://a.example:10993", "a.example:10993"),
+            ("imaps://[2001:db8::1]:10993", "[2001:db8::1]:10993"), ("imaps://[::1]", "[::1]:993"),
+            ("IMAPS://A.example/", "A.example:993"),
+        ])
+    func addresses(url: String, upstream: String) throws {
+        #expect(try Self.monitor("\"url\":\"\(url)\"").upstream == upstream)
+    }
+
+    @Test("a password never crosses a network in the clear unless that is meant")
+    func encryption() throws {
+        #expect(try Self.monitor(#""url":"imap://a.example""#).settings.encryption == .startTLS)
+        #expect(try Self.monitor(#""url":"imap://localhost""#).settings.encryption == .none)
+        #expect(try Self.monitor(#""url":"imap://127.0.0.1","startTLS":"required""#).settings.encryption == .startTLS)
+        #expect(
+            try Self.monitor(#""url":"imap://a.example","startTLS":"none","allowPlaintext":true"#).settings.encryption
+                == .none)
+        #expect(throws: ConfigError.self) { try Self.monitor(#""url":"imap://a.example","startTLS":"none""#) }
+        #expect(throws: ConfigError.self) { try Self.monitor(#""url":"imap://127.evil.example","startTLS":"none""#) }
+    }
+
+    @Test("tokens instead of passwords")
+    func tokens() throws {
+        let monitor = try Self.monitor(#""url":"imaps://a.example","authentication":"token""#)
+        #expect(monitor.credentialFields.map(\.name) == ["username", "token"])
+    }
+
+    @Test(
+        "faults are reported with their cure",
+        arguments: [
+            (#"{"monitor":{}}"#, "the key 'url' is missing"),
+            (#"{"monitor":{"url":"http://a"}}"#, "not one of imaps, imap"),
+            (#"{"monitor":{"url":"imaps://a/INBOX"}}"#, "no path"),
+            (#"{"monitor":{"url":"imaps://u:p@a"}}"#, "no path"),
+            (#"{"monitor":{"url":"imaps://a:0"}}"#, "no path"),
+            (#"{"monitor":{"url":"imaps://a","startTLS":"required"}}"#, "from the first byte"),
+            (#"{"monitor":{"url":"imaps://a","mailbox":"a\r\nb"}}"#, "control characters"),
+            (#"{"monitor":{"url":"imaps://a","idleSeconds":1800}}"#, "out of range"),
+            (#"{"monitor":{"url":"imaps://a","idleSecond":60}}"#, "did you mean 'idleSeconds'?"),
+        ])
+    func faults(text: String, message: String) {
+        guard case .failure(let error) = Self.read(text) else {
+            Issue.record("accepted")
+            return
+        }
+        #expect(error.description.contains(message), "\(error)")
+    }
+
+    @Test("without a mail client, as in `farbell check`, nothing crashes")
+    func noClient() async throws {
+        let host = RecordingMonitorHost()
+        let credentials = ["username": Secret("a"), "password": Secret("b")]
+        try await MonitorRun.during(Self.monitor(#""url":"imaps://a""#), credentials: credentials, host: host) {
+            try await host.waitForFailures()
+        }
+        #expect(host.failures.first?.code == .network)
+    }
+
+    @Test("a registration without a password is refused without connecting")
+    func noPassword() async throws {
+        let host = RecordingMonitorHost()
+        try await MonitorRun.during(
+            Self.monitor(#""url":"imaps://a""#), credentials: ["username": Secret("a")], host: host
+        ) {
+            try await host.waitForFailures()
+        }
+        #expect(host.failures.map(\.code) == [.authFailed])
+    }
+}

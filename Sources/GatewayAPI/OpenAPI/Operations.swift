@@ -1,0 +1,127 @@
+internal import Base
+
+/// The routes of everyone and of devices.
+extension OpenAPI {
+    private static let page = ["limit", "after"]
+
+    static let systemOperations = [
+        Operation(
+            method: "GET", path: "/healthz", access: .open, summary: "Whether the process lives",
+            answers: [(200, .json("Health"))]),
+        Operation(
+            method: "GET", path: "/readyz", access: .open,
+            summary: "Whether requests can be served: the store takes writes and the start is over",
+            answers: [(200, .json("Health"))], problems: [503]),
+        Operation(
+            method: "GET", path: "/metrics", access: .open, summary: "Numbers for Prometheus",
+            answers: [(200, .text("text/plain"))]),
+        Operation(
+            method: "GET", path: "/v1/push", access: .open,
+            summary: "The push services a device may name in its channel, with the key a browser subscribes with",
+            answers: [(200, .json("PushServices"))]),
+        Operation(
+            method: "GET", path: "/openapi.json", access: .open, summary: "This document",
+            answers: [(200, .text("application/json"))]),
+        Operation(
+            method: "GET", path: "/l/{tap}", access: .open,
+            summary: "The page a tapped notification opens in a browser",
+            answers: [(200, .text("text/html"))]),
+    ]
+
+    static let deviceOperations = [
+        Operation(
+            method: "POST", path: "/v1/devices", access: .basic,
+            summary: "Creates a device, or binds the same installation again: new token, channel replaced",
+            body: "DeviceOrder", answers: [(201, .json("DeviceBinding")), (200, .json("DeviceBinding"))],
+            problems: [409]),
+        Operation(
+            method: "PUT", path: "/v1/account/password", access: .basic, summary: "Changes the account's password",
+            body: "Password", answers: [(204, .none)]),
+        Operation(
+            method: "GET", path: "/v1/devices", access: .device, summary: "The account's devices", query: page,
+            answers: [(200, .json("DevicePage"))]),
+        Operation(
+            method: "GET", path: "/v1/devices/{id}", access: .device, summary: "One device",
+            answers: [(200, .json("Device"))]),
+        Operation(
+            method: "PATCH", path: "/v1/devices/{id}", access: .device,
+            summary: "Changes a device; a channel of null takes it away", body: "DeviceChange",
+            answers: [(200, .json("Device"))]),
+        Operation(
+            method: "DELETE", path: "/v1/devices/{id}", access: .device, summary: "Ends a device and its token",
+            answers: [(204, .none)]),
+        Operation(
+            method: "POST", path: "/v1/devices/{id}/test", access: .device, summary: "Sends a test notification now",
+            body: "Empty", isBodyOptional: true, answers: [(200, .json("TestReport"))], problems: [409]),
+    ]
+
+    static let registrationOperations = [
+        Operation(
+            method: "GET", path: "/v1/apps", access: .device, summary: "Apps the account may register for",
+            query: page, answers: [(200, .json("AppPage"))]),
+        Operation(
+            method: "POST", path: "/v1/registrations", access: .device,
+            summary: "Registers the account for an app, or replaces its registration", body: "RegistrationOrder",
+            answers: [(201, .json("Registration")), (200, .json("Registration"))], problems: [404, 409]),
+        Operation(
+            method: "GET", path: "/v1/registrations", access: .device, summary: "The account's registrations",
+            query: page, answers: [(200, .json("RegistrationPage"))]),
+        Operation(
+            method: "GET", path: "/v1/registrations/{id}", access: .device,
+            summary: "One registration with its monitor's state, never its credentials",
+            answers: [(200, .json("Registration"))]),
+        Operation(
+            method: "PATCH", path: "/v1/registrations/{id}", access: .device,
+            summary: "Changes a registration; notify is replaced as a whole", body: "RegistrationChange",
+            answers: [(200, .json("Registration"))]),
+        Operation(
+            method: "DELETE", path: "/v1/registrations/{id}", access: .device, summary: "Ends a registration",
+            answers: [(204, .none)]),
+    ]
+
+    static let sessionOperations = [
+        Operation(
+            method: "POST", path: "/v1/sessions", access: .device,
+            summary: "Logs in to an app; the same instance again is the same session", body: "SessionOrder",
+            answers: [(201, .json("Session")), (200, .json("Session"))], problems: [404, 409]),
+        Operation(
+            method: "POST", path: "/v1/sessions/{id}/presence", access: .device,
+            summary: "Reports whether the client is in front; a stale number changes nothing",
+            body: "PresenceReport", answers: [(200, .json("Presence"))]),
+        Operation(
+            method: "GET", path: "/v1/sessions", access: .device, summary: "The account's sessions", query: page,
+            answers: [(200, .json("SessionPage"))]),
+        Operation(
+            method: "DELETE", path: "/v1/sessions/{id}", access: .device, summary: "Logs out of an app",
+            answers: [(204, .none)]),
+    ]
+
+    static let messageOperations = [
+        Operation(
+            method: "GET", path: "/v1/stream", access: .device,
+            summary: """
+                Server-sent events: hello, message, notify, clear, receipt, presence, launch. Goes on after \
+                Last-Event-ID, else after what the device acknowledged
+                """,
+            answers: [(200, .text("text/event-stream"))], problems: [400]),
+        Operation(
+            method: "POST", path: "/v1/stream/ack", access: .device,
+            summary: "Says that all events up to a number have arrived", body: "Acknowledgement",
+            answers: [(204, .none)]),
+        Operation(
+            method: "GET", path: "/v1/messages", access: .device,
+            summary: "Shows a queue's open messages without locking them", query: page + ["queue"],
+            answers: [(200, .json("MessagePage"))], problems: [404]),
+        Operation(
+            method: "GET", path: "/v1/messages/{id}", access: .device, summary: "What became of a message",
+            answers: [(200, .json("Trace"))]),
+        Operation(
+            method: "POST", path: "/v1/messages/{id}/read", access: .device,
+            summary: "Marks a message as read and clears its notification elsewhere", body: "Empty",
+            isBodyOptional: true, answers: [(204, .none)]),
+        Operation(
+            method: "POST", path: "/v1/launches", access: .device,
+            summary: "Starts an app from a notification's tap, or by its name", body: "LaunchOrder",
+            answers: [(201, .json("LaunchAnswer")), (200, .json("LaunchAnswer"))], problems: [404, 409, 410]),
+    ]
+}

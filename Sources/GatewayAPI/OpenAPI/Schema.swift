@@ -1,0 +1,60 @@
+internal import Base
+
+/// Builds the schemas of the document (JSON Schema 2020-12, as OpenAPI 3.1 uses it).
+enum Schema {
+    static let string: JSON = ["type": "string"]
+    static let integer: JSON = ["type": "integer"]
+    static let boolean: JSON = ["type": "boolean"]
+    /// RFC 3339, UTC, with milliseconds.
+    static let time: JSON = ["type": "string", "format": "date-time"]
+    static let nullableString: JSON = ["type": ["string", "null"]]
+
+    static func string(_ description: String) -> JSON {
+        ["type": "string", "description": .string(description)]
+    }
+
+    static func integer(_ range: ClosedRange<Int>) -> JSON {
+        ["type": "integer", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
+    }
+
+    /// One of these words.
+    static func words(_ words: [String]) -> JSON { ["type": "string", "enum": .strings(words)] }
+
+    static func words<T: RawRepresentable & CaseIterable>(_ type: T.Type) -> JSON where T.RawValue == String {
+        words(type.allCases.map(\.rawValue))
+    }
+
+    /// A value that never changes.
+    static func constant(_ word: String) -> JSON { ["type": "string", "const": .string(word)] }
+
+    static func array(_ items: JSON) -> JSON { ["type": "array", "items": items] }
+
+    /// Names the caller chose, each with a string.
+    static let stringMap: JSON = ["type": "object", "additionalProperties": ["type": "string"]]
+
+    static func oneOf(_ schemas: JSON...) -> JSON { ["oneOf": .array(schemas)] }
+
+    /// A schema of the document's components.
+    static func named(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(name)")] }
+
+    /// An object with these fields and no others; a name that ends in `?` is optional.
+    static func object(_ fields: KeyValuePairs<String, JSON>) -> JSON {
+        var properties = JSONObject()
+        var required: [String] = []
+        for (name, schema) in fields {
+            let isOptional = name.hasSuffix("?")
+            let plain = isOptional ? String(name.dropLast()) : name
+            properties.append(plain, schema)
+            if !isOptional { required.append(plain) }
+        }
+        var object: JSONObject = ["type": "object", "properties": .object(properties)]
+        if !required.isEmpty { object.append("required", .strings(required)) }
+        object.append("additionalProperties", false)
+        return .object(object)
+    }
+
+    /// One page of a list.
+    static func page(_ name: String) -> JSON {
+        object(["items": array(named(name)), "next": nullableString])
+    }
+}

@@ -1,0 +1,206 @@
+internal import Base
+internal import Gateway
+
+extension OpenAPI {
+    /// Every schema that has a name, by theme.
+    static func schemas() -> JSONObject {
+        var all = JSONObject()
+        for group in [common, devices, registrations, sessions, messages, launches, administration] {
+            for (name, schema) in group { all.append(name, schema) }
+        }
+        return all
+    }
+
+    private static let common: KeyValuePairs<String, JSON> = [
+        "Problem": Schema.object([
+            "type": Schema.string, "title": Schema.string, "status": Schema.integer, "detail": Schema.string,
+            "code": Schema.string("A stable word that programs may test for"),
+            "field?": Schema.string("The field of the request that is wrong"),
+        ]),
+        "Health": Schema.object(["status": Schema.words(["ok", "ready"])]),
+        "PushServices": Schema.object([
+            "items": Schema.array(
+                Schema.object([
+                    "name": Schema.string, "kind": Schema.string,
+                    "applicationServerKey?": Schema.string("The VAPID public key, base64url (RFC 8292 section 3.2)"),
+                ]))
+        ]),
+        "Password": Schema.object(["password": Schema.string]),
+        "Empty": Schema.object([:]),
+    ]
+
+    private static let devices: KeyValuePairs<String, JSON> = [
+        "ChannelOrder": Schema.oneOf(
+            Schema.object(["adapter": Schema.string, "token": Schema.string]),
+            Schema.object([
+                "adapter": Schema.string,
+                "subscription": Schema.object([
+                    "endpoint": Schema.string, "expirationTime?": ["type": ["number", "null"]],
+                    "keys": Schema.object(["p256dh": Schema.string, "auth": Schema.string]),
+                ]),
+            ]),
+            Schema.object(["adapter": Schema.string, "url": Schema.string])),
+        "DeviceOrder": Schema.object([
+            "installation": Schema.string("The client's own stable id of this installation"),
+            "name": Schema.string, "platform": Schema.string, "channel?": Schema.named("ChannelOrder"),
+            "tags?": Schema.array(Schema.string), "locale?": Schema.string,
+            "payload?": Schema.words(Device.Payload.self),
+        ]),
+        "DeviceChange": Schema.object([
+            "name?": Schema.string, "channel?": Schema.oneOf(Schema.named("ChannelOrder"), ["type": "null"]),
+            "tags?": Schema.array(Schema.string), "payload?": Schema.words(Device.Payload.self),
+        ]),
+        "DeviceBinding": Schema.object([
+            "id": Schema.string, "token": Schema.string("The device's authentication token; shown only now"),
+            "account": Schema.string,
+        ]),
+        "Channel": Schema.object([
+            "adapter": Schema.string, "token?": Schema.string,
+            "subscription?": Schema.object(["endpoint": Schema.string]), "url?": Schema.string,
+            "since": Schema.time,
+        ]),
+        "Device": Schema.object([
+            "id": Schema.string, "account": Schema.string, "installation": Schema.string, "name": Schema.string,
+            "platform": Schema.string, "tags": Schema.array(Schema.string),
+            "payload": Schema.words(Device.Payload.self), "channel?": Schema.named("Channel"),
+            "locale?": Schema.string, "connected": Schema.boolean,
+            "cursor": Schema.integer, "created": Schema.time, "lastSeen": Schema.time,
+        ]),
+        "DevicePage": Schema.page("Device"),
+        "TestReport": Schema.object([
+            "outcome": Schema.words(["delivered", "gone", "retry", "rejected", "credential"]),
+            "status?": Schema.integer, "reason?": Schema.string, "milliseconds": Schema.integer,
+        ]),
+    ]
+
+    private static let registrations: KeyValuePairs<String, JSON> = [
+        "App": Schema.object([
+            "id": Schema.string, "name": Schema.string, "farm?": Schema.string,
+            "monitor?": Schema.object(["kind": Schema.string, "credentials": Schema.array(Schema.string)]),
+        ]),
+        "AppPage": Schema.page("App"),
+        "Targets": Schema.oneOf(
+            Schema.words(["latest", "all"]), Schema.array(Schema.string),
+            Schema.object(["escalate?": Schema.array(Schema.string), "afterSeconds": Schema.integer(5...86_400)])),
+        "Notify": Schema.object([
+            "summary?": Schema.words(NotifyPreferences.Summary.self), "targets?": Schema.named("Targets"),
+            "quietHours?": Schema.object(["from": Schema.string, "to": Schema.string, "timeZone": Schema.string]),
+            "groupSeconds?": Schema.integer(0...86_400),
+        ]),
+        "RegistrationOrder": Schema.object([
+            "app": Schema.string, "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
+            "notify?": Schema.named("Notify"),
+        ]),
+        "RegistrationChange": Schema.object([
+            "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
+            "notify?": Schema.oneOf(Schema.named("Notify"), ["type": "null"]),
+        ]),
+        "MonitorHealth": Schema.object([
+            "state": Schema.words(SupervisorMachine.State.self), "since": Schema.time, "lastItem?": Schema.time,
+            "lastHeard?": Schema.time, "lastError?": Schema.string,
+        ]),
+        "Registration": Schema.object([
+            "id": Schema.string, "account": Schema.string, "app": Schema.string, "enabled": Schema.boolean,
+            "notify": Schema.named("Notify"), "monitor": Schema.named("MonitorHealth"), "created": Schema.time,
+        ]),
+        "RegistrationPage": Schema.page("Registration"),
+    ]
+
+    private static let sessions: KeyValuePairs<String, JSON> = [
+        "SessionOrder": Schema.object([
+            "app": Schema.string, "instance": Schema.string("The client's own random id of this run"),
+        ]),
+        "Session": Schema.object([
+            "id": Schema.string, "account": Schema.string, "app": Schema.string, "device": Schema.string,
+            "instance": Schema.string, "state": Schema.words(Session.Presence.self), "leaseSeconds": Schema.integer,
+            "registration": Schema.string, "opened": Schema.time, "reported": Schema.time,
+        ]),
+        "SessionPage": Schema.page("Session"),
+        "PresenceReport": Schema.object([
+            "seq": Schema.integer, "state": Schema.words(Session.Presence.self),
+        ]),
+        "Presence": Schema.object([
+            "state": Schema.words(Session.Presence.self), "leaseSeconds": Schema.integer,
+        ]),
+    ]
+
+    private static let messages: KeyValuePairs<String, JSON> = [
+        "Acknowledgement": Schema.object(["upTo": Schema.integer]),
+        "Message": Schema.object([
+            "id": Schema.string, "seq": Schema.integer, "queue": Schema.string, "app?": Schema.string,
+            "header": Schema.stringMap, "subject": Schema.nullableString, "body": Schema.string,
+            "sender": Schema.string, "enqueued": Schema.time, "priority": Schema.words(Message.Priority.self),
+            "state": Schema.words(Message.State.self), "expires?": Schema.time,
+        ]),
+        "MessagePage": Schema.page("Message"),
+        "Trace": Schema.object([
+            "id": Schema.string, "state": Schema.words(Message.State.self),
+            "history": Schema.array(
+                Schema.object([
+                    "at": Schema.time, "state": Schema.words(traceStates), "device?": Schema.string,
+                    "detail?": Schema.string,
+                ])),
+        ]),
+    ]
+
+    /// What a message's history may say: accepted, what became of announcing it, how it ended.
+    private static let traceStates: [String] =
+        ["accepted"] + DeliveryRecord.Outcome.allCases.map(\.rawValue)
+        + Message.State.allCases.filter(\.isTerminal).map(\.rawValue)
+
+    private static let launches: KeyValuePairs<String, JSON> = [
+        "LaunchOrder": Schema.oneOf(
+            Schema.object(["tap": Schema.string]), Schema.object(["app": Schema.string, "message?": Schema.string])),
+        "LaunchAnswer": Schema.object([
+            "id": Schema.string, "app": Schema.string, "session": Schema.nullableString, "expires": Schema.time,
+            "action": Schema.oneOf(
+                Schema.object(["kind": Schema.constant("url"), "url": Schema.string]),
+                Schema.object([
+                    "kind": Schema.constant("file"), "contentType": Schema.string, "name": Schema.string,
+                    "body": ["type": "string", "contentEncoding": "base64"],
+                ])),
+        ]),
+        "Launch": Schema.object([
+            "id": Schema.string, "account": Schema.string, "device": Schema.string, "app": Schema.string,
+            "message?": Schema.string, "fromTap": Schema.boolean, "state": Schema.words(Launch.State.self),
+            "created": Schema.time, "expires": Schema.time,
+        ]),
+        "LaunchPage": Schema.page("Launch"),
+    ]
+
+    private static let administration: KeyValuePairs<String, JSON> = [
+        "AccountOrder": Schema.object([
+            "name": Schema.string, "password?": Schema.string, "kind?": Schema.words(Account.Kind.self),
+        ]),
+        "AccountChange": Schema.object(["disabled?": Schema.boolean, "password?": Schema.string]),
+        "Account": Schema.object([
+            "id": Schema.string, "name": Schema.string, "kind": Schema.words(Account.Kind.self),
+            "disabled": Schema.boolean, "locale?": Schema.string, "created": Schema.time,
+        ]),
+        "AccountPage": Schema.page("Account"),
+        "RegistrationSwitch": Schema.object(["enabled?": Schema.boolean]),
+        "Monitor": Schema.object([
+            "id": Schema.string("The registration's id"), "account": Schema.string, "app": Schema.string,
+            "kind?": Schema.string, "state": Schema.words(SupervisorMachine.State.self), "since": Schema.time,
+            "lastItem?": Schema.time, "lastHeard?": Schema.time, "lastError?": Schema.string,
+        ]),
+        "MonitorPage": Schema.page("Monitor"),
+        "Queue": Schema.object(["id": Schema.string, "queue": Schema.string, "open": Schema.integer]),
+        "QueuePage": Schema.page("Queue"),
+        "Reloading": Schema.object(["reloading": Schema.boolean]),
+        "Status": Schema.object([
+            "version": Schema.string, "ready": Schema.boolean, "accounts": Schema.integer,
+            "devices": Schema.integer, "registrations": Schema.integer, "sessions": Schema.integer,
+            "streams": Schema.integer, "pendingNotifications": Schema.integer, "openMessages": Schema.integer,
+            "monitors": Schema.object([
+                "stopped": Schema.integer, "starting": Schema.integer, "watching": Schema.integer,
+                "backing_off": Schema.integer, "refused": Schema.integer,
+            ]),
+            "lanes": Schema.array(
+                Schema.object([
+                    "push": Schema.string, "waiting": Schema.integer, "underWay": Schema.integer,
+                    "open": Schema.boolean,
+                ])),
+        ]),
+    ]
+}

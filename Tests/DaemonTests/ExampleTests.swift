@@ -1,0 +1,81 @@
+import Base
+import Daemon
+import Gateway
+import GatewayTestKit
+import Outbound
+import Testing
+
+/// `config.example.json` is what people start from: it must hold every key of the core and be right.
+@Suite(.timeLimit(.minutes(1))) struct ExampleTests {
+    private static var file: String {
+        "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/config.example.json"
+    }
+
+    private static func example() throws -> JSON {
+        try JSONParser.parse(try #require(FileSystem.contents(of: file, limit: 1 << 20)))
+    }
+
+    @Test("the example passes 'farbell check' with the plugins the program has")
+    func check() async throws {
+        let folder = try TemporaryFolder()
+        let copy = try folder.write(
+            try #require(FileSystem.contents(of: Self.file, limit: 1 << 20)), to: "farbell.json")
+        let result = try await ChildProcess.run(GatewayProcess.program, ["check", "--config", copy])
+        #expect(result.exit == .code(0), "\(result.errors)")
+        #expect(!FileSystem.exists(folder.file("data")), "looking at a configuration makes nothing")
+    }
+
+    @Test("the example holds every limit there is")
+    func limits() throws {
+        let properties = Mirror(reflecting: Limits()).children.compactMap(\.label)
+        #expect(properties.count > 10)
+        #expect(try #require(Self.example()["limits"]?.object).keys.sorted() == properties.sorted())
+    }
+
+    /// The key of the file for each property; a property without one is a key nobody can learn of.
+    private static let notify = [
+        "summary": "summary", "targets": "targets", "ack": "ackSeconds", "group": "groupSeconds",
+        "hold": "holdSeconds", "itemTTL": "itemTTLSeconds", "quietHours": "quietHours",
+    ]
+    private static let gateway = [
+        "notify": "notify", "limits": "limits", "farms": "farms", "apps": "apps", "pushes": "push",
+    ]
+    /// The last word of each path; `gateway` is the core's own part of the file.
+    private static let daemon = [
+        "listen": "listen", "publicURL": "publicURL", "databaseFile": "data.sqlite.path", "keyFile": "keyFile",
+        "adminTokenFile": "admin.tokenFile", "logFormat": "log.format", "logLevel": "log.level",
+        "statsInterval": "log.statsSeconds", "gateway": "notify",
+    ]
+
+    @Test("the example holds every key of 'notify'")
+    func notifyKeys() throws {
+        let properties = Mirror(reflecting: NotifyDefaults()).children.compactMap(\.label)
+        #expect(properties.sorted() == Self.notify.keys.sorted())
+        #expect(try #require(Self.example()["notify"]?.object).keys.sorted() == Self.notify.values.sorted())
+    }
+
+    @Test("the example holds every other key of the core and of the daemon, but listen.tls")
+    func otherKeys() throws {
+        let example = try Self.example()
+        #expect(
+            Mirror(reflecting: GatewayConfiguration()).children.compactMap(\.label).sorted()
+                == Self.gateway.keys.sorted())
+        for key in Self.gateway.values { #expect(example[key]?.object?.members.isEmpty == false, "\(key)") }
+
+        let folder = try TemporaryFolder()
+        let configuration = try DaemonConfiguration.load(
+            try folder.write(#"{"keyFile": "a.key"}"#, to: "farbell.json"), environment: [:],
+            plugins: PluginCatalog(monitors: [], pushes: [], farms: []),
+            context: PluginContext(transport: HTTPClient(), time: SystemTime(), log: Log(sink: NullLogSink())))
+        #expect(
+            Mirror(reflecting: configuration).children.compactMap(\.label).sorted() == Self.daemon.keys.sorted())
+        for path in Self.daemon.values {
+            let value = path.split(separator: ".").reduce(Optional(example)) { $0?[String($1)] }
+            #expect(value != nil, "\(path)")
+        }
+        #expect(example["listen"]?.object?.keys.sorted() == ["address", "port"])
+        #expect(
+            Mirror(reflecting: configuration.listen).children.compactMap(\.label).sorted()
+                == ["address", "certificate", "key", "port"])
+    }
+}

@@ -1,0 +1,137 @@
+import Base
+import Gateway
+import GatewayAPI
+import GatewayTestKit
+import Inbound
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct SessionsTests {
+    @Test("SG-3 a log-in opens a session with its lease; the same instance again is the same one") func open()
+        async throws
+    {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let registration = try await api.register(client)
+            let order: JSON = ["app": "mail", "instance": "run-1"]
+            let first = try await api.call("POST", "/v1/sessions", token: client.token, order)
+            #expect(first.status == 201)
+            #expect(first["app"]?.string == "mail")
+            #expect(first["device"]?.string == client.id)
+            #expect(first["state"]?.string == "active")
+            #expect(first["leaseSeconds"]?.integer == 15)
+            #expect(first["registration"]?.string == registration)
+            let second = try await api.call("POST", "/v1/sessions", token: client.token, order)
+            #expect(second.status == 200)
+            #expect(second["id"] == first["id"])
+        }
+    }
+
+    @Test("A log-in without registration is 409, to an unknown app 404") func refused() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            for (app, status, code) in [("mail", 409, "not_registered"), ("none", 404, "unknown_app")] {
+                let reply = try await api.call(
+                    "POST", "/v1/sessions", token: client.token, ["app": .string(app), "instance": "1"])
+                #expect((reply.status, reply.code) == (status, code))
+            }
+            let empty = try await api.call(
+                "POST", "/v1/sessions", token: client.token, ["app": "mail", "instance": ""])
+            #expect((empty.status, empty.field) == (400, "instance"))
+        }
+    }
+
+    @Test("Reports change the state, a stale one is answered with the state that holds") func presence() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            try await api.register(client)
+            let session = try await api.logIn(client)
+            let steps: [(Int, String, String, Int64)] = [
+                (1, "visible", "visible", 15), (3, "hidden", "hidden", 0), (2, "active", "hidden", 0),
+                (3, "active", "hidden", 0), (4, "active", "active", 15),
+            ]
+            for (seq, state, holds, lease) in steps {
+                let reply = try await api.report(client, session, seq, state)
+                #expect(reply.status == 200)
+                #expect(reply.json == ["state": .string(holds), "leaseSeconds": .integer(lease)])
+            }
+            api.test.time.advance(by: .milliseconds(4500))
+            #expect(try await api.report(client, session, 4, "active")["leaseSeconds"]?.integer == 11)
+            #expect(try await api.report(client, session, 5, "gone")["state"]?.string == "gone")
+            #expect(try await api.report(client, session, 6, "active").status == 404)
+        }
+    }
+
+    @Test("A report is answered in place, without a task") func inPlace() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            try await api.register(client)
+            let session = try await api.logIn(client)
+            let request = try InboundRequest(
+                "POST", "/v1/sessions/\(session)/presence", headers: ["Authorization": "Bearer \(client.token)"],
+                body: Array(#"{"seq":1,"state":"active"}"#.utf8))
+            guard case .now(let response) = try api.handler.answer(request) else {
+                Issue.record("the answer takes a task")
+                return
+            }
+            #expect(response.status == 200)
+        }
+    }
+
+    @Test("MN-7 only the session's own device reports; another account's is 403, an unknown one 404")
+    func ownership() async throws {
+        try await TestAPI.run { api in
+            let (alice, bob) = (try await api.device(), try await api.device("bob"))
+            let tablet = try await api.device("alice", "tablet")
+            try await api.register(alice)
+            let session = try await api.logIn(alice)
+            #expect(try await api.report(bob, session, 1, "gone").status == 403)
+            #expect(try await api.report(tablet, session, 1, "gone").status == 403)
+            #expect(try await api.report(bob, "ses_none", 1, "gone").status == 404)
+            #expect(try await api.call("DELETE", "/v1/sessions/\(session)", token: bob.token).status == 403)
+            #expect(try await api.call("DELETE", "/v1/sessions/ses_none", token: bob.token).status == 404)
+            #expect(try await api.call("GET", "/v1/sessions", token: bob.token).items.isEmpty)
+            // The account's other device sees it and may end it.
+            #expect(try await api.call("GET", "/v1/sessions", token: tablet.token).items.count == 1)
+            #expect(try await api.call("DELETE", "/v1/sessions/\(session)", token: tablet.token).status == 204)
+            #expect(try await api.call("GET", "/v1/sessions", token: alice.token).items.isEmpty)
+        }
+    }
+
+    @Test("SG-12 the device whose client came to the front last is the default target") func latest() async throws {
+        try await TestAPI.run { api in
+            let phone = try await api.device()
+            let registration = try await api.watched(phone)
+            let tablet = try await api.device("alice", "tablet", channel: TestAPI.channel("channel-token-tablet"))
+            let onPhone = try await api.logIn(phone, instance: "p")
+            let onTablet = try await api.logIn(tablet, instance: "t")
+            #expect(try await api.report(phone, onPhone, 1, "hidden").status == 200)
+            #expect(try await api.report(tablet, onTablet, 1, "hidden").status == 200)
+            #expect(try await api.report(phone, onPhone, 2, "visible").status == 200)
+            #expect(try await api.report(phone, onPhone, 3, "hidden").status == 200)
+            _ = try await api.test.news(registration, "1")
+            _ = try await api.test.push.alerts(count: 1)
+            #expect(api.test.push.pushes.all.map(\.device.text) == [phone.id])
+        }
+    }
+
+    @Test("A report's fields are checked") func faults() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            try await api.register(client)
+            let session = try await api.logIn(client)
+            let cases: [(JSON, String, String)] = [
+                (["state": "active"], "invalid_field", "seq"), (["seq": 1], "invalid_field", "state"),
+                (["seq": "1", "state": "active"], "invalid_field", "seq"),
+                (["seq": 1.5, "state": "active"], "invalid_field", "seq"),
+                (["seq": -1, "state": "active"], "invalid_field", "seq"),
+                (["seq": 1, "state": "front"], "invalid_field", "state"),
+                (["seq": 1, "state": "active", "sate": 1], "unknown_field", "sate"),
+            ]
+            for (body, code, field) in cases {
+                let reply = try await api.call(
+                    "POST", "/v1/sessions/\(session)/presence", token: client.token, body)
+                #expect((reply.status, reply.code, reply.field) == (400, code, field), "\(body.serialized)")
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import Base
+import Gateway
+import GatewayAPI
+import GatewayTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(2))) struct WalkTests {
+    /// Every route is called; `TestAPI` holds each answer against the document.
+    @Test("Each route's real answers fit the document, and no answer or log line shows a secret") func walk()
+        async throws
+    {
+        try await TestAPI.run { api in
+            try await system(api)
+            let (phone, tablet) = (try await api.device(), try await api.device("alice", "tablet", channel: nil))
+            try await devices(api, phone, tablet)
+            let registration = try await api.watched(phone)
+            try await registrations(api, phone, registration)
+            let key = try await api.test.news(
+                registration, "1", title: "Subject of the mail", preview: "Body of the mail")
+            try await messages(api, phone, key)
+            try await sessions(api, phone)
+            try await administration(api, phone, registration)
+            try await endings(api, phone, tablet)
+            let walked = Set(api.replies.all.filter { $0.reply.status < 300 }.map(\.route))
+            #expect(Set(api.handler.routes).subtracting(walked) == [])
+            checkSecrets(api, tokens: [phone.token, tablet.token])
+        }
+    }
+
+    private func expect(_ status: Int, _ reply: Reply, at location: SourceLocation = #_sourceLocation) {
+        #expect(reply.status == status, "\(reply.text)", sourceLocation: location)
+    }
+
+    private func system(_ api: TestAPI) async throws {
+        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/l/anything"] {
+            expect(200, try await api.call("GET", path))
+        }
+        expect(201, try await api.admin("POST", "accounts", ["name": "carol", "password": "carols-password"]))
+        expect(
+            204,
+            try await api.call(
+                "PUT", "/v1/account/password", basic: ("carol", "carols-password"), ["password": "another-password"]))
+    }
+
+    private func devices(_ api: TestAPI, _ phone: Client, _ tablet: Client) async throws {
+        expect(200, try await api.call("GET", "/v1/devices", token: phone.token))
+        expect(200, try await api.call("GET", "/v1/devices/\(tablet.id)", token: phone.token))
+        let subscription: JSON = [
+            "adapter": "browser",
+            "subscription": [
+                "endpoint": "https://push.example/1", "expirationTime": .null,
+                "keys": ["p256dh": "p256dh-key", "auth": "auth-secret"],
+            ],
+        ]
+        expect(
+            200,
+            try await api.call(
+                "PATCH", "/v1/devices/\(tablet.id)", token: phone.token,
+                ["name": "Tablet", "channel": subscription, "tags": ["work"], "payload": "wakeup"]))
+        expect(200, try await api.call("GET", "/v1/devices/\(tablet.id)", token: phone.token))
+        expect(200, try await api.call("POST", "/v1/devices/\(tablet.id)/test", token: phone.token, [:]))
+    }
+
+    private func registrations(_ api: TestAPI, _ phone: Client, _ registration: Registration) async throws {
+        expect(200, try await api.call("GET", "/v1/apps", token: phone.token))
+        expect(200, try await api.call("GET", "/v1/registrations", token: phone.token))
+        let path = "/v1/registrations/\(registration.id)"
+        expect(200, try await api.call("GET", path, token: phone.token))
+        let notify: JSON = [
+            "summary": "full", "targets": ["escalate": [.string(phone.id)], "afterSeconds": 60],
+            "quietHours": ["from": "22:00", "to": "07:00", "timeZone": "Europe/Berlin"], "groupSeconds": 10,
+        ]
+        expect(200, try await api.call("PATCH", path, token: phone.token, ["notify": notify]))
+        expect(200, try await api.call("PATCH", path, token: phone.token, ["notify": .null, "enabled": true]))
+    }
+
+    private func messages(_ api: TestAPI, _ phone: Client, _ key: MessageKey) async throws {
+        let push = try await api.test.push.alerts(count: 1)
+        expect(200, try await api.call("GET", "/v1/messages", token: phone.token))
+        let reply = try await api.call("GET", "/v1/stream", token: phone.token)
+        expect(200, reply)
+        let reader = EventReader(try #require(reply.stream))
+        _ = try await reader.first("message")
+        expect(204, try await api.call("POST", "/v1/stream/ack", token: phone.token, ["upTo": .integer(key.seq)]))
+        expect(201, try await api.call("POST", "/v1/launches", token: phone.token, ["tap": .string(push[0].tap)]))
+        expect(
+            201,
+            try await api.call(
+                "POST", "/v1/launches", token: phone.token, ["app": "mail", "message": .string(key.description)]))
+        expect(204, try await api.call("POST", "/v1/messages/\(key)/read", token: phone.token))
+        expect(200, try await api.call("GET", "/v1/messages/\(key)", token: phone.token))
+    }
+
+    private func sessions(_ api: TestAPI, _ phone: Client) async throws {
+        let session = try await api.logIn(phone, instance: "run-2")
+        expect(200, try await api.report(phone, session, 1, "visible"))
+        expect(200, try await api.call("GET", "/v1/sessions", token: phone.token))
+        expect(200, try await api.admin("GET", "sessions"))
+        expect(200, try await api.admin("GET", "sessions/\(session)"))
+        expect(204, try await api.call("DELETE", "/v1/sessions/\(session)", token: phone.token))
+        let second = try await api.logIn(phone, instance: "run-3")
+        expect(204, try await api.admin("DELETE", "sessions/\(second)"))
+    }
+
+    private func administration(_ api: TestAPI, _ phone: Client, _ registration: Registration) async throws {
+        for list in ["accounts", "devices", "registrations", "monitors", "queues", "launches", "status"] {
+            expect(200, try await api.admin("GET", list))
+        }
+        let queue = try await api.admin("GET", "queues").items[0]["id"]?.string ?? ""
+        let launch = try await api.admin("GET", "launches").items[0]["id"]?.string ?? ""
+        for path in [
+            "accounts/alice", "devices/\(phone.id)", "registrations/\(registration.id)", "monitors/\(registration.id)",
+            "queues/\(queue)", "launches/\(launch)",
+        ] {
+            expect(200, try await api.admin("GET", path))
+        }
+        expect(200, try await api.admin("PATCH", "accounts/carol", ["disabled": true, "password": "set-by-admin"]))
+        expect(200, try await api.admin("POST", "devices/\(phone.id)/test"))
+        expect(200, try await api.admin("PATCH", "registrations/\(registration.id)", ["enabled": false]))
+        expect(202, try await api.admin("POST", "reload"))
+    }
+
+    private func endings(_ api: TestAPI, _ phone: Client, _ tablet: Client) async throws {
+        let id = try await api.register(phone)
+        expect(204, try await api.call("DELETE", "/v1/registrations/\(id)", token: phone.token))
+        expect(204, try await api.admin("DELETE", "registrations/\(try await api.register(phone))"))
+        expect(204, try await api.call("DELETE", "/v1/devices/\(tablet.id)", token: phone.token))
+        expect(204, try await api.admin("DELETE", "devices/\(phone.id)"))
+        expect(204, try await api.admin("DELETE", "accounts/alice"))
+    }
+
+    private func checkSecrets(_ api: TestAPI, tokens: [String]) {
+        let secrets =
+            tokens + [
+                TestAPI.password, TestAPI.adminToken.exposed, "mail-password", "carols-password", "another-password",
+                "set-by-admin", "auth-secret", "p256dh-key",
+            ]
+        for (route, reply) in api.replies.all where route != "POST /v1/devices" {
+            for secret in secrets { #expect(!reply.text.contains(secret), "\(route)") }
+        }
+        // Nor do lines of the log show what mails say.
+        let hidden = secrets + ["Subject of the mail", "Body of the mail", "channel-token-1"]
+        #expect(api.test.log.records.count > 20)
+        for record in api.test.log.records {
+            let line = "\(record.event) \(record.message) \(record.fields.pairs)"
+            for text in hidden { #expect(!line.contains(text), "\(record.event)") }
+        }
+    }
+}
+
+extension RecordingPushAdapter {
+    /// Returns when so many notifications were sent.
+    func alerts(count: Int) async throws -> [Notification] {
+        try await Eventually.wait("\(count) notifications pushed") { self.alerts.count >= count }
+        return alerts
+    }
+}
