@@ -1,12 +1,12 @@
 -- One mailbox for `Scripts/bench ring`: says its name each time the server announces something.
 options.timeout = 120
-options.certificates = false
+options.certificates = true
 options.wakeonany = true
 options.persist = true
 
 local user = os.getenv("BENCH_USER")
 local account = IMAP {
-    server = "127.0.0.1",
+    server = "localhost",
     port = tonumber(os.getenv("BENCH_PORT")),
     username = user,
     password = "secret",

@@ -59,10 +59,13 @@ struct RingPeers: Sendable {
         Report.progress("peers: \(name) with \(mailboxes) mailboxes")
         let children = try await start(mailboxes, place)
         var remark = ""
+        func lastWords() -> String {
+            children.first.map { ($0.errors + $0.output).suffix(3).joined(separator: "; ") } ?? ""
+        }
         do {
-            try await imap.waitForIdlers(mailboxes, deadline: .seconds(60))
+            try await imap.waitForIdlers(mailboxes, deadline: .seconds(30))
         } catch {
-            remark = "\(imap.counts.idling) idle; \(children.first?.errors.last ?? "")"
+            remark = "only \(imap.counts.idling) idle: \(lastWords())"
         }
         try await setup.time.sleep(for: .seconds(2))
         let memory = try children.map(Self.memory).reduce(ProcessMeter.Memory(), +)
@@ -78,15 +81,16 @@ struct RingPeers: Sendable {
             try await setup.time.sleep(for: .seconds(1))
         }
         let (noticed, missed) = Self.match(deliveries, clock.all)
+        if missed > 0 && remark.isEmpty { Report.progress("peers: \(name) says: \(lastWords())") }
         for child in children { child.kill() }
         return Result(
             name: name, mailboxes: mailboxes, memory: memory, noticed: Distribution(noticed), missed: missed,
             remark: remark)
     }
 
-    /// With its children: fetchmail starts a delivery program.
+    /// Nothing for one that has ended; the remark says why.
     private static func memory(of child: ChildProcess) throws -> ProcessMeter.Memory {
-        try ProcessMeter.memory(of: child.processID)
+        child.exit == nil ? try ProcessMeter.memory(of: child.processID) : ProcessMeter.Memory()
     }
 
     /// Each announcement's first line after it, and before the next one to the same user.
@@ -116,7 +120,7 @@ struct RingPeers: Sendable {
         for number in 0..<count {
             children.append(
                 try await ChildProcess(
-                    "imapfilter", ["-c", BenchPaths.script("imapfilter.lua")],
+                    "imapfilter", ["-c", BenchPaths.script("imapfilter.lua"), "-t", place.caFile],
                     .init(environment: [
                         "HOME": place.folder.path, "PATH": "/usr/bin:/bin", "BENCH_PORT": "\(place.port)",
                         "BENCH_USER": SyntheticIMAPServer.user(number), "BENCH_LINES": place.clock.path,
@@ -133,7 +137,7 @@ struct RingPeers: Sendable {
             let home = place.folder.file(user)
             guard FileSystem.createFolder(home) else { throw BenchError("cannot make \(home)") }
             let settings = """
-                poll 127.0.0.1 service \(place.port) protocol imap username "\(user)" password "secret"
+                poll localhost service \(place.port) protocol imap username "\(user)" password "secret"
                   ssl sslproto "TLS1.2+" sslcertck sslcertfile "\(place.caFile)" idle keep
                   mda "/bin/sh -c 'cat >/dev/null; echo \(user) >\(place.clock.path)'"
 
@@ -141,7 +145,7 @@ struct RingPeers: Sendable {
             let file = try place.folder.write(settings, to: "\(user)/rc")
             children.append(
                 try await ChildProcess(
-                    "fetchmail", ["--fetchmailrc", file, "--nosyslog", "--nodetach"],
+                    "fetchmail", ["--fetchmailrc", file, "--nosyslog", "--nodetach", "--pidfile", "\(home)/pid"],
                     .init(environment: ["HOME": home, "FETCHMAILHOME": home, "PATH": "/usr/bin:/bin"])))
         }
         return children
