@@ -95,7 +95,8 @@ let package = Package(
             dependencies: ["Daemon", "Gateway", "Outbound"] + pluginModules,
             path: "Sources/farbell", swiftSettings: strict),
         .executableTarget(
-            name: "farbell-bench", dependencies: ["Base", "Gateway", "GatewayTestKit"],
+            name: "farbell-bench",
+            dependencies: ["Base", "Gateway", "GatewayTestKit", "Storage", "Cryptography", "Outbound"],
             path: "Sources/farbell-bench", swiftSettings: strict),
 
         tests("Base", ["Base", "GatewayTestKit"]),

@@ -1,0 +1,38 @@
+internal import Base
+internal import Glibc
+
+/// Where the other parts lie: the gateway beside this program, the scripts in the repository.
+enum BenchPaths {
+    /// This program's own path.
+    private static let program: String = {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
+        return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
+    /// The gateway's program.
+    /// - Throws: `BenchError` when it was not built.
+    static func gateway() throws -> String {
+        let path = "\(FileSystem.folder(of: program))/farbell"
+        guard FileSystem.exists(path) else {
+            throw BenchError("there is no \(path): build the product 'farbell' too, as Scripts/bench does")
+        }
+        return path
+    }
+
+    /// A file under `Scripts/bench.d`.
+    static func script(_ name: String) -> String { "\(root)/Scripts/bench.d/\(name)" }
+    /// The interpreter of the private Python environment, which `Scripts/bench.d/setup` makes.
+    static var python: String { "\(root)/.venv/bench/bin/python" }
+
+    private static var root: String {
+        guard let marker = program.firstRange(of: "/.build/") else { return "." }
+        return String(program[..<marker.lowerBound])
+    }
+
+    /// Whether a program is on the PATH.
+    static func has(_ name: String) -> Bool {
+        let folders = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? "/usr/bin:/bin"
+        return folders.split(separator: ":").contains { FileSystem.exists("\($0)/\(name)") }
+    }
+}

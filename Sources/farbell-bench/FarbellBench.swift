@@ -1,0 +1,56 @@
+internal import Base
+internal import GatewayTestKit
+internal import Glibc
+
+/// Runs one benchmark: `farbell-bench NAME [--option VALUE…]`. Without a name it lists them.
+@main
+struct FarbellBench {
+    private static let benchmarks: [(name: String, purpose: String, options: Set<String>)] = [
+        (
+            "ring", "mail to push: own latency, memory and CPU of idle mailboxes, Dovecot; beside other watchers",
+            RingBench.options
+        ),
+        ("presence", "presence beats a second through HTTP, driven by wrk", PresenceBench.options),
+    ]
+
+    static func main() async {
+        var arguments = Array(CommandLine.arguments.dropFirst())
+        guard !arguments.isEmpty else {
+            list(to: Report.print)
+            exit(0)
+        }
+        let name = arguments.removeFirst()
+        guard let benchmark = benchmarks.first(where: { $0.name == name }) else {
+            Report.progress(
+                "there is no benchmark '\(name)'" + Suggestion.text(for: name, among: benchmarks.map(\.name)))
+            list(to: Report.progress)
+            exit(64)
+        }
+        exit(await run(name, arguments, benchmark.options))
+    }
+
+    private static func run(_ name: String, _ arguments: [String], _ known: Set<String>) async -> Int32 {
+        do {
+            let options = try BenchOptions(arguments, known: known)
+            _ = DescriptorLimit.raise()
+            switch name {
+            case "ring": return try await RingBench(options).run() ? 0 : 1
+            default: return try await PresenceBench(options).run() ? 0 : 1
+            }
+        } catch let error as BenchError {
+            Report.progress("farbell-bench: \(error)")
+            return error.isUsage ? 64 : 70
+        } catch {
+            Report.progress("farbell-bench: \(error)")
+            return 70
+        }
+    }
+
+    private static func list(to write: (String) -> Void) {
+        write("usage: farbell-bench NAME [--quick] [--OPTION VALUE…]")
+        for benchmark in benchmarks {
+            write("  \(benchmark.name): \(benchmark.purpose)")
+            write("    options: " + benchmark.options.sorted().map { "--\($0)" }.joined(separator: " "))
+        }
+    }
+}

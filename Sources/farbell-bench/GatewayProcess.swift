@@ -1,0 +1,122 @@
+internal import Base
+internal import GatewayTestKit
+internal import Glibc
+
+/// The gateway as a process of its own, with a folder, a configuration and a log file.
+final class GatewayProcess: Sendable {
+    struct Settings: Sendable {
+        var seed = Seed(accounts: 0)
+        /// Such as `imaps://127.0.0.1:993`; nil for an app without a monitor.
+        var mailURL: String?
+        var apnsURL: String
+        var apnsKey: [UInt8]
+        var caFile: String
+        /// The most there may be between two full comparisons of a mailbox.
+        var reconcileSeconds = 300
+        var statsSeconds = 0
+    }
+
+    static let teamID = "BENCHTEAM1"
+    static let keyID = "BENCHKEY01"
+    static let topic = "com.example.bench"
+
+    let port: Int
+    let processID: Int32
+    private let folder: TemporaryFolder
+    private let child: ChildProcess
+    private var logFile: String { folder.file("gateway.log") }
+
+    /// Seeds the database, starts the program and waits until it is ready.
+    /// - Throws: `BenchError`, `PeerError`, `DeadlineMissed`.
+    init(_ settings: Settings) async throws {
+        folder = try TemporaryFolder()
+        port = try FreePort.next()
+        try folder.write(settings.apnsKey, to: "apns.p8")
+        try folder.write(Self.configuration(settings, port: port).serialized, to: "farbell.json")
+        try await settings.seed.write(
+            database: folder.file("farbell.sqlite"), keyFile: folder.file("farbell.key"),
+            names: SyntheticIMAPServer.user)
+        // A file takes the log without anybody having to read along.
+        child = try await ChildProcess(
+            "/bin/sh",
+            [
+                "-c", "exec \"$0\" serve --config \"$1\" 2>\"$2\"", try BenchPaths.gateway(),
+                folder.file("farbell.json"),
+                folder.file("gateway.log"),
+            ])
+        processID = child.processID
+        try await Eventually.wait("the gateway is ready", for: .seconds(120), every: .milliseconds(20)) {
+            if let exit = child.exit { throw BenchError("the gateway ended (\(exit)): \(logTail)") }
+            return logText.contains("\"event\":\"gateway.started\"")
+        }
+    }
+
+    /// Asks it to end and waits; it is killed when that takes too long.
+    func stop() async {
+        child.terminate()
+        do {
+            try await child.waitForExit(deadline: .seconds(60))
+        } catch {
+            Report.progress("the gateway did not end in time and is killed: \(logTail)")
+            child.kill()
+        }
+    }
+
+    private static func configuration(_ settings: Settings, port: Int) -> JSON {
+        var app: JSONObject = ["name": "Mail"]
+        if let url = settings.mailURL {
+            app.append(
+                "monitor",
+                [
+                    "kind": "imap", "url": .string(url), "caFile": .string(settings.caFile),
+                    "reconcileSeconds": .integer(settings.reconcileSeconds),
+                ])
+        }
+        return [
+            "listen": ["address": "127.0.0.1", "port": .integer(port)],
+            "data": ["sqlite": ["path": "farbell.sqlite"]],
+            "keyFile": "farbell.key",
+            "admin": ["tokenFile": "admin.token"],
+            "log": ["format": "json", "level": "info", "statsSeconds": .integer(settings.statsSeconds)],
+            "apps": ["mail": .object(app)],
+            "push": [
+                "apple": [
+                    "kind": "apns", "teamId": .string(teamID), "keyId": .string(keyID), "keyFile": "apns.p8",
+                    "topic": .string(topic), "url": .string(settings.apnsURL), "caFile": .string(settings.caFile),
+                ]
+            ],
+            "notify": ["groupSeconds": 0],
+            "limits": ["requestsPerSecond": 1_000_000, "monitorStartsPerSecond": 1000, "monitorConnects": 64],
+        ]
+    }
+
+    // MARK: The log
+
+    private var logText: String {
+        FileSystem.contents(of: logFile, limit: 1 << 30).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    var logTail: String { logText.split(separator: "\n").suffix(5).joined(separator: "\n") }
+
+    /// The events of one name, in order.
+    func events(_ name: String) -> [JSON] {
+        let bytes = FileSystem.contents(of: logFile, limit: 1 << 30) ?? []
+        let wanted = Array("\"event\":\"\(name)\"".utf8)
+        return bytes.split(separator: 10).compactMap { line in
+            guard line.firstRange(of: wanted) != nil, let json = try? JSONParser.parse(Array(line)),
+                json["event"]?.string == name
+            else { return nil }
+            return json
+        }
+    }
+
+    /// How many lines of a level there are, by event; to tell of trouble.
+    func complaints() -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for line in logText.split(separator: "\n")
+        where line.contains("\"level\":\"warning\"") || line.contains("\"level\":\"error\"") {
+            if let event = (try? JSONParser.parse(String(line)))?["event"]?.string { counts[event, default: 0] += 1 }
+        }
+        return counts
+    }
+}
