@@ -122,7 +122,7 @@ package final class PushDispatcher: Service {
             "push": .string(lane), "account": .id(job.account), "device": .id(job.push.device),
             "notification": .string(job.push.id), "outcome": .string(report.outcome.name),
         ]
-        if let message = job.representative { fields.append("message", .key(message)) }
+        if let message = job.representative { fields.append("messageId", .key(message)) }
         if let status = report.status { fields.append("status", .count(status)) }
         if let reason = report.reason { fields.append("reason", .string(reason)) }
         return fields
