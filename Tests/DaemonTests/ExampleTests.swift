@@ -73,9 +73,11 @@ import Testing
             let value = path.split(separator: ".").reduce(Optional(example)) { $0?[String($1)] }
             #expect(value != nil, "\(path)")
         }
-        #expect(example["listen"]?.object?.keys.sorted() == ["address", "port"])
+        // `listen.tls` names files, which an example cannot have.
+        let listen = Mirror(reflecting: configuration.listen).children.compactMap(\.label)
+        #expect(Set(["certificate", "key"]).isSubset(of: listen))
         #expect(
-            Mirror(reflecting: configuration.listen).children.compactMap(\.label).sorted()
-                == ["address", "certificate", "key", "port"])
+            try #require(example["listen"]?.object).keys.sorted()
+                == listen.filter { !["certificate", "key"].contains($0) }.sorted())
     }
 }

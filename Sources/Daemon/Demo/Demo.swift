@@ -87,6 +87,8 @@ package struct Demo: Sendable {
         say(
             "8. Nobody reacts, so the phone gets a push: \"\(push["title"]?.string ?? "")\", badge \(push["badge"]?.integer ?? 0)."
         )
+        // The phone may have it a moment before the gateway hears that it has.
+        try await step("the log to tell of the push", folder) { try await logged("notification.sent", folder) }
 
         let launch = try await client.call("POST", "/v1/launches", bearer: device.token, ["tap": push["tap"] ?? .null])
         say("9. She taps it. Farbell answers with what brings the app back: \(launch["action"]?["url"]?.string ?? "")")
@@ -94,6 +96,12 @@ package struct Demo: Sendable {
         _ = try await step("the notification to be cleared", folder) { try await stream.next("clear") }
         say("10. The app is in front again; the notification is cleared everywhere. The log tells it line by line:")
         for line in try log(folder) { say("    \(line)") }
+    }
+
+    private func logged(_ event: String, _ folder: String) async throws {
+        while !(try log(folder).contains { $0.contains(" \(event) ") }) {
+            try await environment.time.sleep(for: .milliseconds(10))
+        }
     }
 
     private func first(_ pushes: AsyncStream<JSON>) async throws -> JSON {

@@ -67,6 +67,8 @@ import Testing
             try await phone.client.report(session, 1, "hidden")
             let registration = try await phone.client.call("GET", "/v1/registrations")["items"]?[0]?["id"]?.string
             try await phone.client.waitUntilWatching(try #require(registration))
+            let listed = try await world.gateway.run("sessions")
+            #expect(listed.exit == .code(0) && listed.output.contains { $0.contains("alice") }, "\(listed)")
             let stream = try await phone.client.stream()
             _ = try await stream.first("hello")
             try Self.drop(world, "First in the box", 1)

@@ -96,6 +96,20 @@ import Testing
         }
     }
 
+    @Test("MN-4 SG-8 the gateway stops in order while a push hangs; after the start the push is sent")
+    func stopWhileHanging() async throws {
+        try await Scenario.run { world in
+            let (phone, _) = try await devices(world)
+            world.apns.setStanding(.hang)
+            try await world.deliver("Not forgotten")
+            try await Eventually.wait("the hanging request", for: .seconds(20)) { world.apns.requests.count == 1 }
+            #expect(try await world.gateway.stop() == .code(0))
+            world.apns.setStanding(nil)
+            try await world.gateway.start()
+            #expect(try await phone.wait(1).map(\.body) == ["Not forgotten"])
+        }
+    }
+
     @Test("SG-13 'farbell push test' and the API say what became of a test notification")
     func pushTest() async throws {
         try await Scenario.run { world in
