@@ -32,3 +32,14 @@ import Glibc
         return try body(&value)
     }
 }
+
+/// A function as it is kept inside a generic container, such as `Locked<Callback<@Sendable () -> Void>?>`.
+///
+/// Bare, a function gets one more layer of adapter each time the container lends it as `inout`, and the layers
+/// stay: every call is slower than the one before, until the stack is full. A struct is lent as it is.
+package struct Callback<Function: Sendable>: Sendable {
+    /// What to call.
+    package let function: Function
+
+    package init(_ function: Function) { self.function = function }
+}

@@ -130,7 +130,7 @@ package struct SystemTime: TimeSource {
     }
 
     package func sleep(until moment: Moment) async throws {
-        try await Task.sleep(until: Self.start + .nanoseconds(moment.nanoseconds), clock: .continuous)
+        try await Sleepers.shared.sleep(until: moment)
     }
 }
 

@@ -282,7 +282,7 @@ package final class LaunchRelay: Service {
             "launch": .id(launch.id), "account": .id(launch.account), "device": .id(launch.device),
             "app": .id(launch.app),
         ]
-        if let message = launch.message { fields.append("message", .key(message)) }
+        if let message = launch.message { fields.append("messageId", .key(message)) }
         return fields
     }
 }

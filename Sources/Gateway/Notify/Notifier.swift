@@ -98,7 +98,7 @@ package final class Notifier: Service {
         guard !shown.isEmpty else { return }
         log.info(
             .notificationCleared, "A notification is taken away from the devices that show it",
-            ["account": .id(account), "message": .key(key), "devices": .strings(shown.map(\.device.text).sorted())])
+            ["account": .id(account), "messageId": .key(key), "devices": .strings(shown.map(\.device.text).sorted())])
         for item in shown where item.pushed && item.device != except { clear(item, account) }
     }
 
@@ -164,7 +164,7 @@ package final class Notifier: Service {
                 .notificationSuppressed, "The running client has the message and stayed in front",
                 [
                     "account": .id(subject.account), "app": .id(subject.app), "device": .id(device),
-                    "message": .key(subject.key),
+                    "messageId": .key(subject.key),
                 ])
         case .clear(let device, let representative, let account):
             clear(NotifierMachine.Shown(device: device, representative: representative, pushed: true), account)
@@ -176,7 +176,7 @@ package final class Notifier: Service {
     ) {
         var fields: LogFields = [
             "decision": .string(decision.rawValue), "reason": .string(reason.rawValue), "account": .id(subject.account),
-            "app": .id(subject.app), "message": .key(subject.key),
+            "app": .id(subject.app), "messageId": .key(subject.key),
         ]
         if let device { fields.append("device", .id(device)) }
         log.info(.notificationDecided, "Decided how a message is announced", fields)

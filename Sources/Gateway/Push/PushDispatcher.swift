@@ -19,7 +19,7 @@ package final class PushDispatcher: Service {
     private let alarm: Alarm
     private let commands: AsyncStream<Command>
     private let commandSink: AsyncStream<Command>.Continuation
-    private let finishedHandler = Locked<(@Sendable (PushJob, PushReport) -> Void)?>(nil)
+    private let finishedHandler = Locked<Callback<@Sendable (PushJob, PushReport) -> Void>?>(nil)
     private let limit: Int
 
     /// - Parameter jitter: draws from 0..<1.
@@ -40,7 +40,7 @@ package final class PushDispatcher: Service {
 
     /// Who is told how a push ended, for good.
     package func onFinished(_ body: @escaping @Sendable (PushJob, PushReport) -> Void) {
-        finishedHandler.withLock { $0 = body }
+        finishedHandler.withLock { $0 = Callback(body) }
     }
 
     package func adapter(_ name: String) -> (any PushAdapter)? { lanes.withLock { $0[name]?.push.adapter } }
@@ -95,7 +95,7 @@ package final class PushDispatcher: Service {
     private func perform(_ action: LaneMachine.Action, _ lane: String) {
         switch action {
         case .start(let job): commandSink.yield(.send(lane: lane, job))
-        case .finished(let job, let report): finishedHandler.withLock { $0 }?(job, report)
+        case .finished(let job, let report): finishedHandler.withLock { $0 }?.function(job, report)
         case .retry(let job, let report, let after):
             log.warning(
                 .notificationRetry, "A push did not go through and is tried again",
@@ -122,7 +122,7 @@ package final class PushDispatcher: Service {
             "push": .string(lane), "account": .id(job.account), "device": .id(job.push.device),
             "notification": .string(job.push.id), "outcome": .string(report.outcome.name),
         ]
-        if let message = job.representative { fields.append("message", .key(message)) }
+        if let message = job.representative { fields.append("messageId", .key(message)) }
         if let status = report.status { fields.append("status", .count(status)) }
         if let reason = report.reason { fields.append("reason", .string(reason)) }
         return fields

@@ -65,7 +65,7 @@ package final class Intake: Sendable {
                 .monitorItem, "A monitor saw something new",
                 [
                     "registration": .id(id), "account": .id(registration.account), "app": .id(registration.app),
-                    "message": .key(message.key),
+                    "messageId": .key(message.key),
                 ])
         }
         messages.accepted(posted)

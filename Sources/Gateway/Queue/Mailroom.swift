@@ -53,7 +53,7 @@ package final class Mailroom: Sendable {
     private let store: any Store
     private let time: any TimeSource
     private let limits: Limits
-    private let listener = Locked<(@Sendable (QueueAddress, Publication) -> Void)?>(nil)
+    private let listener = Locked<Callback<@Sendable (QueueAddress, Publication) -> Void>?>(nil)
 
     package init(store: any Store, time: any TimeSource, limits: Limits, queues: [QueueRecord]) {
         var state = State()
@@ -69,11 +69,11 @@ package final class Mailroom: Sendable {
 
     /// Who is told of what became durable; called in order, on the store's thread.
     package func onPublish(_ body: @escaping @Sendable (QueueAddress, Publication) -> Void) {
-        listener.withLock { $0 = body }
+        listener.withLock { $0 = Callback(body) }
     }
 
     private func publish(_ address: QueueAddress, _ publication: Publication) {
-        listener.withLock { $0 }?(address, publication)
+        listener.withLock { $0 }?.function(address, publication)
     }
 
     /// Says that a stored message is open, at start.

@@ -33,7 +33,7 @@ package final class Messages: Sendable {
             log.info(
                 .messageAccepted, "A message is stored",
                 [
-                    "message": .key(message.key), "queue": .string(message.address.description),
+                    "messageId": .key(message.key), "queue": .string(message.address.description),
                     "app": .string(message.app?.text ?? ""),
                 ])
             watchExpiry(message)
@@ -87,7 +87,7 @@ package final class Messages: Sendable {
             log.info(
                 state == .expired ? .messageExpired : state == .dead ? .messageDead : .messageCompleted,
                 "A message is settled",
-                ["message": .key(key), "account": .id(account), "reason": .string(reason)])
+                ["messageId": .key(key), "account": .id(account), "reason": .string(reason)])
         }
         // Of two who settle a message at once, one may have found what is shown and the other the message.
         for key in keys { notifier.withdraw(account, key, shown[key] ?? [], except: device) }

@@ -11,7 +11,7 @@ package final class Registrations: Sendable {
     private let time: any TimeSource
     private let log: Log
     private let limits: Limits
-    private let observer = Locked<(@Sendable (RegistrationID) -> Void)?>(nil)
+    private let observer = Locked<Callback<@Sendable (RegistrationID) -> Void>?>(nil)
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], security: any Security, identities: Identities,
@@ -23,8 +23,8 @@ package final class Registrations: Sendable {
     }
 
     /// Who is told when a registration may have to be watched, or not any more.
-    package func onChange(_ body: @escaping @Sendable (RegistrationID) -> Void) { observer.withLock { $0 = body } }
-    private func tell(_ id: RegistrationID) { observer.withLock { $0 }?(id) }
+    package func onChange(_ body: @escaping @Sendable (RegistrationID) -> Void) { observer.withLock { $0 = Callback(body) } }
+    private func tell(_ id: RegistrationID) { observer.withLock { $0 }?.function(id) }
 
     package func app(_ id: AppID) -> App? { apps[id] }
     package var allApps: [App] { apps.values.sorted { $0.id < $1.id } }

@@ -40,7 +40,7 @@ package final class StreamHub: Service {
     private let log: Log
     private let replays: AsyncStream<(DeviceID, Int64)>
     private let replayRequests: AsyncStream<(DeviceID, Int64)>.Continuation
-    private let observer = Locked<(@Sendable (DeviceID, Bool) -> Void)?>(nil)
+    private let observer = Locked<Callback<@Sendable (DeviceID, Bool) -> Void>?>(nil)
 
     package init(mailroom: Mailroom, store: any Store, time: any TimeSource, log: Log) {
         (self.mailroom, self.store, self.log) = (mailroom, store, log)
@@ -51,7 +51,7 @@ package final class StreamHub: Service {
     }
 
     /// Who is told that a device's connection opened (true) or ended (false).
-    package func onChange(_ body: @escaping @Sendable (DeviceID, Bool) -> Void) { observer.withLock { $0 = body } }
+    package func onChange(_ body: @escaping @Sendable (DeviceID, Bool) -> Void) { observer.withLock { $0 = Callback(body) } }
 
     /// Whether the device is connected and has caught up: only then does it hear news at once.
     package func isLive(_ device: DeviceID) -> Bool {
@@ -80,7 +80,7 @@ package final class StreamHub: Service {
         fenced?.close()
         log.info(.streamOpened, "A device's stream is open", ["device": .id(device.id), "epoch": .integer(epoch)])
         _ = stream.send(.hello(device: device.id, epoch: epoch, cursor: device.cursor), number: nil)
-        observer.withLock { $0 }?(device.id, true)
+        observer.withLock { $0 }?.function(device.id, true)
         replayRequests.yield((device.id, epoch))
     }
 
@@ -93,7 +93,7 @@ package final class StreamHub: Service {
         }
         guard ended else { return }
         log.info(.streamClosed, "A device's stream ended", ["device": .id(device), "reason": .string(reason)])
-        observer.withLock { $0 }?(device, false)
+        observer.withLock { $0 }?.function(device, false)
     }
 
     /// Ends a device's connection, such as when its token is revoked.

@@ -156,7 +156,7 @@ extension TestGateway {
     /// The decisions logged for a message so far, as `decision reason`.
     package func decisions(_ key: MessageKey, _ device: Device? = nil) -> [String] {
         log.records(of: .notificationDecided).filter { record in
-            record.fields["message"] == .key(key)
+            record.fields["messageId"] == .key(key)
                 && (device == nil || record.fields["device"] == device.map { .id($0.id) })
         }.map { record in
             guard case .string(let decision)? = record.fields["decision"],
