@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import Inbound
 internal import Outbound
 
 /// The command line of `farbell`: finds the command and runs it.
@@ -49,6 +50,9 @@ package struct Commands: Sendable {
             case .newerSchema, .corrupt: return DaemonError.Code.data.rawValue
             default: return DaemonError.Code.io.rawValue
             }
+        } catch let error as InboundError {
+            environment.complain("farbell: \(error)")
+            return DaemonError.Code.unavailable.rawValue
         } catch {
             environment.complain("farbell: \(error)")
             return DaemonError.Code.software.rawValue
