@@ -72,13 +72,19 @@ struct IMAPDriver: Sendable {
                     throw MonitorFailure(.network, IMAPSyntax.clean("sending failed: \(error)"))
                 }
             case .emit(let batch):
-                try await host.emit(batch)
+                try await emit(batch)
                 session.committed(instant)
             case .watching: host.watching()
             case .heard: host.heard()
             case .fail(let failure): throw failure
             }
         }
+    }
+
+    /// In a task of its own: a task keeps the stack it once needed, and the host's part needs much.
+    private func emit(_ batch: MonitorBatch) async throws {
+        async let accepted: Void = host.emit(batch)
+        try await accepted
     }
 
     /// Waits for bytes or for the deadline. Both can come at once: bytes are never dropped.

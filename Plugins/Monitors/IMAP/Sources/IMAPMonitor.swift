@@ -50,21 +50,36 @@ final class IMAPMonitor: Monitor {
             }
             cursor = decoded
         }
-        let stream = try await connector.connect(try login(target))
+        let stream = try await connect(target)
         defer { stream.close() }
-        var session = IMAPSession(
-            cursor: cursor, options: settings.session, idle: budget(of: target.registration),
-            jitter: { Double.random(in: 0...1) }, readHeader: readHeader)
-        defer { keep(session.idle, of: target.registration) }
+        let watch = Watch(
+            IMAPSession(
+                cursor: cursor, options: settings.session, idle: budget(of: target.registration),
+                jitter: { Double.random(in: 0...1) }, readHeader: readHeader))
+        defer { keep(watch.session.idle, of: target.registration) }
         let driver = IMAPDriver(stream: stream, host: host, time: time)
         do {
-            try await driver.run(&session)
+            try await driver.run(&watch.session)
         } catch is CancellationError {
-            let farewell = session.farewell
+            let farewell = watch.session.farewell
             // In a task of its own, because this one is cancelled; it is waited for.
             await Task { [log] in await driver.bid(farewell, log: log) }.value
             throw CancellationError()
         }
+    }
+
+    /// In a task of its own: a task keeps the stack it once needed, and this one lives as long as the
+    /// connection.
+    private func connect(_ target: MonitorTarget) async throws -> any MailStream {
+        let login = try login(target)
+        async let stream = connector.connect(login)
+        return try await stream
+    }
+
+    /// Holds the session outside of the task's stack, which would have room for several copies of it.
+    private final class Watch {
+        var session: IMAPSession
+        init(_ session: IMAPSession) { self.session = session }
     }
 
     private func login(_ target: MonitorTarget) throws -> MailLogin {
