@@ -17,6 +17,9 @@ package enum ProgramMain {
             ended.signal()
         }
         ended.wait()
-        exit(status.withLock { $0 })
+        // Not `exit`: it would take the C libraries down (OpenSSL's tables among them) while threads of ours, such
+        // as the one that closes the last connections, may still be in them.
+        fflush(nil)
+        _exit(status.withLock { $0 })
     }
 }

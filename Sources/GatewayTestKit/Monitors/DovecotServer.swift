@@ -24,7 +24,8 @@ package final class DovecotServer: Sendable {
     /// - Throws: `PeerError`, `DeadlineMissed`.
     package init(users: [String], identity: TestIdentity, hibernateSeconds: Int? = nil) async throws {
         folder = try TemporaryFolder()
-        (port, tlsPort) = (try FreePort.next(), try FreePort.next())
+        // It comes back on the same ports after a stop.
+        (port, tlsPort) = (try ServerPort.next(), try ServerPort.next())
         // The login processes run as another user and must reach the sockets in here.
         for name in ["", "run", "state", "mail"] {
             let path = name.isEmpty ? folder.path : folder.file(name)
