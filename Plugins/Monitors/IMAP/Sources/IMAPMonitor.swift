@@ -43,27 +43,18 @@ final class IMAPMonitor: Monitor {
     }
 
     func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
-        var cursor: IMAPCursor?
-        if let stored = target.cursor {
-            guard let decoded = IMAPCursor(stored) else {
-                throw MonitorFailure(.cursorInvalid, "the stored cursor is not one of the imap monitor")
-            }
-            cursor = decoded
-        }
+        let watch = try start(target)
         let stream = try await connect(target)
-        defer { stream.close() }
-        let watch = Watch(
-            IMAPSession(
-                cursor: cursor, options: settings.session, idle: budget(of: target.registration),
-                jitter: { Double.random(in: 0...1) }, readHeader: readHeader))
-        defer { keep(watch.session.idle, of: target.registration) }
+        defer {
+            stream.close()
+            end(watch, target)
+        }
         let driver = IMAPDriver(stream: stream, host: host, time: time)
         do {
             try await driver.run(&watch.session)
         } catch is CancellationError {
-            let farewell = watch.session.farewell
             // In a task of its own, because this one is cancelled; it is waited for.
-            await Task { [log] in await driver.bid(farewell, log: log) }.value
+            await Task { [log, farewell = Self.farewell(of: watch)] in await driver.bid(farewell, log: log) }.value
             throw CancellationError()
         }
     }
@@ -82,6 +73,31 @@ final class IMAPMonitor: Monitor {
         init(_ session: IMAPSession) { self.session = session }
     }
 
+    // What follows is never inlined, so that its temporary copies are on the thread's stack and not in the
+    // frame of `watch`, which lives for days.
+
+    @inline(never)
+    private func start(_ target: MonitorTarget) throws -> Watch {
+        var cursor: IMAPCursor?
+        if let stored = target.cursor {
+            guard let decoded = IMAPCursor(stored) else {
+                throw MonitorFailure(.cursorInvalid, "the stored cursor is not one of the imap monitor")
+            }
+            cursor = decoded
+        }
+        return Watch(
+            IMAPSession(
+                cursor: cursor, options: settings.session, idle: budget(of: target.registration),
+                jitter: { Double.random(in: 0...1) }, readHeader: readHeader))
+    }
+
+    @inline(never)
+    private func end(_ watch: Watch, _ target: MonitorTarget) { keep(watch.session.idle, of: target.registration) }
+
+    @inline(never)
+    private static func farewell(of watch: Watch) -> [UInt8] { watch.session.farewell }
+
+    @inline(never)
     private func login(_ target: MonitorTarget) throws -> MailLogin {
         guard let username = target.credentials["username"]?.exposed, !username.isEmpty else {
             throw MonitorFailure(.authFailed, "the registration has no username")
