@@ -211,8 +211,14 @@ package final class MonitorSupervisor: Service {
             registration: registration.id, account: registration.account, credentials: credentials,
             cursor: registration.cursor)
         let host = Host(registration, self, fields)
+        let hasEnded = Locked(false)
         return await withTaskGroup(of: MonitorFailure?.self) { group in
             group.addTask {
+                // Ends the wait below: a task that only waits for the signal would cost each registration its memory.
+                defer {
+                    hasEnded.withLock { $0 = !stop.isRaised }
+                    stop.raise()
+                }
                 do {
                     try await monitor.watch(target, host: host)
                     return MonitorFailure(.protocolViolation, "the monitor returned without a failure")
@@ -224,13 +230,12 @@ package final class MonitorSupervisor: Service {
                     return MonitorFailure(.network, "\(error)")
                 }
             }
-            group.addTask {
-                await stop.wait()
-                return nil
-            }
-            let first = await group.next() ?? nil
+            await stop.wait()
+            let isFailure = hasEnded.withLock { $0 }
             group.cancelAll()
-            return first
+            let failure = await group.next() ?? nil
+            // What went wrong after it was told to stop is of no interest.
+            return isFailure ? failure : nil
         }
     }
 

@@ -21,15 +21,19 @@ struct IMAPDriver: Sendable {
         try await perform(session.start(instant), &session)
         while true {
             for event in try await nextEvents(before: session.deadline) {
-                let actions =
-                    switch event {
-                    case .bytes(let bytes): session.received(bytes, instant)
-                    case .disconnected(let reason): session.disconnected(instant, reason)
-                    case .deadline: session.deadlinePassed(instant)
-                    case .none: [] as [IMAPSession.Action]
-                    }
-                try await perform(actions, &session)
+                try await perform(actions(after: event, &session), &session)
             }
+        }
+    }
+
+    /// Never inlined: what it needs is on the thread's stack then, and not in a frame that lives for days.
+    @inline(never)
+    private func actions(after event: Event, _ session: inout IMAPSession) -> [IMAPSession.Action] {
+        switch event {
+        case .bytes(let bytes): session.received(bytes, instant)
+        case .disconnected(let reason): session.disconnected(instant, reason)
+        case .deadline: session.deadlinePassed(instant)
+        case .none: []
         }
     }
 
@@ -72,13 +76,22 @@ struct IMAPDriver: Sendable {
                     throw MonitorFailure(.network, IMAPSyntax.clean("sending failed: \(error)"))
                 }
             case .emit(let batch):
-                try await host.emit(batch)
-                session.committed(instant)
+                try await emit(batch)
+                committed(&session)
             case .watching: host.watching()
             case .heard: host.heard()
             case .fail(let failure): throw failure
             }
         }
+    }
+
+    @inline(never)
+    private func committed(_ session: inout IMAPSession) { session.committed(instant) }
+
+    /// In a task of its own: a task keeps the stack it once needed, and the host's part needs much.
+    private func emit(_ batch: MonitorBatch) async throws {
+        async let accepted: Void = host.emit(batch)
+        try await accepted
     }
 
     /// Waits for bytes or for the deadline. Both can come at once: bytes are never dropped.

@@ -43,6 +43,41 @@ final class IMAPMonitor: Monitor {
     }
 
     func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
+        let watch = try start(target)
+        let stream = try await connect(target)
+        defer {
+            stream.close()
+            end(watch, target)
+        }
+        let driver = IMAPDriver(stream: stream, host: host, time: time)
+        do {
+            try await driver.run(&watch.session)
+        } catch is CancellationError {
+            // In a task of its own, because this one is cancelled; it is waited for.
+            await Task { [log, farewell = Self.farewell(of: watch)] in await driver.bid(farewell, log: log) }.value
+            throw CancellationError()
+        }
+    }
+
+    /// In a task of its own: a task keeps the stack it once needed, and this one lives as long as the
+    /// connection.
+    private func connect(_ target: MonitorTarget) async throws -> any MailStream {
+        let login = try login(target)
+        async let stream = connector.connect(login)
+        return try await stream
+    }
+
+    /// Holds the session outside of the task's stack, which would have room for several copies of it.
+    private final class Watch {
+        var session: IMAPSession
+        init(_ session: IMAPSession) { self.session = session }
+    }
+
+    // What follows is never inlined, so that its temporary copies are on the thread's stack and not in the
+    // frame of `watch`, which lives for days.
+
+    @inline(never)
+    private func start(_ target: MonitorTarget) throws -> Watch {
         var cursor: IMAPCursor?
         if let stored = target.cursor {
             guard let decoded = IMAPCursor(stored) else {
@@ -50,23 +85,19 @@ final class IMAPMonitor: Monitor {
             }
             cursor = decoded
         }
-        let stream = try await connector.connect(try login(target))
-        defer { stream.close() }
-        var session = IMAPSession(
-            cursor: cursor, options: settings.session, idle: budget(of: target.registration),
-            jitter: { Double.random(in: 0...1) }, readHeader: readHeader)
-        defer { keep(session.idle, of: target.registration) }
-        let driver = IMAPDriver(stream: stream, host: host, time: time)
-        do {
-            try await driver.run(&session)
-        } catch is CancellationError {
-            let farewell = session.farewell
-            // In a task of its own, because this one is cancelled; it is waited for.
-            await Task { [log] in await driver.bid(farewell, log: log) }.value
-            throw CancellationError()
-        }
+        return Watch(
+            IMAPSession(
+                cursor: cursor, options: settings.session, idle: budget(of: target.registration),
+                jitter: { Double.random(in: 0...1) }, readHeader: readHeader))
     }
 
+    @inline(never)
+    private func end(_ watch: Watch, _ target: MonitorTarget) { keep(watch.session.idle, of: target.registration) }
+
+    @inline(never)
+    private static func farewell(of watch: Watch) -> [UInt8] { watch.session.farewell }
+
+    @inline(never)
     private func login(_ target: MonitorTarget) throws -> MailLogin {
         guard let username = target.credentials["username"]?.exposed, !username.isEmpty else {
             throw MonitorFailure(.authFailed, "the registration has no username")
