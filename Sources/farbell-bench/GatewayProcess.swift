@@ -110,12 +110,14 @@ final class GatewayProcess: Sendable {
         }
     }
 
-    /// How many lines of a level there are, by event; to tell of trouble.
+    /// How many warnings and errors there are, by event; the first of each goes to standard error.
     func complaints() -> [String: Int] {
         var counts: [String: Int] = [:]
         for line in logText.split(separator: "\n")
         where line.contains("\"level\":\"warning\"") || line.contains("\"level\":\"error\"") {
-            if let event = (try? JSONParser.parse(String(line)))?["event"]?.string { counts[event, default: 0] += 1 }
+            guard let event = (try? JSONParser.parse(String(line)))?["event"]?.string else { continue }
+            if counts[event] == nil { Report.progress("the gateway's log: \(line)") }
+            counts[event, default: 0] += 1
         }
         return counts
     }

@@ -50,13 +50,18 @@ struct RingBench: Sendable {
         let setup = try RingSetup()
         defer { setup.apns.stop() }
         var isGood = true
-        if parts.contains("latency") { isGood = report(try await latency.run(setup)) && isGood }
+        if parts.contains("latency") {
+            let probe = isQuick ? nil : try await MachineProbe.run()
+            isGood = report(try await latency.run(setup), probe) && isGood
+        }
         if parts.contains("idle") || parts.contains("peers") { isGood = try await compare(setup) && isGood }
         if parts.contains("dovecot") { isGood = try await missing(setup) && isGood }
         return isGood
     }
 
-    private func report(_ result: RingLatency.Result) -> Bool {
+    private func report(
+        _ result: RingLatency.Result, _ probe: (wake: Distribution, sync: Distribution)?
+    ) -> Bool {
         let tally = result.tally
         Report.print(
             "\nOwn latency: \(result.mails) mails at \(latency.perSecond)/s over \(result.mailboxes) mailboxes, from EXISTS"
@@ -66,13 +71,21 @@ struct RingBench: Sendable {
                 ["to", "p50", "p95", "p99", "max", "bar p50", "bar p99", "verdict"],
                 [("push accepted", tally.pushed), ("durably recorded", tally.recorded)].map { name, times in
                     [name] + times.cells + ["5", "20", Report.verdict(Self.meets(times))]
-                }))
+                } + Self.rows(probe)))
         Report.print(
             "missed \(tally.missed), doubled \(tally.doubled), without a record \(tally.unrecorded), refused by the push"
                 + " service \(result.refused); \(Report.decimal(result.processorShare * 100)) % of a core; warnings and"
                 + " errors in the log: \(result.complaints.isEmpty ? "none" : "\(result.complaints)")")
         let isComplete = tally.missed == 0 && tally.doubled == 0 && tally.unrecorded == 0
         return isComplete && (isQuick || Self.meets(tally.pushed) && Self.meets(tally.recorded))
+    }
+
+    private static func rows(_ probe: (wake: Distribution, sync: Distribution)?) -> [[String]] {
+        guard let probe else { return [] }
+        return [
+            ("the machine: a sleeper wakes late by", probe.wake), ("the machine: a sync of 4 KiB takes", probe.sync),
+        ]
+        .map { [$0.0] + $0.1.cells + ["", "", "before the run"] }
     }
 
     private static func meets(_ times: Distribution) -> Bool {

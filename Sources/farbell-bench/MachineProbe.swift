@@ -1,0 +1,33 @@
+internal import Base
+internal import GatewayTestKit
+internal import Glibc
+
+/// How punctual the machine itself is at the moment: below these times nothing can stay that runs on it.
+enum MachineProbe {
+    private static let rounds = 300
+
+    /// How late a thread wakes that sleeps 10 ms, and how long syncing 4 KiB takes.
+    /// - Throws: `BenchError` when the file cannot be written.
+    static func run() async throws -> (wake: Distribution, sync: Distribution) {
+        try await WorkThread(name: "probe").run {
+            let time = SystemTime()
+            let folder = try TemporaryFolder()
+            let file = unsafe open(folder.file("probe"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+            defer { close(file) }
+            let bytes = [UInt8](repeating: 0, count: 4096)
+            var (late, syncs): ([Duration], [Duration]) = ([], [])
+            for _ in 0..<rounds {
+                let before = time.now
+                usleep(10_000)
+                let awake = time.now
+                late.append(awake - before - .milliseconds(10))
+                let count = unsafe bytes.withUnsafeBytes { unsafe write(file, $0.baseAddress, $0.count) }
+                guard count == bytes.count, fdatasync(file) == 0 else {
+                    throw BenchError("cannot sync a file: \(FileSystem.lastError)")
+                }
+                syncs.append(time.now - awake)
+            }
+            return (Distribution(late), Distribution(syncs))
+        }
+    }
+}
