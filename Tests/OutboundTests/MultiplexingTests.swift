@@ -62,6 +62,8 @@ struct MultiplexingTests {
     func thousand() async throws {
         let (process, port) = try await start(1000)
         let client = HTTPClient()
+        // Before the server's SETTINGS are known, libcurl may replace a connection that a burst is too much for.
+        try await sendMany(client, request(port), count: 1)
         try await sendMany(client, request(port), count: 1000)
         try await sendMany(client, request(port), count: 1000)
         #expect(await client.statistics().openedConnections == 1)
