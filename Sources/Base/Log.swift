@@ -108,19 +108,26 @@ package struct Log: Sendable {
     private let sink: any LogSink
     private let time: any TimeSource
     private let fields: LogFields
-    package let level: LogLevel
+    /// Shared with every log made from this one, so that a reload changes all of them.
+    private let threshold: Locked<LogLevel>
 
-    package init(sink: any LogSink, level: LogLevel = .info, time: any TimeSource = SystemTime()) {
-        self.init(sink: sink, level: level, time: time, fields: LogFields())
+    /// Records below this are not written.
+    package var level: LogLevel {
+        get { threshold.withLock { $0 } }
+        nonmutating set { threshold.withLock { $0 = newValue } }
     }
 
-    private init(sink: any LogSink, level: LogLevel, time: any TimeSource, fields: LogFields) {
-        (self.sink, self.level, self.time, self.fields) = (sink, level, time, fields)
+    package init(sink: any LogSink, level: LogLevel = .info, time: any TimeSource = SystemTime()) {
+        self.init(sink: sink, threshold: Locked(level), time: time, fields: LogFields())
+    }
+
+    private init(sink: any LogSink, threshold: Locked<LogLevel>, time: any TimeSource, fields: LogFields) {
+        (self.sink, self.threshold, self.time, self.fields) = (sink, threshold, time, fields)
     }
 
     /// A log whose records all carry `fields` too.
     package func with(_ fields: LogFields) -> Log {
-        Log(sink: sink, level: level, time: time, fields: self.fields + fields)
+        Log(sink: sink, threshold: threshold, time: time, fields: self.fields + fields)
     }
 
     package func trace(_ event: LogEvent, _ message: StaticString, _ fields: @autoclosure () -> LogFields = [:]) {

@@ -84,7 +84,12 @@ package final class FileDescriptorLogSink: LogSink {
     private static let patience: Int32 = 1000
 
     private let descriptor: Int32
-    private let format: LogFormat
+    private let shape: Locked<LogFormat>
+    /// How lines are written from now on.
+    package var format: LogFormat {
+        get { shape.withLock { $0 } }
+        set { shape.withLock { $0 = newValue } }
+    }
     /// Whether the last line broke off in its middle.
     private let isMidLine = Locked(false)
 
@@ -92,7 +97,7 @@ package final class FileDescriptorLogSink: LogSink {
     package init(descriptor: Int32 = STDERR_FILENO, format: LogFormat = .json) {
         signal(SIGPIPE, SIG_IGN)
         self.descriptor = descriptor
-        self.format = format
+        shape = Locked(format)
     }
 
     package func write(_ record: LogRecord) {

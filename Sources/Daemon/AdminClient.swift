@@ -43,8 +43,15 @@ struct AdminClient: Sendable {
         }
         let json = response.body.isEmpty ? JSON.null : (try? JSONParser.parse(response.body)) ?? .null
         guard (200..<300).contains(response.status) else {
+            // As without a gateway running, where the core's own refusals are told (see `Commands.run`).
             let code: DaemonError.Code =
-                response.status == 404 ? .noUser : response.status == 401 ? .permission : .software
+                switch response.status {
+                case 400, 409: .data
+                case 401, 403: .permission
+                case 404: .noUser
+                case 429, 503: .temporary
+                default: .software
+                }
             throw DaemonError(code, json["detail"]?.string ?? "the gateway answered \(response.status)")
         }
         return json

@@ -17,7 +17,8 @@ struct Arguments: Sendable {
                 words.append(argument)
                 continue
             }
-            let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
+            let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                .map(String.init)
             let name = parts[0]
             if known.contains(name), parts.count == 1 {
                 flags.insert(name)

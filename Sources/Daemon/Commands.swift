@@ -1,5 +1,7 @@
 internal import Base
+internal import Cryptography
 internal import Gateway
+internal import Inbound
 internal import Outbound
 
 /// The command line of `farbell`: finds the command and runs it.
@@ -34,14 +36,22 @@ package struct Commands: Sendable {
             return 0
         } catch let error as ConfigError {
             environment.complain(error.description)
-            return arguments.first == "check" ? 1 : DaemonError.Code.configuration.rawValue
+            let isCheck = (try? Self.parse(arguments))?.words.first == "check"
+            return isCheck ? 1 : DaemonError.Code.configuration.rawValue
         } catch let error as DaemonError {
             environment.complain("farbell: \(error.message)")
             if error.code == .usage { environment.complain("Try 'farbell help'.") }
             return error.code.rawValue
         } catch let error as GatewayError {
             environment.complain("farbell: \(error.message)")
-            return DaemonError.Code.data.rawValue
+            return (error.code.kind == .notFound ? DaemonError.Code.noUser : .data).rawValue
+        } catch let error as InboundError {
+            environment.complain("farbell: \(error)")
+            let isTaken = error.code == .addressInUse || error.code == .cannotListen || error.code == .start
+            return (isTaken ? DaemonError.Code.unavailable : .configuration).rawValue
+        } catch let error as CryptographyError where error.code == .keyFile {
+            environment.complain("farbell: \(error)")
+            return DaemonError.Code.configuration.rawValue
         } catch let error as StoreError {
             environment.complain("farbell: \(error)")
             switch error.code {
@@ -49,6 +59,9 @@ package struct Commands: Sendable {
             case .newerSchema, .corrupt: return DaemonError.Code.data.rawValue
             default: return DaemonError.Code.io.rawValue
             }
+        } catch let error as InboundError {
+            environment.complain("farbell: \(error)")
+            return DaemonError.Code.unavailable.rawValue
         } catch {
             environment.complain("farbell: \(error)")
             return DaemonError.Code.software.rawValue
@@ -60,7 +73,7 @@ package struct Commands: Sendable {
             environment.print("farbell \(Version.number)")
             return
         }
-        let parsed = try Arguments(arguments, valued: ["config", "kind"], flags: ["help", "once"])
+        let parsed = try Self.parse(arguments)
         let words = parsed.words
         if parsed.has("help") || words.first == "help" || words.isEmpty {
             if words.isEmpty && !parsed.has("help") { throw DaemonError(.usage, "no command\n\n\(Self.usage)") }
@@ -84,6 +97,10 @@ package struct Commands: Sendable {
                 .usage,
                 "unknown command '\(words.joined(separator: " "))'" + Suggestion.text(for: words[0], among: known))
         }
+    }
+
+    private static func parse(_ arguments: [String]) throws(DaemonError) -> Arguments {
+        try Arguments(arguments, valued: ["config", "kind"], flags: ["help", "once"])
     }
 
     func config(_ arguments: Arguments) throws -> String {

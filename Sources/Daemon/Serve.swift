@@ -29,8 +29,8 @@ package struct Serve: Sendable {
         let quiet = Log(sink: NullLogSink())
         // Read once only for the log's own settings, so that everything after it is logged as wanted.
         let first = try environment.load(file, http: HTTPClient(), log: quiet)
-        let log = Log(
-            sink: FileDescriptorLogSink(format: first.logFormat), level: first.logLevel, time: environment.time)
+        let sink = FileDescriptorLogSink(format: first.logFormat)
+        let log = Log(sink: sink, level: first.logLevel, time: environment.time)
         _ = DescriptorLimit.raise()
         let signals = SignalHub(SignalWatcher.watch())
         var sessions: Sessions?
@@ -38,6 +38,8 @@ package struct Serve: Sendable {
         var next = Ending.reload(
             Wanted(configuration: try environment.load(file, http: http, log: log), http: http))
         while case .reload(let wanted) = next {
+            sink.format = wanted.configuration.logFormat
+            log.level = wanted.configuration.logLevel
             (next, sessions) = try await once(wanted.configuration, wanted.http, log, signals, sessions)
         }
     }

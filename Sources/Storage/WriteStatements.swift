@@ -21,6 +21,13 @@ struct WriteStatements {
         correlation, sender_id, registration, item
         """
     private static let seventeen: SQL = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+    private static let settling: SQL =
+        "INSERT INTO settled (" + common + ", state, at, reason) SELECT " + common
+        + ", ?, ?, ? FROM message WHERE queue = ? AND seq = ?"
+    private static let eventsBefore: SQL = """
+        DELETE FROM event WHERE (at, queue, number) IN (
+            SELECT at, queue, number FROM event WHERE at < ? ORDER BY at LIMIT ?)
+        """
 
     init(_ database: Database) throws(StoreError) {
         func prepare(_ sql: SQL) throws(StoreError) -> Statement { try database.prepare(sql, .write) }
@@ -59,9 +66,7 @@ struct WriteStatements {
                 + " WHERE NOT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND seq = ?2)")
         insertBody = try prepare("INSERT INTO body (queue, seq, data) VALUES (?, ?, ?)")
         insertItem = try prepare("INSERT INTO item (registration, item, queue, seq) VALUES (?, ?, ?, ?)")
-        copySettled = try prepare(
-            "INSERT INTO settled (" + Self.common + ", state, at, reason) SELECT " + Self.common
-                + ", ?, ?, ? FROM message WHERE queue = ? AND seq = ?")
+        copySettled = try prepare(Self.settling)
         deleteMessage = try prepare("DELETE FROM message WHERE queue = ? AND seq = ?")
         deleteBody = try prepare("DELETE FROM body WHERE queue = ? AND seq = ?")
         putDelivery = try prepare(
@@ -70,40 +75,44 @@ struct WriteStatements {
 
         devicesOfAccount = try prepare("SELECT id FROM device WHERE account = ?")
         queueNumber = try prepare("SELECT number FROM queue WHERE address = ?")
-        deleteOfQueue = [
-            try prepare(
-                """
-                DELETE FROM item WHERE (registration, item) IN (
-                    SELECT registration, item FROM message WHERE queue = ?1 AND registration IS NOT NULL
-                    UNION ALL
-                    SELECT registration, item FROM settled WHERE queue = ?1 AND registration IS NOT NULL)
-                """),
-            try prepare("DELETE FROM message WHERE queue = ?"),
-            try prepare("DELETE FROM body WHERE queue = ?"),
-            try prepare("DELETE FROM settled WHERE queue = ?"),
-            try prepare("DELETE FROM delivery WHERE queue = ?"),
-            try prepare("DELETE FROM event WHERE queue = ?"),
-            try prepare("DELETE FROM queue WHERE number = ?"),
-        ]
-        deleteOfAccount = [
-            try prepare("DELETE FROM device WHERE account = ?"),
-            try prepare("DELETE FROM registration WHERE account = ?"),
-            try prepare("DELETE FROM launch WHERE account = ?"),
-            try prepare("DELETE FROM account WHERE id = ?"),
-        ]
+        deleteOfQueue = try Self.deletionsOfQueue(database)
+        deleteOfAccount = try Self.deletionsOfAccount(database)
 
         settledBefore = try prepare(
             "SELECT queue, seq, registration, item FROM settled WHERE at < ? ORDER BY at LIMIT ?")
         deleteSettled = try prepare("DELETE FROM settled WHERE queue = ? AND seq = ?")
         deleteDeliveries = try prepare("DELETE FROM delivery WHERE queue = ? AND seq = ?")
         deleteItem = try prepare("DELETE FROM item WHERE registration = ? AND item = ?")
-        purgeEvents = try prepare(
-            """
-            DELETE FROM event WHERE (at, queue, number) IN (
-                SELECT at, queue, number FROM event WHERE at < ? ORDER BY at LIMIT ?)
-            """)
+        purgeEvents = try prepare(Self.eventsBefore)
         purgeLaunches = try prepare(
             "DELETE FROM launch WHERE id IN (SELECT id FROM launch WHERE expires < ? LIMIT ?)")
+    }
+
+    private static func deletionsOfQueue(_ database: Database) throws(StoreError) -> [Statement] {
+        [
+            try database.prepare(
+                """
+                DELETE FROM item WHERE (registration, item) IN (
+                    SELECT registration, item FROM message WHERE queue = ?1 AND registration IS NOT NULL
+                    UNION ALL
+                    SELECT registration, item FROM settled WHERE queue = ?1 AND registration IS NOT NULL)
+                """, .write),
+            try database.prepare("DELETE FROM message WHERE queue = ?", .write),
+            try database.prepare("DELETE FROM body WHERE queue = ?", .write),
+            try database.prepare("DELETE FROM settled WHERE queue = ?", .write),
+            try database.prepare("DELETE FROM delivery WHERE queue = ?", .write),
+            try database.prepare("DELETE FROM event WHERE queue = ?", .write),
+            try database.prepare("DELETE FROM queue WHERE number = ?", .write),
+        ]
+    }
+
+    private static func deletionsOfAccount(_ database: Database) throws(StoreError) -> [Statement] {
+        [
+            try database.prepare("DELETE FROM device WHERE account = ?", .write),
+            try database.prepare("DELETE FROM registration WHERE account = ?", .write),
+            try database.prepare("DELETE FROM launch WHERE account = ?", .write),
+            try database.prepare("DELETE FROM account WHERE id = ?", .write),
+        ]
     }
 }
 

@@ -23,6 +23,11 @@ import Testing
             let second = try await api.call("POST", "/v1/sessions", token: client.token, order)
             #expect(second.status == 200)
             #expect(second["id"] == first["id"])
+            // A client that started anew counts from one again, and is heard.
+            let session = try #require(first["id"]?.string)
+            #expect(try await api.report(client, session, 7, "hidden")["state"]?.string == "hidden")
+            #expect(try await api.call("POST", "/v1/sessions", token: client.token, order)["state"]?.string == "active")
+            #expect(try await api.report(client, session, 1, "hidden")["state"]?.string == "hidden")
         }
     }
 

@@ -22,11 +22,6 @@ private struct FarmKind: FarmPlugin {
     func configure(farm: FarmID, _ reader: ConfigReader, _ context: PluginContext) -> (any Farm)? { RecordingFarm() }
 }
 
-private struct NoTransport: HTTPTransport {
-    struct Unused: Error {}
-    func send(_ request: HTTPRequest) async throws -> HTTPResponse { throw Unused() }
-}
-
 @Suite("the core's part of the configuration")
 struct ConfigurationTests {
     private func read(_ text: String) throws(ConfigError) -> GatewayConfiguration {

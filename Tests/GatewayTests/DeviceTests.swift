@@ -232,4 +232,15 @@ struct DeviceTests {
             #expect(try await accounts.authenticate("alice", TestGateway.password, peer: "home").id == "alice")
         }
     }
+
+    @Test("a name that cannot be one is refused, and neither counted nor logged at its length")
+    func endlessName() async throws {
+        try await TestGateway.run { test in
+            let name = String(repeating: "x", count: 12_000)
+            await #expect(throws: GatewayError.self) {
+                _ = try await test.gateway.accounts.authenticate(name, TestGateway.password, peer: "home")
+            }
+            #expect(test.log.records(of: .authRefused).last?.fields["account"] == .string("(not a name)"))
+        }
+    }
 }

@@ -140,6 +140,24 @@ struct LaneMachineTests {
         #expect(lane.finish(job(String(next[0].dropFirst(6))), .delivered).count { $0.hasPrefix("start") } == 9)
     }
 
+    @Test("pushes cancelled behind an open breaker leave those that wait in their order")
+    func cancelledBehindBreaker() {
+        var lane = lane(1, limit: 10)
+        _ = lane.enqueue(job("bad"))
+        _ = lane.finish(job("bad"), .credential)
+        #expect(lane.enqueue(job("first")) == [])
+        for index in 0..<5000 {
+            #expect(lane.enqueue(job("\(index)")) == [])
+            if index == 2500 { #expect(lane.enqueue(job("second")) == []) }
+            let isTaken = lane.cancel("\(index)")
+            #expect(isTaken)
+        }
+        #expect(lane.machine.waiting == 3)
+        #expect(lane.pass(.seconds(60)) == ["start first"])
+        #expect(lane.finish(job("first"), .delivered) == ["closed", "finished first delivered", "start second"])
+        #expect(lane.finish(job("second"), .delivered) == ["finished second delivered", "start bad"])
+    }
+
     @Test("while pushes are under way an open breaker has no deadline in the past")
     func noSpinning() {
         var lane = lane(6)

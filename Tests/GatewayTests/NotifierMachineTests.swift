@@ -257,6 +257,13 @@ struct NotifierMachineTests {
                 world.machine.pushFinished(
                     "d2", representative: key(1), messages: [key(1)], outcome: .failed, detail: nil, world.view))
                 == ["1 d3: push device_dead", "push d3 [1]", "record 1 d2 failed"])
+        world.front["d3"] = world.now + .seconds(15)
+        _ = world.announce(world.subject(4), devices: ["d2", "d3"])
+        #expect(
+            world.texts(
+                world.machine.pushFinished(
+                    "d2", representative: key(4), messages: [key(4)], outcome: .failed, detail: nil, world.view))
+                == ["4 d3: stream visible_session", "record 4 d2 failed"], "the next device's client is in front")
     }
 
     @Test("SG-12 escalation: the next when nobody acknowledged, at once where one cannot be told")
@@ -284,6 +291,9 @@ struct NotifierMachineTests {
             return fresh.texts(actions) + fresh.pass(.seconds(60))
         }
         #expect(again(.latest, ["d1": .pushed]) == [])
+        #expect(again(.latest, ["d1": .failed]) == ["1 d2: push no_connection", "push d2 [1]"])
+        #expect(again(.latest, ["d1": .failed, "d2": .pushed]) == [])
+        #expect(again(.latest, ["d1": .failed, "d2": .failed]) == [])
         #expect(again(.all, ["d1": .pushed]) == ["1 d2: push no_connection", "push d2 [1]"])
         let escalate = NotifyPreferences.Targets.escalate([], after: .seconds(60))
         #expect(again(escalate, ["d1": .pushed]) == ["1 d2: push no_connection", "push d2 [1]"])

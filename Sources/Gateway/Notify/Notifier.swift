@@ -81,7 +81,8 @@ package final class Notifier: Service {
     /// Takes messages out of the machine because they are being settled; what `withdraw` needs.
     package func settled(_ keys: [MessageKey]) -> [MessageKey: [NotifierMachine.Shown]] {
         let results = machine.withLock { $0.settled(keys) }
-        return Dictionary(uniqueKeysWithValues: results.map { ($0.message, $0.shown) })
+        // A message that is named twice has been taken out with the first.
+        return Dictionary(results.map { ($0.message, $0.shown) }) { first, _ in first }
     }
 
     /// The data of a `clear` event. It is sent even when no device shows a notification: clients that list the

@@ -184,6 +184,8 @@ extension NotifierMachine {
         else { return [] }
         entries[key]?.fallback.removeAll { $0 == next }
         pending[next, default: []].insert(key)
+        // Its client may be in front: then it rings there no more than anywhere else.
+        if let lease = view.foregroundUntil(next, subject.app) { return stream(key, subject, next, lease, view) }
         return ring(key, next, .deviceDead, view)
     }
 

@@ -175,11 +175,14 @@ package struct NotifierMachine: Sendable {
         var targets: [DeviceID]
         switch subject.targets {
         case .latest:
-            let reachable = devices.first {
+            // Where only dead devices were tried before a restart, the one that was next is still to be told.
+            let untried = devices.filter { done[$0] == nil }
+            let reachable = untried.first {
                 view.foregroundUntil($0, subject.app) != nil || view.isLive($0) || view.hasChannel($0)
             }
-            targets = done.isEmpty ? [reachable ?? devices.first].compactMap { $0 } : []
-            entry.fallback = devices.filter { !targets.contains($0) }
+            let isTold = done.values.contains { $0 != .failed }
+            targets = isTold ? [] : [reachable ?? untried.first].compactMap { $0 }
+            entry.fallback = untried.filter { !targets.contains($0) }
         case .all: targets = devices
         case .devices(let wanted): targets = wanted.filter(devices.contains)
         case .escalate(let wanted, let after):

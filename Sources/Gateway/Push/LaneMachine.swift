@@ -31,6 +31,9 @@ package struct LaneMachine: Sendable {
     /// After a refused credential the lane probes this often.
     package static let credentialPauses: (first: Duration, longest: Duration) = (.seconds(60), .seconds(900))
 
+    /// Cancelled pushes that may stand in the line before they are cleared away.
+    private static let cancelledKept = 1024
+
     package enum Action: Sendable, Hashable {
         case start(PushJob)
         case finished(PushJob, PushReport)
@@ -90,6 +93,10 @@ package struct LaneMachine: Sendable {
         tickets[job.push.id] = nextTicket
         ready.append((nextTicket, job))
         nextTicket += 1
+        // While a breaker is open nothing leaves the front, and the cancelled must not pile up behind it.
+        guard ready.count - head > 2 * tickets.count + Self.cancelledKept else { return }
+        ready = ready[head...].filter { tickets[$0.job.push.id] == $0.ticket }
+        head = 0
     }
 
     /// Takes a waiting job back; false when it is under way or unknown.

@@ -101,7 +101,9 @@ package final class Accounts: Sendable {
     /// - Parameter peer: the caller's address, which is limited too.
     /// - Throws: `bad_credentials`, `account_disabled`, `rate_limited`.
     package func authenticate(_ name: String, _ password: Secret, peer: String) async throws -> Account {
-        let names = ["account \(name)", "address \(peer)"]
+        // What cannot be a name is counted and logged as one: nobody fills the limiter or the log with long texts.
+        let shown = Account.isName(name) ? name : "(not a name)"
+        let names = ["account \(shown)", "address \(peer)"]
         let wait = limiter.withLock { limiter in
             let wait = names.compactMap { limiter.wait($0, now: time.now) }.max()
             // Only of the account: behind one address many may log in at once.
@@ -109,7 +111,8 @@ package final class Accounts: Sendable {
             return wait
         }
         if let wait {
-            log.warning(.authLimited, "Too many refused log-ins", ["account": .string(name), "address": .string(peer)])
+            log.warning(
+                .authLimited, "Too many refused log-ins", ["account": .string(shown), "address": .string(peer)])
             throw GatewayError(
                 .rateLimited, "too many refused log-ins; wait", retryAfterSeconds: Int(wait.wholeSeconds) + 1)
         }
@@ -123,7 +126,7 @@ package final class Accounts: Sendable {
         }
         guard let account, isRight else {
             limiter.withLock { limiter in for name in names { limiter.refused(name, now: time.now) } }
-            log.warning(.authRefused, "A log-in was refused", ["account": .string(name), "address": .string(peer)])
+            log.warning(.authRefused, "A log-in was refused", ["account": .string(shown), "address": .string(peer)])
             throw GatewayError(.badCredentials, "the account or its password is wrong")
         }
         limiter.withLock { $0.succeeded(names[0]) }

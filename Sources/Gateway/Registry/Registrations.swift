@@ -23,7 +23,9 @@ package final class Registrations: Sendable {
     }
 
     /// Who is told when a registration may have to be watched, or not any more.
-    package func onChange(_ body: @escaping @Sendable (RegistrationID) -> Void) { observer.withLock { $0 = Callback(body) } }
+    package func onChange(_ body: @escaping @Sendable (RegistrationID) -> Void) {
+        observer.withLock { $0 = Callback(body) }
+    }
     private func tell(_ id: RegistrationID) { observer.withLock { $0 }?.function(id) }
 
     package func app(_ id: AppID) -> App? { apps[id] }

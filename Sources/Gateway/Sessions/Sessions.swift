@@ -62,6 +62,8 @@ package final class Sessions: Service {
             if let known = table.session(device: device, app: app, instance: instance) {
                 var session = known
                 session.presence = .active
+                // The client may have started anew and then counts from one again: else all it says were stale.
+                session.seq = 0
                 session.leaseEnd = now + SessionTable.lease
                 session.reported = timestamp
                 table.open(session)
@@ -78,7 +80,9 @@ package final class Sessions: Service {
             throw GatewayError(
                 .limitReached, "the device has \(limit) sessions; end some first (limits.sessionsPerDevice)")
         }
-        if isNew { log.info(.sessionOpened, "A client of a remote app started", fields(session)) }
+        log.info(
+            .sessionOpened, isNew ? "A client of a remote app started" : "A client of a remote app logged in again",
+            fields(session))
         tell(session)
         return (session, isNew)
     }

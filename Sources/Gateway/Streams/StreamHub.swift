@@ -51,7 +51,9 @@ package final class StreamHub: Service {
     }
 
     /// Who is told that a device's connection opened (true) or ended (false).
-    package func onChange(_ body: @escaping @Sendable (DeviceID, Bool) -> Void) { observer.withLock { $0 = Callback(body) } }
+    package func onChange(_ body: @escaping @Sendable (DeviceID, Bool) -> Void) {
+        observer.withLock { $0 = Callback(body) }
+    }
 
     /// Whether the device is connected and has caught up: only then does it hear news at once.
     package func isLive(_ device: DeviceID) -> Bool {

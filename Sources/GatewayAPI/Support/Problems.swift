@@ -17,6 +17,9 @@ enum Problems {
         case let problem as Problem: problem
         case let error as GatewayError: refusal(error)
         case is StoreError: Problem(503, "unavailable", "The data cannot be reached now; try again later.")
+        // More log-ins at once than passwords can be checked.
+        case is WorkThread.Overloaded:
+            Problem(503, "unavailable", "Too much is going on; try again in a moment.", headers: ["Retry-After": "1"])
         default: nil
         }
     }

@@ -1,5 +1,6 @@
 import Base
 import Gateway
+import GatewayTestKit
 import LinkFarm
 import Testing
 
@@ -7,12 +8,6 @@ import Testing
 struct LinkFarmTests {
     private static let context = PluginContext(
         transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-
-    private struct NoTransport: HTTPTransport {
-        func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-            throw HTTPTransportError(.invalidRequest, "a link farm sends nothing", surelyNotProcessed: true)
-        }
-    }
 
     /// Reads a whole configuration as the host does; throws all its faults.
     private func read(

@@ -1,12 +1,7 @@
 import Base
 import Gateway
+import GatewayTestKit
 import RDPFarm
-
-struct NoTransport: HTTPTransport {
-    func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        throw HTTPTransportError(.invalidRequest, "an RDP farm sends nothing", surelyNotProcessed: true)
-    }
-}
 
 /// Farms and launch targets by name, read as the host reads them.
 struct Configured {

@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test(
-        "SG-4 SG-5 a real server's mail is told, old mail is not, over TLS and STARTTLS",
+        "SG-4 SG-5 SG-14 the mail of a real server of its own is told, old mail is not, over TLS and STARTTLS",
         arguments: [
             MailLogin.Encryption.implicit, .startTLS, .none,
         ])

@@ -6,14 +6,8 @@ import Testing
 @testable import IMAPMonitor
 
 @Suite struct IMAPConfigTests {
-    struct NoHTTP: HTTPTransport {
-        func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-            throw HTTPTransportError(.stopped, "no requests here", surelyNotProcessed: true)
-        }
-    }
-
     static func read(_ text: String) -> Result<IMAPMonitor, ConfigError> {
-        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
         return Result { () throws(ConfigError) -> IMAPMonitor in
             let monitor = try document.read { reader in

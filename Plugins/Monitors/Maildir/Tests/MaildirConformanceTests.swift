@@ -125,7 +125,7 @@ final class DiskSubject: MonitorSubject {
 
 @Suite struct MaildirConfigTests {
     static func read(_ text: String) -> Result<MaildirMonitor, ConfigError> {
-        let context = PluginContext(transport: NoHTTP(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
         let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
         return Result { () throws(ConfigError) -> MaildirMonitor in
             let monitor = try document.read { reader in
@@ -137,12 +137,6 @@ final class DiskSubject: MonitorSubject {
             }
             guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
             return monitor
-        }
-    }
-
-    struct NoHTTP: HTTPTransport {
-        func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-            throw HTTPTransportError(.stopped, "no requests here", surelyNotProcessed: true)
         }
     }
 

@@ -4,25 +4,6 @@ import Cryptography
 import Gateway
 import GatewayTestKit
 
-/// Answers from memory and keeps what was asked.
-final class StubTransport: HTTPTransport {
-    typealias Answer = @Sendable (HTTPRequest, _ number: Int) async throws -> HTTPResponse
-    private let answer: Answer
-    let requests = Recorder<HTTPRequest>()
-    private let number = Locked(0)
-
-    init(_ answer: @escaping Answer) { self.answer = answer }
-
-    func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        requests.append(request)
-        let number = number.withLock { number in
-            number += 1
-            return number
-        }
-        return try await answer(request, number)
-    }
-}
-
 /// An answer in Apple's form.
 func apple(_ status: Int, _ reason: String? = nil, timestamp: Int64? = nil, retryAfter: String? = nil) -> HTTPResponse {
     var body: JSONObject = [:]

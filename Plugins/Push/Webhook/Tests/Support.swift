@@ -3,25 +3,6 @@ import Gateway
 import GatewayTestKit
 import WebhookPush
 
-/// Answers from memory and keeps what was asked.
-final class StubTransport: HTTPTransport {
-    typealias Answer = @Sendable (HTTPRequest, _ number: Int) async throws -> HTTPResponse
-    private let answer: Answer
-    let requests = Recorder<HTTPRequest>()
-    private let number = Locked(0)
-
-    init(_ answer: @escaping Answer) { self.answer = answer }
-
-    func send(_ request: HTTPRequest) async throws -> HTTPResponse {
-        requests.append(request)
-        let number = number.withLock { number in
-            number += 1
-            return number
-        }
-        return try await answer(request, number)
-    }
-}
-
 struct NoAdapter: Error {}
 
 /// - Throws: `ConfigError` with all faults.
