@@ -13,11 +13,23 @@ package protocol Store: Sendable {
 
     /// Everything but messages, as of now.
     func registry() async throws -> StoredRegistry
-    /// Messages of a queue that are not settled, and its stored events, with numbers above `after`,
-    /// ascending, at most `limit` of both together.
-    func entries(queue: Int64, after: Int64, limit: Int) async throws -> [StoredEntry]
-    /// Messages that are not settled, over all queues, ascending by key from above `after`, at most `limit`.
-    func openMessages(after: MessageKey?, limit: Int) async throws -> [Message]
+    /// What a stream is replayed: messages that are neither settled nor dead and had no `notBefore`, and stored
+    /// events, of queues that share one series of numbers; with numbers above `after`, ascending, at most `limit`
+    /// of both together.
+    func entries(queues: [Int64], after: Int64, limit: Int) async throws -> [StoredEntry]
+    /// What the queues work from: every message that is not settled, the dead among them, without its text. In
+    /// the order in which they were stored, from behind `position` (nil: from the start), at most `limit`; nil
+    /// as the next position when nothing follows. Within a queue numbers rise.
+    func openEntries(
+        after position: Int64?, limit: Int
+    ) async throws -> (entries: [OpenEntry], next: Int64?)
+    /// Messages that are not settled, whole, in the order of the keys asked for; unknown and settled ones are left out.
+    func messages(_ keys: [MessageKey]) async throws -> [Message]
+    /// Messages of a queue that are not settled, whole, with numbers above `after`, ascending.
+    /// - Parameter state: only those stored in this state; nil for all but the dead.
+    func messages(queue: Int64, state: Message.State?, after: Int64, limit: Int) async throws -> [Message]
+    /// Messages settled at or after a time that carry their sender's own id: for finding repeats after a restart.
+    func settledSends(since: Timestamp) async throws -> [SettledSend]
     /// One message, settled or not, as long as its row exists.
     func message(_ key: MessageKey) async throws -> Message?
     /// What became of announcing the messages, for each device.
@@ -37,6 +49,72 @@ package struct StoredItem: Sendable, Hashable {
     package let message: MessageKey
     package let isOpen: Bool
     package init(message: MessageKey, isOpen: Bool) { (self.message, self.isOpen) = (message, isOpen) }
+}
+
+/// What a queue keeps in memory of a message; without its text.
+package struct OpenEntry: Sendable, Hashable {
+    package let key: MessageKey
+    package var state: Message.State
+    package var priority: Message.Priority
+    package var enqueued: Timestamp
+    package var expires: Timestamp?
+    package var notBefore: Timestamp?
+    package var group: String?
+    package var collapse: String?
+    package var deliveries: Int
+    package var receipts: Message.Receipts
+    package var isDelivered: Bool
+    /// When it came into the state `dead`.
+    package var settled: Timestamp?
+    /// Only where the sender wants receipts or gave an id or a collapse value; nil else.
+    package var sender: QueueAddress?
+    package var senderID: String?
+    package var correlation: String?
+
+    /// Of a message as it is stored.
+    package init(_ message: Message) {
+        (key, state, priority, enqueued) = (message.key, message.state, message.priority, message.enqueued)
+        (expires, notBefore, group, collapse) = (message.expires, message.notBefore, message.group, message.collapse)
+        (deliveries, receipts, isDelivered) = (message.deliveries, message.receipts, message.delivered != nil)
+        settled = message.settled
+        (senderID, correlation) = (message.senderID, message.correlation)
+        sender = receipts == .none && senderID == nil && collapse == nil ? nil : message.sender
+    }
+
+    package init(
+        key: MessageKey, state: Message.State, priority: Message.Priority, enqueued: Timestamp, deliveries: Int,
+        receipts: Message.Receipts, isDelivered: Bool
+    ) {
+        (self.key, self.state, self.priority, self.enqueued) = (key, state, priority, enqueued)
+        (self.deliveries, self.receipts, self.isDelivered) = (deliveries, receipts, isDelivered)
+    }
+}
+
+/// A settled message's id at its sender.
+package struct SettledSend: Sendable, Hashable {
+    package let key: MessageKey
+    package let sender: QueueAddress
+    package let senderID: String
+    package let enqueued: Timestamp
+
+    package init(key: MessageKey, sender: QueueAddress, senderID: String, enqueued: Timestamp) {
+        (self.key, self.sender, self.senderID, self.enqueued) = (key, sender, senderID, enqueued)
+    }
+}
+
+/// How a message ended, or left the hands of a consumer.
+package struct MessageUpdate: Sendable, Hashable {
+    package var state: Message.State
+    package var at: Timestamp
+    package var reason: String?
+    package var notBefore: Timestamp?
+    package var deliveries = 0
+    package var consumer: String?
+    package var receiptToken: Int64?
+
+    package init(_ state: Message.State, at: Timestamp, reason: String? = nil) {
+        (self.state, self.at, self.reason) = (state, at, reason)
+    }
 }
 
 /// A message or a stored event of a queue, for replay to a stream.
@@ -69,6 +147,7 @@ package enum StoreChange: Sendable, Hashable {
     /// With its devices, registrations, queue and messages.
     case deleteAccount(AccountID)
     case putDevice(Device)
+    /// With its queue and messages.
     case deleteDevice(DeviceID)
     case setDeviceCursor(DeviceID, Int64)
     case setDeviceSeen(DeviceID, Timestamp)
@@ -77,7 +156,13 @@ package enum StoreChange: Sendable, Hashable {
     case setMonitorCursor(RegistrationID, [UInt8])
     case putQueue(QueueRecord)
     case insertMessage(Message)
-    case settleMessage(MessageKey, Message.State, at: Timestamp, reason: String?)
+    /// Ends a message: its update's state is terminal, its text is dropped, a tombstone stays. The first one counts.
+    case settleMessage(MessageKey, MessageUpdate)
+    /// Changes an open message's state, `settled` (at), reason, `notBefore`, deliveries, consumer and token; the state
+    /// must not be terminal. Unknown and settled messages stay as they are.
+    case updateMessage(MessageKey, MessageUpdate)
+    /// Notes that a message arrived; the first time counts. Settled messages too.
+    case setDelivered(MessageKey, at: Timestamp)
     case putDelivery(DeliveryRecord)
     case insertEvent(StoredEvent)
     case putLaunch(Launch)

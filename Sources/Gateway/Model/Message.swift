@@ -18,8 +18,18 @@ package struct Message: Sendable, Hashable {
         case dead
         case expired
 
-        /// Whether nothing more will happen to the message.
-        package var isTerminal: Bool { self == .done || self == .dead || self == .expired }
+        /// Whether nothing more will happen to the message: its text is dropped, a tombstone stays. A dead one is
+        /// kept whole until somebody redrives it or its time is over.
+        package var isTerminal: Bool { self == .done || self == .expired }
+    }
+
+    /// Which of a message's fortunes its sender is told of.
+    package enum Receipts: Int64, Sendable, CaseIterable {
+        case none
+        /// Delivered, read, expired, dead.
+        case final
+        /// Every hop.
+        case all
     }
 
     /// Which item of which registration a message was made from.
@@ -53,7 +63,17 @@ package struct Message: Sendable, Hashable {
     package var senderID: String?
     package let origin: Origin?
     package var state: State
-    /// When and why the state became terminal.
+    /// What the sender wants to be told of.
+    package var receipts = Receipts.none
+    /// Hand-overs to consumers that are noted: those that ended without a completion.
+    package var deliveries = 0
+    /// The consumer that had it last, where one is noted: a device's or an app's id.
+    package var consumer: String?
+    /// When a device acknowledged it, or a consumer completed it, for the first time.
+    package var delivered: Timestamp?
+    /// The token of the last settlement, so that repeating it is answered the same.
+    package var receiptToken: Int64?
+    /// When and why it came into the state it is in, where that is noted: always for `dead`, `done`, `expired`.
     package var settled: Timestamp?
     package var settledReason: String?
 
@@ -120,6 +140,8 @@ package struct StoredEvent: Sendable, Hashable {
     package enum Kind: String, Sendable, CaseIterable {
         case clear
         case receipt
+        /// A message that was not due when it was stored comes up now; the data is its id as JSON.
+        case due
     }
 
     package let queue: Int64
