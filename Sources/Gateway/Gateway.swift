@@ -10,6 +10,7 @@ package final class Gateway: Sendable {
     package let streams: StreamHub
     package let mailroom: Mailroom
     package let messages: Messages
+    package let postmaster: Postmaster
     package let notifier: Notifier
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
@@ -46,7 +47,9 @@ package final class Gateway: Sendable {
         let stored = try await store.registry()
         let directory = StateKeeper(Directory(stored), store: store)
         let identities = Identities(security: foundation.security)
-        mailroom = Mailroom(store: store, time: time, limits: limits, queues: stored.queues)
+        mailroom = Mailroom(
+            store: store, time: time, log: log, limits: limits, queues: stored.queues,
+            owners: Dictionary(stored.devices.map { ($0.id, $0.account) }) { first, _ in first })
         sessions = Sessions(time: time, log: log, limits: limits)
         streams = StreamHub(mailroom: mailroom, store: store, time: time, log: log)
         dispatcher = PushDispatcher(
@@ -59,6 +62,9 @@ package final class Gateway: Sendable {
             directory: directory, apps: configuration.apps, mailroom: mailroom, notifier: notifier, store: store,
             time: time,
             log: log, defaults: configuration.notify)
+        postmaster = Postmaster(
+            directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, hub: streams,
+            time: time, log: log)
         accounts = Accounts(
             directory: directory, mailroom: mailroom, security: foundation.security, time: time, log: log,
             limits: limits)
@@ -79,7 +85,9 @@ package final class Gateway: Sendable {
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
             store: store, security: foundation.security, identities: identities, time: time, log: log,
             launches: stored.launches)
-        upkeep = Upkeep(messages: messages, store: store, reserve: Int64(limits.diskReserveBytes), time: time, log: log)
+        upkeep = Upkeep(
+            messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,
+            log: log)
         // A client that comes to the front makes its device the one seen last (SG-12).
         // Weak: the table keeps the closure, and a reloaded configuration must let the old parts go.
         sessions.onChange { [weak devices, weak sessions] session in
@@ -175,11 +183,12 @@ package final class Gateway: Sendable {
 
 /// Settles what has expired and drops what nobody needs any more.
 final class Upkeep: Service {
-    static let expiryInterval: Duration = .seconds(1)
+    static let spaceInterval: Duration = .seconds(1)
     static let purgeInterval: Duration = .seconds(3600)
 
     let name = "upkeep"
     private let messages: Messages
+    private let mailroom: Mailroom
     private let store: any Store
     private let reserve: Int64
     private let time: any TimeSource
@@ -187,8 +196,11 @@ final class Upkeep: Service {
     private let isLow = Locked(false)
     private let stopped = ShutdownSignal()
 
-    init(messages: Messages, store: any Store, reserve: Int64, time: any TimeSource, log: Log) {
-        (self.messages, self.store, self.reserve, self.time, self.log) = (messages, store, reserve, time, log)
+    init(
+        messages: Messages, mailroom: Mailroom, store: any Store, reserve: Int64, time: any TimeSource, log: Log
+    ) {
+        (self.messages, self.mailroom, self.store) = (messages, mailroom, store)
+        (self.reserve, self.time, self.log) = (reserve, time, log)
     }
 
     /// Says once that the disk is nearly full, and again only after there was room in between.
@@ -208,9 +220,14 @@ final class Upkeep: Service {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 while true {
-                    try await self.time.sleep(for: Self.expiryInterval)
+                    try await self.time.sleep(for: Self.spaceInterval)
                     self.checkSpace()
-                    try await self.messages.expireDue()
+                }
+            }
+            group.addTask {
+                while true {
+                    try await self.mailroom.waitForDeadline()
+                    try await self.messages.tick()
                 }
             }
             group.addTask {

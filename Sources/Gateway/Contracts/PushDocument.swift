@@ -47,7 +47,7 @@ package enum PushDocument {
 
     private static func json(of notification: Notification, title: String?, body: String?) -> JSON {
         var document: JSONObject = [
-            "notification": .string(notification.id.text), "app": .string(notification.app.text),
+            "notification": .string(notification.id.text), "app": .string(notification.app?.text ?? ""),
         ]
         if let title { document.append("title", .string(title)) }
         if let body { document.append("body", .string(body)) }

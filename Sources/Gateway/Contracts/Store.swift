@@ -23,8 +23,9 @@ package protocol Store: Sendable {
     func openEntries(
         after position: Int64?, limit: Int
     ) async throws -> (entries: [OpenEntry], next: Int64?)
-    /// Messages that are not settled, whole, in the order of the keys asked for; unknown and settled ones are left out.
-    func messages(_ keys: [MessageKey]) async throws -> [Message]
+    /// Messages that are not settled, whole, in the order of the keys asked for; unknown and settled ones are left
+    /// out. `completion` is called once, on a thread of the store's: it must be brief.
+    func messages(_ keys: [MessageKey], completion: @escaping @Sendable (Result<[Message], StoreError>) -> Void)
     /// Messages of a queue that are not settled, whole, with numbers above `after`, ascending.
     /// - Parameter state: only those stored in this state; nil for all but the dead.
     func messages(queue: Int64, state: Message.State?, after: Int64, limit: Int) async throws -> [Message]
@@ -111,6 +112,8 @@ package struct MessageUpdate: Sendable, Hashable {
     package var deliveries = 0
     package var consumer: String?
     package var receiptToken: Int64?
+    /// The sender has heard the last it will hear: nil leaves what it wanted as it was.
+    package var receipts: Message.Receipts?
 
     package init(_ state: Message.State, at: Timestamp, reason: String? = nil) {
         (self.state, self.at, self.reason) = (state, at, reason)
@@ -210,6 +213,13 @@ package struct StoreError: Error, Sendable, CustomStringConvertible {
 }
 
 extension Store {
+    /// Messages that are not settled, whole, in the order of the keys asked for; unknown and settled ones are left out.
+    package func messages(_ keys: [MessageKey]) async throws -> [Message] {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[Message], any Error>) in
+            messages(keys) { result in continuation.resume(with: result.mapError { $0 as any Error }) }
+        }
+    }
+
     /// Submits changes and waits until they are durable.
     package func commit(_ changes: [StoreChange]) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in

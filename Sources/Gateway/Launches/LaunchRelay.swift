@@ -100,7 +100,7 @@ package final class LaunchRelay: Service {
     package func launch(tap: String, device: Device) async throws -> Answer {
         let expired = GatewayError(.launchExpired, "the notification is used up, expired, or belongs to another device")
         guard let (key, target) = identities.read(tap: tap), target == device.id,
-            mailroom.address(of: key.queue) == .account(device.account)
+            isAddressed(key, to: device)
         else { throw expired }
         let known = keeper.read { state in
             state.byTap[TapKey(message: key, device: device.id)].flatMap { state.launches[$0] }
@@ -116,12 +116,16 @@ package final class LaunchRelay: Service {
         return try await create(app, key, device, fromTap: true)
     }
 
+    private func isAddressed(_ key: MessageKey, to device: Device) -> Bool {
+        let address = mailroom.address(of: key.queue)
+        return address == .account(device.account) || address == .device(device.id)
+    }
+
     /// Launches an app, at a message where one is given.
     /// - Throws: `unknown_app`, `not_found`, `no_farm`, `farm_unavailable`.
     package func launch(app: AppID, message: MessageKey?, device: Device) async throws -> Answer {
         if let message {
-            guard mailroom.address(of: message.queue) == .account(device.account),
-                try await store.message(message) != nil
+            guard isAddressed(message, to: device), try await store.message(message) != nil
             else {
                 throw GatewayError(.notFound, "the account has no message '\(message)'", field: "message")
             }
@@ -169,7 +173,7 @@ package final class LaunchRelay: Service {
         let action = try await farm.launch(target, request)
         let running = sessions.session(device: device.id, app: launch.app)
         if running != nil {
-            mailroom.pass(to: .account(launch.account), device: device.id) { _ in .launch(launch.id, app: launch.app) }
+            mailroom.pass(to: launch.account, device: device.id) { _ in .launch(launch.id, app: launch.app) }
         }
         log.info(
             .launchAnswered, "A launch was answered",

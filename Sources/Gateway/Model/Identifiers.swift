@@ -64,6 +64,11 @@ package enum QueueAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whether devices hear of its messages on their streams.
+    package var isStreamed: Bool {
+        if case .app = self { false } else { true }
+    }
+
     package var description: String {
         switch self {
         case .account(let id): "account/\(id)"

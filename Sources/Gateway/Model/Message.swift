@@ -165,7 +165,8 @@ package struct Notification: Sendable, Hashable {
     package let id: NotificationID
     package let account: AccountID
     package let device: DeviceID
-    package let app: AppID
+    /// Nil for a message between people or devices.
+    package let app: AppID?
     /// The newest message it speaks of; a tap leads there.
     package let message: MessageKey
     /// All messages it speaks of.
@@ -183,7 +184,7 @@ package struct Notification: Sendable, Hashable {
     package let tap: String
 
     package init(
-        id: NotificationID, account: AccountID, device: DeviceID, app: AppID, message: MessageKey,
+        id: NotificationID, account: AccountID, device: DeviceID, app: AppID?, message: MessageKey,
         messages: [MessageKey], title: String, body: String?, badge: Int, collapse: String, thread: String, tap: String
     ) {
         (self.id, self.account, self.device, self.app, self.message) = (id, account, device, app, message)

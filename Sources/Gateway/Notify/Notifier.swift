@@ -42,21 +42,28 @@ package final class Notifier: Service {
 
     // MARK: Inputs
 
+    /// - Returns: how far each of the messages came: decided for a stream or a push, or held.
+    @discardableResult
     package func announce(
         _ subjects: [Subject], done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
-    ) {
+    ) -> [MessageKey: NotifierMachine.Decision] {
+        var decisions: [MessageKey: NotifierMachine.Decision] = [:]
         for subject in subjects {
             let devices = directory.read { $0.devices(of: subject.account).map(\.id) }
-            step { [mailroom] machine, view in
+            let actions = decide { [mailroom] machine, view in
                 // Somebody may have read it on a stream before we come here.
                 guard mailroom.isOpen(subject.key) else { return [] }
                 return machine.announce(subject, devices: devices, done: done[subject.key] ?? [:], view)
             }
+            for case .decided(let subject, _, let decision, _) in actions {
+                decisions[subject.key] = max(decisions[subject.key] ?? .hold, decision)
+            }
         }
+        return decisions
     }
 
-    package func acknowledged(_ device: DeviceID, queue: Int64, upTo: Int64) {
-        step { machine, _ in machine.acknowledged(device, queue: queue, upTo: upTo) }
+    package func acknowledged(_ device: DeviceID, upTo: Int64) {
+        step { machine, _ in machine.acknowledged(device, upTo: upTo) }
     }
 
     package func tapped(_ key: MessageKey) { machine.withLock { $0.tapped(key) } }
@@ -83,6 +90,13 @@ package final class Notifier: Service {
         let results = machine.withLock { $0.settled(keys) }
         // A message that is named twice has been taken out with the first.
         return Dictionary(results.map { ($0.message, $0.shown) }) { first, _ in first }
+    }
+
+    /// What devices show of messages that stay as they are.
+    package func shown(_ keys: [MessageKey]) -> [MessageKey: [NotifierMachine.Shown]] {
+        machine.withLock { machine in
+            Dictionary(uniqueKeysWithValues: Set(keys).map { ($0, machine.shown(of: $0)) })
+        }
     }
 
     /// The data of a `clear` event. It is sent even when no device shows a notification: clients that list the
@@ -129,10 +143,16 @@ package final class Notifier: Service {
 
     // MARK: The machine
 
-    private func step(_ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]) {
+    private func step(_ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]) { _ = decide(body) }
+
+    private func decide(
+        _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
+    ) -> [NotifierMachine.Action] {
         let view = NotifierView(
             now: time.now, timestamp: time.timestamp, ack: ack,
-            foregroundUntil: { [sessions] in sessions.foregroundUntil(device: $0, app: $1) },
+            foregroundUntil: { [sessions] device, app in
+                app.flatMap { sessions.foregroundUntil(device: device, app: $0) }
+            },
             isLive: { [hub] in hub.isLive($0) },
             hasChannel: { [directory, dispatcher] id in
                 directory.read { $0.devices[id]?.channel?.adapter }.map(dispatcher.has) ?? false
@@ -144,6 +164,7 @@ package final class Notifier: Service {
         }
         for action in actions { perform(action) }
         alarm.set(deadline)
+        return actions
     }
 
     private func perform(_ action: NotifierMachine.Action) {
@@ -164,7 +185,7 @@ package final class Notifier: Service {
             log.info(
                 .notificationSuppressed, "The running client has the message and stayed in front",
                 [
-                    "account": .id(subject.account), "app": .id(subject.app), "device": .id(device),
+                    "account": .id(subject.account), "app": .string(subject.app?.text ?? ""), "device": .id(device),
                     "messageId": .key(subject.key),
                 ])
         case .clear(let device, let representative, let account):
@@ -177,7 +198,7 @@ package final class Notifier: Service {
     ) {
         var fields: LogFields = [
             "decision": .string(decision.rawValue), "reason": .string(reason.rawValue), "account": .id(subject.account),
-            "app": .id(subject.app), "messageId": .key(subject.key),
+            "app": .string(subject.app?.text ?? ""), "messageId": .key(subject.key),
         ]
         if let device { fields.append("device", .id(device)) }
         log.info(.notificationDecided, "Decided how a message is announced", fields)
@@ -199,7 +220,7 @@ package final class Notifier: Service {
             id: identities.notification(newest.key, device), account: newest.account, device: device, app: newest.app,
             message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body,
             badge: mailroom.openCount(.account(newest.account)), collapse: Self.collapse(newest.key),
-            thread: newest.app.text, tap: identities.tap(newest.key, device))
+            thread: newest.app?.text ?? newest.content.appName, tap: identities.tap(newest.key, device))
     }
 
     private func push(_ id: DeviceID, _ subjects: [Subject]) {

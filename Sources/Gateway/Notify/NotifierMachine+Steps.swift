@@ -7,6 +7,7 @@ extension NotifierMachine {
         guard let subject = entries[key]?.subject else { return [] }
         pending[device, default: []].insert(key)
         if let lease = view.foregroundUntil(device, subject.app) { return stream(key, subject, device, lease, view) }
+        if let forwarded = forward(key, subject, device, view) { return forwarded }
         if subject.hold > .zero {
             set(key, device, .waiting(.waitingForReader), due: view.now + subject.hold)
             return [.decided(subject, device, .hold, .waitingForReader)]
@@ -19,10 +20,25 @@ extension NotifierMachine {
         _ key: MessageKey, _ subject: Subject, _ device: DeviceID, _ lease: Moment, _ view: NotifierView
     ) -> [Action] {
         let decided: Action = .decided(subject, device, .stream, .visibleSession)
-        if view.acknowledged(device) >= key.seq {
+        if view.acknowledged(device) >= subject.number {
             return [decided] + finish(key, device, .streamed, representative: key, acknowledged: true)
         }
         set(key, device, .streaming(since: view.now), due: min(lease, view.now + Self.streamWindow))
+        return [decided]
+    }
+
+    /// A message between people or devices has no app's client to bring to the front: on the stream it is all there
+    /// is to announce. Nil when the device has neither a stream nor the message already.
+    private mutating func forward(
+        _ key: MessageKey, _ subject: Subject, _ device: DeviceID, _ view: NotifierView
+    ) -> [Action]? {
+        guard subject.app == nil else { return nil }
+        let decided: Action = .decided(subject, device, .stream, .liveStream)
+        if view.acknowledged(device) >= subject.number {
+            return [decided] + finish(key, device, .notified, representative: key, acknowledged: true)
+        }
+        guard view.isLive(device) else { return nil }
+        set(key, device, .notified(number: subject.number, representative: key), due: view.now + view.ack)
         return [decided]
     }
 
@@ -57,7 +73,15 @@ extension NotifierMachine {
         _ wanted: [MessageKey], to device: DeviceID, _ reason: Reason?, mayNotify: Bool = true, _ view: NotifierView
     ) -> [Action] {
         var (held, keys): ([Action], [MessageKey]) = ([], [])
-        for key in wanted { if let action = quiet(key, device, view) { held.append(action) } else { keys.append(key) } }
+        for key in wanted {
+            if mayNotify, let subject = entries[key]?.subject, let forwarded = forward(key, subject, device, view) {
+                held += forwarded
+            } else if let action = quiet(key, device, view) {
+                held.append(action)
+            } else {
+                keys.append(key)
+            }
+        }
         let subjects = keys.compactMap { entries[$0]?.subject }
         guard let newest = subjects.max(by: { $0.key < $1.key }) else { return held }
         if newest.group > .zero {
@@ -114,6 +138,7 @@ extension NotifierMachine {
     private mutating func begin(again key: MessageKey, _ device: DeviceID, _ view: NotifierView) -> [Action] {
         guard let subject = entries[key]?.subject else { return [] }
         if let lease = view.foregroundUntil(device, subject.app) { return stream(key, subject, device, lease, view) }
+        if let forwarded = forward(key, subject, device, view) { return forwarded }
         return ring(key, device, nil, view)
     }
 

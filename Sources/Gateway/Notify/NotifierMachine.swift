@@ -3,8 +3,11 @@ package import Base
 /// What the machine needs to know of one message to announce it.
 package struct Subject: Sendable, Hashable {
     package let key: MessageKey
+    /// The message's number on its account's streams.
+    package let number: Int64
     package let account: AccountID
-    package let app: AppID
+    /// Nil for a message between people or devices.
+    package let app: AppID?
     package let registration: RegistrationID?
     package let priority: Message.Priority
     package let expires: Timestamp
@@ -16,11 +19,12 @@ package struct Subject: Sendable, Hashable {
     package let content: SummaryContent
 
     package init(
-        key: MessageKey, account: AccountID, app: AppID, registration: RegistrationID?, priority: Message.Priority,
-        expires: Timestamp, targets: NotifyPreferences.Targets, quietHours: NotifyPreferences.QuietHours?,
+        key: MessageKey, number: Int64? = nil, account: AccountID, app: AppID?, registration: RegistrationID?,
+        priority: Message.Priority, expires: Timestamp, targets: NotifyPreferences.Targets, quietHours: NotifyPreferences.QuietHours?,
         group: Duration, hold: Duration, content: SummaryContent
     ) {
-        (self.key, self.account, self.app, self.registration) = (key, account, app, registration)
+        (self.key, self.number) = (key, number ?? key.seq)
+        (self.account, self.app, self.registration) = (account, app, registration)
         (self.priority, self.expires, self.targets) = (priority, expires, targets)
         (self.quietHours, self.group, self.hold, self.content) = (quietHours, group, hold, content)
     }
@@ -33,7 +37,7 @@ package struct NotifierView: Sendable {
     /// How long a device's notify event has to be acknowledged.
     package let ack: Duration
     /// Until when the app's client on the device counts as in front; nil: it does not.
-    package let foregroundUntil: @Sendable (DeviceID, AppID) -> Moment?
+    package let foregroundUntil: @Sendable (DeviceID, AppID?) -> Moment?
     package let isLive: @Sendable (DeviceID) -> Bool
     package let hasChannel: @Sendable (DeviceID) -> Bool
     /// The number up to which the device has acknowledged its account's stream.
@@ -41,7 +45,7 @@ package struct NotifierView: Sendable {
 
     package init(
         now: Moment, timestamp: Timestamp, ack: Duration,
-        foregroundUntil: @escaping @Sendable (DeviceID, AppID) -> Moment?,
+        foregroundUntil: @escaping @Sendable (DeviceID, AppID?) -> Moment?,
         isLive: @escaping @Sendable (DeviceID) -> Bool, hasChannel: @escaping @Sendable (DeviceID) -> Bool,
         acknowledged: @escaping @Sendable (DeviceID) -> Int64
     ) {
@@ -57,11 +61,15 @@ package struct NotifierMachine: Sendable {
     /// After handing a message to the running client, its silence matters for so long.
     package static let streamWindow: Duration = .seconds(20)
 
-    package enum Decision: String, Sendable, Hashable {
-        case stream
-        case notify
-        case push
+    /// The further down, the more reaches the device.
+    package enum Decision: String, Sendable, Hashable, Comparable, CaseIterable {
         case hold
+        case push
+        case notify
+        case stream
+
+        package static func < (a: Decision, b: Decision) -> Bool { a.rank < b.rank }
+        private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
     }
 
     package enum Reason: String, Sendable, Hashable {
@@ -126,7 +134,7 @@ package struct NotifierMachine: Sendable {
 
     struct GroupKey: Sendable, Hashable {
         let device: DeviceID
-        let app: AppID
+        let app: AppID?
     }
 
     struct Group: Sendable {
@@ -205,13 +213,13 @@ package struct NotifierMachine: Sendable {
     }
 
     /// A device acknowledged everything up to a number on its stream.
-    package mutating func acknowledged(_ device: DeviceID, queue: Int64, upTo: Int64) -> [Action] {
+    package mutating func acknowledged(_ device: DeviceID, upTo: Int64) -> [Action] {
         var actions: [Action] = []
-        for key in pending[device] ?? [] where key.queue == queue {
-            guard let delivery = entries[key]?.deliveries[device] else { continue }
+        for key in pending[device] ?? [] {
+            guard let entry = entries[key], let delivery = entry.deliveries[device] else { continue }
             switch delivery.phase {
             case .streaming, .unreachable:
-                if key.seq <= upTo {
+                if entry.subject.number <= upTo {
                     actions += finish(key, device, .streamed, representative: key, acknowledged: true)
                 }
             case .notified(let number, let representative):
@@ -352,6 +360,9 @@ package struct NotifierMachine: Sendable {
             return (entry?.subject.account, key, result)
         }
     }
+
+    /// What devices show of a message.
+    package func shown(of key: MessageKey) -> [Shown] { shown[key].map { Array($0.values) } ?? [] }
 
     /// Says at start that a device shows a notification of an open message.
     package mutating func restore(_ key: MessageKey, _ item: Shown) {

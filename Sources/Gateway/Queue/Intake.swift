@@ -57,7 +57,9 @@ package final class Intake: Sendable {
         let news = items.filter { known[$0.key] == nil && ended[$0.key] == nil && seen.insert($0.key).inserted }
         let drafts = news.map { draft($0, registration, isKnown: isBaseline) }
         let posted = try await mailroom.post(
-            drafts, to: .account(registration.account), with: [.setMonitorCursor(id, batch.cursor)])
+            drafts.map { Posting($0, to: .account(registration.account)) },
+            with: [.setMonitorCursor(id, batch.cursor)]
+        ).compactMap(\.message)
         registrations.moved(id, cursor: batch.cursor, known: registration)
         if isBaseline { return 0 }
         for message in posted {
@@ -87,7 +89,8 @@ package final class Intake: Sendable {
         draft.header["kind"] = "monitor.refused"
         draft.expires = time.timestamp + defaults.itemTTL
         draft.origin = Message.Origin(registration: registration.id, item: item)
-        messages.accepted(try await mailroom.post([draft], to: .account(registration.account)))
+        let posted = try await mailroom.post([Posting(draft, to: .account(registration.account))])
+        messages.accepted(posted.compactMap(\.message))
     }
 
     /// The credentials were changed, or the registration is gone: nobody needs to be told any more.

@@ -13,9 +13,6 @@ package final class Messages: Sendable {
     private let time: any TimeSource
     private let log: Log
     private let defaults: NotifyDefaults
-    private let expiry: Locked<DeadlineQueue<MessageKey>>
-    /// Deadlines beyond which those of settled messages are looked for.
-    private let compaction = Locked(startPage)
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, notifier: Notifier, store: any Store,
@@ -24,50 +21,71 @@ package final class Messages: Sendable {
         (self.directory, self.mailroom, self.notifier, self.store) = (directory, mailroom, notifier, store)
         self.apps = Dictionary(uniqueKeysWithValues: apps.map { ($0.id, $0) })
         (self.time, self.log, self.defaults) = (time, log, defaults)
-        expiry = Locked(DeadlineQueue())
     }
 
     /// Announces messages that were just stored.
-    package func accepted(_ messages: [Message]) {
+    /// - Parameter numbers: those they have on their accounts' streams, where these are not their own.
+    /// - Returns: how far each came.
+    @discardableResult
+    package func accepted(
+        _ messages: [Message], numbers: [MessageKey: Int64] = [:]
+    ) -> [MessageKey: NotifierMachine.Decision] {
         for message in messages {
             log.info(
                 .messageAccepted, "A message is stored",
                 [
                     "messageId": .key(message.key), "queue": .string(message.address.description),
-                    "app": .string(message.app?.text ?? ""),
+                    "sender": .string(message.sender.description), "app": .string(message.app?.text ?? ""),
                 ])
-            watchExpiry(message)
         }
-        notifier.announce(messages.compactMap(subject))
-    }
-
-    private func watchExpiry(_ message: Message) {
-        guard let expires = message.expires else { return }
-        expiry.withLock { $0.insert(message.key, due: time.now + (expires - time.timestamp)) }
+        let ready = messages.filter { $0.state == .ready }
+        return notifier.announce(ready.compactMap { subject($0, number: numbers[$0.key] ?? $0.key.seq) })
     }
 
     /// What the notifier works from; nil for a message that is not for a person's devices.
-    private func subject(_ message: Message) -> Subject? {
-        guard case .account(let account) = message.address, let app = message.app else { return nil }
-        let (registration, locale) = directory.read { directory in
+    private func subject(_ message: Message, number: Int64) -> Subject? {
+        guard let (account, device) = owner(of: message.address) else { return nil }
+        let (registration, locale, sender) = directory.read { directory in
             (
-                message.origin.flatMap { directory.registrations[$0.registration] }
-                    ?? directory.registration(of: account, app: app),
-                directory.accounts[account]?.locale
+                message.app.flatMap { directory.registration(of: account, app: $0) },
+                directory.accounts[account]?.locale, Self.name(of: message.sender, directory)
             )
         }
         let preferences = registration?.preferences
         return Subject(
-            key: message.key, account: account, app: app, registration: registration?.id, priority: message.priority,
-            expires: message.expires ?? time.timestamp + defaults.itemTTL,
-            targets: preferences?.targets ?? defaults.targets,
+            key: message.key, number: number, account: account, app: message.app, registration: registration?.id,
+            priority: message.priority, expires: message.expires ?? time.timestamp + defaults.itemTTL,
+            targets: device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets,
             quietHours: preferences?.quietHours ?? defaults.quietHours,
             group: preferences?.group ?? defaults.group, hold: message.origin == nil ? .zero : defaults.hold,
             content: SummaryContent(
-                appName: apps[app]?.name ?? app.text, policy: preferences?.summary ?? defaults.summary,
-                sender: message.header["from"], subject: message.subject,
-                preview: message.body.isEmpty ? nil : String(decoding: message.body.prefix(4096), as: UTF8.self),
-                locale: locale))
+                appName: message.app.map { apps[$0]?.name ?? $0.text } ?? sender,
+                policy: preferences?.summary ?? defaults.summary,
+                sender: message.sender.isStreamed ? sender : message.header["from"], subject: message.subject,
+                preview: Self.preview(message.body), locale: locale))
+    }
+
+    /// No more than a summary shows: it stays in memory until the message is announced.
+    private static func preview(_ body: [UInt8]) -> String? {
+        body.isEmpty ? nil : String(decoding: body.prefix(SummaryText.bodyLimit), as: UTF8.self)
+    }
+
+    /// How people are told of a sender. Only applications and monitors say themselves, in the header, who wrote.
+    private static func name(of sender: QueueAddress, _ directory: Directory) -> String {
+        switch sender {
+        case .account(let id): id.text
+        case .app(let id): id.text
+        case .device(let id): directory.devices[id]?.name ?? id.text
+        }
+    }
+
+    /// Whose devices hear of an address's messages; all of them, or one.
+    private func owner(of address: QueueAddress) -> (account: AccountID, device: DeviceID?)? {
+        switch address {
+        case .account(let account): (account, nil)
+        case .device(let device): directory.read { $0.devices[device] }.map { ($0.account, device) }
+        case .app: nil
+        }
     }
 
     /// Settles messages, clears what devices show of them, and tells the streams.
@@ -78,7 +96,9 @@ package final class Messages: Sendable {
     ) async throws -> [MessageKey] {
         var shown = notifier.settled(keys)
         let known = shown
-        let settled = try await mailroom.settle(keys, as: state, reason: reason) { [notifier] key in
+        let settled = try await mailroom.settle(
+            keys, as: state, reason: reason, receipts: Self.receipts(state, reason), device: device
+        ) { [notifier] key in
             notifier.clearData(key, known[key] ?? [])
         }
         // What was announced in between, before the queue knew.
@@ -94,87 +114,126 @@ package final class Messages: Sendable {
         return settled
     }
 
+    private static func receipts(_ state: Message.State, _ reason: String) -> [ReceiptState] {
+        switch (state, reason) {
+        case (.expired, _): [.expired]
+        case (_, readReason), (_, openedReason): [.delivered, .read]
+        default: []
+        }
+    }
+    /// The reasons that tell a sender that its message was read.
+    package static let readReason = "read"
+    package static let openedReason = "opened"
+
     /// Marks a message as read by one of the account's devices.
     /// - Throws: `not_found`.
     package func read(_ key: MessageKey, by device: Device) async throws {
-        guard mailroom.address(of: key.queue) == .account(device.account), try await store.message(key) != nil else {
-            throw GatewayError(.notFound, "the account has no message '\(key)'")
+        let address = mailroom.address(of: key.queue)
+        guard address == .account(device.account) || address == .device(device.id),
+            try await store.message(key) != nil
+        else { throw GatewayError(.notFound, "the account has no message '\(key)'") }
+        try await settle([key], account: device.account, as: .done, reason: Self.readReason, by: device.id)
+    }
+
+    /// Settles what a consumer has locked in a queue that an account's devices show: what is done is taken away
+    /// from all of them.
+    package func settle(
+        _ orders: [SettleOrder], consumer: String, account: AccountID, by device: DeviceID?
+    ) async throws -> [SettleOutcome] {
+        let shown = notifier.shown(orders.map(\.key))
+        let outcomes = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<[SettleOutcome], any Error>) in
+            mailroom.settle(orders, consumer: consumer) { [notifier] key in
+                notifier.clearData(key, shown[key] ?? [])
+            } then: { result in
+                continuation.resume(with: result.mapError { $0 as any Error })
+            }
         }
-        try await settle([key], account: device.account, as: .done, reason: "read", by: device.id)
+        let done = zip(orders, outcomes).filter { $0.1 == .settled(.done) }.map(\.0.key)
+        for (key, shown) in notifier.settled(done) { notifier.withdraw(account, key, shown, except: device) }
+        return outcomes
     }
 
     /// A message and what became of announcing it.
     /// - Throws: `not_found`.
-    package func trace(
-        _ key: MessageKey, for account: AccountID
-    ) async throws -> (message: Message, deliveries: [DeliveryRecord]) {
-        guard mailroom.address(of: key.queue) == .account(account), let message = try await store.message(key) else {
-            throw GatewayError(.notFound, "the account has no message '\(key)'")
+    package func trace(_ key: MessageKey) async throws -> (message: Message, deliveries: [DeliveryRecord]) {
+        guard let message = try await store.message(key) else {
+            throw GatewayError(.notFound, "there is no message '\(key)'")
         }
         return (message, try await store.deliveries(of: [key]).sorted { ($0.at, $0.device) < ($1.at, $1.device) })
     }
 
-    /// Open messages of a queue, without locking them (PL-4).
-    package func peek(_ address: QueueAddress, after: Int64, limit: Int) async throws -> [Message] {
+    /// Open messages of a queue, without locking them (PL-4); or its dead letters.
+    package func peek(
+        _ address: QueueAddress, state: Message.State? = nil, after: Int64, limit: Int
+    ) async throws -> [Message] {
         guard let number = mailroom.number(of: address) else { return [] }
-        var found: [Message] = []
-        var position = after
-        while found.count < limit {
-            let entries = try await store.entries(queue: number, after: position, limit: limit)
-            guard let last = entries.last else { break }
-            for case .message(let message) in entries where found.count < limit { found.append(message) }
-            position = last.number
+        return try await store.messages(queue: number, state: state, after: after, limit: limit).map { message in
+            var message = message
+            // The store knows no locks.
+            message.state = mailroom.state(of: message.key) ?? message.state
+            return message
         }
-        return found
     }
 
     // MARK: Start and upkeep
 
-    /// Reads every open message once: counts it, restores what devices show, announces what was not yet.
+    /// Reads what the queues work from; restores what devices show, and announces what was not yet.
     package func restore() async throws {
-        var after: MessageKey?
-        while true {
-            let page = try await store.openMessages(after: after, limit: Self.startPage)
-            guard let last = page.last else { return }
-            after = last.key
-            for message in page { mailroom.restore(open: message.key) }
-            let deliveries = Dictionary(grouping: try await store.deliveries(of: page.map(\.key)), by: \.message)
-            var done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
-            for message in page {
-                watchExpiry(message)
-                done[message.key] = Dictionary(
-                    (deliveries[message.key] ?? []).map { ($0.device, $0.outcome) }, uniquingKeysWith: { $1 })
+        try await mailroom.restore()
+        for queue in mailroom.all() where queue.open > 0 {
+            guard let (account, _) = owner(of: queue.address),
+                !directory.read({ $0.devices(of: account) }).isEmpty
+            else { continue }
+            var after: Int64 = 0
+            while true {
+                let page = try await store.messages(
+                    queue: queue.number, state: nil, after: after, limit: Self.startPage)
+                guard let last = page.last else { break }
+                after = last.key.seq
+                try await restore(page)
             }
-            for delivery in deliveries.values.joined()
-            where delivery.outcome == .pushed || delivery.outcome == .notified {
-                notifier.restore(delivery, among: page)
-            }
-            notifier.announce(page.filter { $0.state == .ready }.compactMap(subject), done: done)
         }
     }
 
-    /// Settles what has expired. Called now and then.
-    package func expireDue() async throws {
-        repeat {
-            var due: [MessageKey] = []
-            expiry.withLock { queue in
-                while due.count < Self.startPage, let key = queue.pop(at: time.now) { due.append(key) }
-            }
-            if due.isEmpty { break }
-            let byAccount = Dictionary(grouping: due.filter(mailroom.isOpen)) { mailroom.address(of: $0.queue) }
-            for case (.account(let account)?, let keys) in byAccount {
-                try await settle(keys, account: account, as: .expired, reason: "expired", by: nil)
-            }
-        } while !Task.isCancelled
-        forgetSettled()
+    private func restore(_ page: [Message]) async throws {
+        let deliveries = Dictionary(grouping: try await store.deliveries(of: page.map(\.key)), by: \.message)
+        var done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
+        for message in page {
+            done[message.key] = Dictionary(
+                (deliveries[message.key] ?? []).map { ($0.device, $0.outcome) }, uniquingKeysWith: { $1 })
+        }
+        for delivery in deliveries.values.joined() where delivery.outcome == .pushed || delivery.outcome == .notified {
+            notifier.restore(delivery, among: page)
+        }
+        let ready = page.filter { $0.state == .ready && $0.deliveries == 0 }
+        notifier.announce(
+            // The number of one that came up late is not known any more; it is below the next.
+            ready.compactMap { message in
+                subject(
+                    message,
+                    number: message.notBefore == nil ? message.key.seq : mailroom.lastNumber(message.address))
+            }, done: done)
     }
 
-    /// Takes settled messages out of the deadlines, once they may be most of them.
-    private func forgetSettled() {
-        expiry.withLock { queue in
-            guard queue.count > compaction.withLock({ $0 }) else { return }
-            queue.keep(where: mailroom.isOpen)
-            compaction.withLock { $0 = 2 * queue.count + Self.startPage }
+    /// Does what time has brought up: scheduled messages are announced, what has expired is settled.
+    package func tick() async throws {
+        let ripe = try await mailroom.fire()
+        if !ripe.due.isEmpty {
+            let numbers = Dictionary(ripe.due.map { ($0.message.key, $0.number) }) { first, _ in first }
+            accepted(ripe.due.map(\.message), numbers: numbers)
+        }
+        let byAddress = Dictionary(grouping: ripe.expired) { mailroom.address(of: $0.queue) }
+        for (address, keys) in byAddress {
+            guard let address else { continue }
+            if let (account, _) = owner(of: address) {
+                try await settle(keys, account: account, as: .expired, reason: "expired", by: nil)
+            } else {
+                let settled = try await mailroom.settle(keys, as: .expired, reason: "expired", receipts: [.expired]) {
+                    _ in nil
+                }
+                for key in settled { log.info(.messageExpired, "A message has expired", ["messageId": .key(key)]) }
+            }
         }
     }
 

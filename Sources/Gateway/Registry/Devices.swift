@@ -214,14 +214,14 @@ package final class Devices: Sendable {
         guard number >= 0, number <= max(device.cursor, sent) else {
             throw GatewayError.invalid("upTo", "the device has not been sent an event of this number")
         }
+        // Before the cursor: after a crash in between the device says it again.
+        try await mailroom.acknowledged(id, of: device.account, upTo: number)
         try await directory.change { directory in
             guard let device = directory.devices[id], number > device.cursor else { return ((), []) }
             directory.change(id) { $0.cursor = number }
             return ((), [.setDeviceCursor(id, number)])
         }
-        if let queue = mailroom.number(of: .account(device.account)) {
-            notifier.acknowledged(id, queue: queue, upTo: number)
-        }
+        notifier.acknowledged(id, upTo: number)
     }
 
     /// Sends a test notification beside the lane, now.

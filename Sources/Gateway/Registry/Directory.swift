@@ -7,6 +7,7 @@ package struct Directory: Sendable {
     package private(set) var registrations: [RegistrationID: Registration] = [:]
     private var devicesByToken: [[UInt8]: DeviceID] = [:]
     private var devicesByAccount: [AccountID: Set<DeviceID>] = [:]
+    private var devicesByTag: [String: Set<DeviceID>] = [:]
     private var devicesByInstallation: [String: DeviceID] = [:]
     private var registrationsByAccount: [AccountID: [AppID: RegistrationID]] = [:]
 
@@ -21,8 +22,12 @@ package struct Directory: Sendable {
     package mutating func put(_ account: Account) { accounts[account.id] = account }
 
     package mutating func put(_ device: Device) {
-        if let old = devices[device.id]?.tokenHash, old != device.tokenHash { devicesByToken[old] = nil }
+        if let old = devices[device.id] {
+            if let hash = old.tokenHash, hash != device.tokenHash { devicesByToken[hash] = nil }
+            if old.tags != device.tags { untag(old) }
+        }
         devices[device.id] = device
+        for tag in device.tags { devicesByTag[tag, default: []].insert(device.id) }
         if let hash = device.tokenHash { devicesByToken[hash] = device.id }
         devicesByAccount[device.account, default: []].insert(device.id)
         devicesByInstallation[device.installation] = device.id
@@ -61,6 +66,19 @@ package struct Directory: Sendable {
         if let hash = device.tokenHash { devicesByToken[hash] = nil }
         devicesByAccount[device.account]?.remove(id)
         devicesByInstallation[device.installation] = nil
+        untag(device)
+    }
+
+    private mutating func untag(_ device: Device) {
+        for tag in device.tags {
+            devicesByTag[tag]?.remove(device.id)
+            if devicesByTag[tag]?.isEmpty == true { devicesByTag[tag] = nil }
+        }
+    }
+
+    /// The devices with a tag, by id.
+    package func devices(tag: String) -> [Device] {
+        (devicesByTag[tag] ?? []).sorted().compactMap { devices[$0] }
     }
 
     package mutating func removeRegistration(_ id: RegistrationID) {

@@ -17,7 +17,6 @@ package final class StreamHub: Service {
     private struct Connection: Sendable {
         let device: DeviceID
         let account: AccountID
-        let queue: QueueAddress
         let epoch: Int64
         let stream: any DeviceStream
         var mode: Mode
@@ -47,7 +46,7 @@ package final class StreamHub: Service {
         // Epochs go on rising over a restart, so that an old connection is never mistaken for a new one.
         state = Locked(State(nextEpoch: time.timestamp.milliseconds))
         (replays, replayRequests) = AsyncStream.makeStream()
-        mailroom.onPublish { [weak self] address, publication in self?.publish(address, publication) }
+        mailroom.onPublish { [weak self] account, publication in self?.publish(account, publication) }
     }
 
     /// Who is told that a device's connection opened (true) or ended (false).
@@ -68,13 +67,12 @@ package final class StreamHub: Service {
     /// Takes a device's new connection; an older one of the same device is closed (fenced by the epoch).
     /// Events follow after number `after`.
     package func open(_ device: Device, stream: any DeviceStream, after: Int64) {
-        let queue = QueueAddress.account(device.account)
         let (epoch, fenced) = state.withLock { state in
             let epoch = state.nextEpoch
             state.nextEpoch += 1
             let fenced = state.connections[device.id]?.stream
             state.connections[device.id] = Connection(
-                device: device.id, account: device.account, queue: queue, epoch: epoch, stream: stream,
+                device: device.id, account: device.account, epoch: epoch, stream: stream,
                 mode: .replaying(position: after), sent: after)
             state.byAccount[device.account, default: []].insert(device.id)
             return (epoch, fenced)
@@ -111,7 +109,7 @@ package final class StreamHub: Service {
 
     /// Announces on a device's stream, in turn with the stored events; returns the event's number.
     package func announce(_ notification: Notification) -> Int64 {
-        mailroom.pass(to: .account(notification.account), device: notification.device) { _ in .notify(notification) }
+        mailroom.pass(to: notification.account, device: notification.device) { _ in .notify(notification) }
     }
 
     /// The highest number a device may have heard of; an acknowledgement beyond it is a mistake.
@@ -129,8 +127,7 @@ package final class StreamHub: Service {
     }
 
     /// Passes on what was published, to the connections that are live and have not had it from the store.
-    private func publish(_ address: QueueAddress, _ publication: Mailroom.Publication) {
-        guard case .account(let account) = address else { return }
+    private func publish(_ account: AccountID, _ publication: Mailroom.Publication) {
         let (event, number, only) = Self.event(publication)
         state.withLock { state in
             for device in state.byAccount[account] ?? [] where only == nil || only == device {
@@ -144,7 +141,7 @@ package final class StreamHub: Service {
 
     private static func event(_ publication: Mailroom.Publication) -> (StreamEvent, Int64, DeviceID?) {
         switch publication {
-        case .message(let message): (.message(message), message.key.seq, nil)
+        case .message(let message, let number, let device): (.message(message), number, device)
         case .event(let event): (.stored(event), event.number, event.device)
         case .passing(let event, let number, let device): (event, number, device)
         }
@@ -176,16 +173,12 @@ package final class StreamHub: Service {
     /// in which nothing newer is stored.
     private func replay(_ device: DeviceID, _ epoch: Int64) async {
         while !Task.isCancelled {
-            guard let (stream, queue, position) = replaying(device, epoch) else { return }
+            guard let (stream, account, position) = replaying(device, epoch) else { return }
             // What is published after this look may be missing in what is read now.
-            let published = mailroom.published(queue)
-            let entries: [StoredEntry]
+            let published = mailroom.published(account)
+            let entries: [Entry]
             do {
-                guard let number = mailroom.number(of: queue) else {
-                    if goLive(device, epoch, published: published, queue: queue) { return }
-                    continue
-                }
-                entries = try await store.entries(queue: number, after: position, limit: Self.replayPage)
+                entries = try await read(account, device, after: position)
             } catch {
                 log.error(
                     .storageFailed, "A replay could not be read; the device will connect again", ["device": .id(device)]
@@ -194,7 +187,7 @@ package final class StreamHub: Service {
                 return
             }
             if entries.isEmpty {
-                if goLive(device, epoch, published: published, queue: queue) { return }
+                if goLive(device, epoch, published: published, account: account) { return }
                 continue
             }
             // Asked after each entry: a page of large messages is more than a connection may have waiting.
@@ -204,25 +197,42 @@ package final class StreamHub: Service {
         }
     }
 
-    private func replaying(_ device: DeviceID, _ epoch: Int64) -> (any DeviceStream, QueueAddress, Int64)? {
+    /// One entry of a replay: what is sent, if anything is for this device, and the number it stands under.
+    private typealias Entry = (number: Int64, event: StreamEvent?)
+
+    private func read(_ account: AccountID, _ device: DeviceID, after position: Int64) async throws -> [Entry] {
+        let queues = mailroom.streamQueues(account: account, device: device)
+        if queues.isEmpty { return [] }
+        var entries: [Entry] = []
+        for entry in try await store.entries(queues: queues, after: position, limit: Self.replayPage) {
+            switch entry {
+            case .message(let message): entries.append((entry.number, .message(message)))
+            case .event(let event) where event.device != nil && event.device != device:
+                entries.append((entry.number, nil))
+            case .event(let event) where event.kind == .due:
+                // Settled since: there is nothing to send any more.
+                let key = (try? JSONParser.parse(event.data))?.string.flatMap { MessageKey($0) }
+                let message = try await store.messages(key.map { [$0] } ?? []).first
+                entries.append((entry.number, message.map { .message($0) }))
+            case .event(let event): entries.append((entry.number, .stored(event)))
+            }
+        }
+        return entries
+    }
+
+    private func replaying(_ device: DeviceID, _ epoch: Int64) -> (any DeviceStream, AccountID, Int64)? {
         state.withLock { state in
             guard let connection = state.connections[device], connection.epoch == epoch,
                 case .replaying(let position) = connection.mode
             else { return nil }
-            return (connection.stream, connection.queue, position)
+            return (connection.stream, connection.account, position)
         }
     }
 
-    private func send(_ entry: StoredEntry, to device: DeviceID, _ epoch: Int64, _ stream: any DeviceStream) -> Bool {
+    private func send(_ entry: Entry, to device: DeviceID, _ epoch: Int64, _ stream: any DeviceStream) -> Bool {
         state.withLock { state in
             guard let connection = state.connections[device], connection.epoch == epoch else { return false }
-            switch entry {
-            case .message(let message): guard stream.send(.message(message), number: entry.number) else { return false }
-            case .event(let event):
-                if event.device == nil || event.device == device {
-                    guard stream.send(.stored(event), number: entry.number) else { return false }
-                }
-            }
+            if let event = entry.event, !stream.send(event, number: entry.number) { return false }
             state.connections[device]?.mode = .replaying(position: entry.number)
             state.connections[device]?.sent = max(connection.sent, entry.number)
             return true
@@ -230,12 +240,12 @@ package final class StreamHub: Service {
     }
 
     /// True when the connection is live (or gone); false when something was published since the look.
-    private func goLive(_ device: DeviceID, _ epoch: Int64, published: Int64, queue: QueueAddress) -> Bool {
+    private func goLive(_ device: DeviceID, _ epoch: Int64, published: Int64, account: AccountID) -> Bool {
         state.withLock { state in
             guard let connection = state.connections[device], connection.epoch == epoch else { return true }
             // The mailroom counts a publication before it passes it on through this same lock: one that is
             // not counted yet will find the connection live.
-            guard mailroom.published(queue) == published else { return false }
+            guard mailroom.published(account) == published else { return false }
             state.connections[device]?.mode = .live
             return true
         }

@@ -54,11 +54,26 @@ package final class GuardedStore: Store, Service {
     package func beginShutdown() { stopped.raise() }
 
     package func registry() async throws -> StoredRegistry { try await store.registry() }
-    package func entries(queue: Int64, after: Int64, limit: Int) async throws -> [StoredEntry] {
-        try await store.entries(queue: queue, after: after, limit: limit)
+    package func entries(queues: [Int64], after: Int64, limit: Int) async throws -> [StoredEntry] {
+        try await store.entries(queues: queues, after: after, limit: limit)
     }
-    package func openMessages(after: MessageKey?, limit: Int) async throws -> [Message] {
-        try await store.openMessages(after: after, limit: limit)
+    package func openEntries(
+        after position: Int64?, limit: Int
+    ) async throws -> (entries: [OpenEntry], next: Int64?) {
+        try await store.openEntries(after: position, limit: limit)
+    }
+    package func messages(
+        _ keys: [MessageKey], completion: @escaping @Sendable (Result<[Message], StoreError>) -> Void
+    ) {
+        store.messages(keys, completion: completion)
+    }
+    package func messages(
+        queue: Int64, state: Message.State?, after: Int64, limit: Int
+    ) async throws -> [Message] {
+        try await store.messages(queue: queue, state: state, after: after, limit: limit)
+    }
+    package func settledSends(since: Timestamp) async throws -> [SettledSend] {
+        try await store.settledSends(since: since)
     }
     package func message(_ key: MessageKey) async throws -> Message? { try await store.message(key) }
     package func deliveries(of messages: [MessageKey]) async throws -> [DeliveryRecord] {

@@ -18,6 +18,16 @@ package struct Limits: Sendable, Hashable {
     package var sessionsPerDevice = 50
     /// Messages waiting in one queue.
     package var queueMessages = 100_000
+    /// Memory for the messages stored last, in bytes: consumers that come soon cost no read.
+    package var messageCacheBytes = 64 << 20
+    /// Senders' own message ids remembered at once, for finding repeats within ten minutes.
+    package var rememberedSends = 1_000_000
+    /// Hand-overs to consumers without a completion before a message is dead.
+    package var maxDeliveries = 10
+    /// How long after the hand-over a lock can be renewed, in seconds.
+    package var lockTotalSeconds = 43_200
+    /// How long dead letters are kept, in seconds.
+    package var deadLetterSeconds = 1_209_600
     /// Pushes waiting in one lane.
     package var laneMessages = 200_000
     /// Free space below which nothing new is accepted, in bytes.
@@ -42,6 +52,11 @@ package struct Limits: Sendable, Hashable {
             "registrationsPerAccount", in: 1...10_000, default: registrationsPerAccount)
         sessionsPerDevice = reader.integer("sessionsPerDevice", in: 1...10_000, default: sessionsPerDevice)
         queueMessages = reader.integer("queueMessages", in: 1...100_000_000, default: queueMessages)
+        messageCacheBytes = reader.integer("messageCacheBytes", in: 0...(1 << 40), default: messageCacheBytes)
+        rememberedSends = reader.integer("rememberedSends", in: 1000...100_000_000, default: rememberedSends)
+        maxDeliveries = reader.integer("maxDeliveries", in: 1...1000, default: maxDeliveries)
+        lockTotalSeconds = reader.integer("lockTotalSeconds", in: 300...604_800, default: lockTotalSeconds)
+        deadLetterSeconds = reader.integer("deadLetterSeconds", in: 60...31_536_000, default: deadLetterSeconds)
         laneMessages = reader.integer("laneMessages", in: 1...100_000_000, default: laneMessages)
         diskReserveBytes = reader.integer("diskReserveBytes", in: 0...(1 << 50), default: diskReserveBytes)
         monitorStartsPerSecond = reader.integer(

@@ -34,6 +34,7 @@ extension LogEvent {
     package static let messageForwarded = LogEvent("message.forwarded")
     package static let messageHeld = LogEvent("message.held")
     package static let messageCompleted = LogEvent("message.completed")
+    package static let messageLockExpired = LogEvent("message.lock_expired")
     package static let messageExpired = LogEvent("message.expired")
     package static let messageDead = LogEvent("message.dead")
     package static let notificationDecided = LogEvent("notification.decided")

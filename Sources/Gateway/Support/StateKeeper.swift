@@ -51,9 +51,22 @@ package final class StateKeeper<State>: Sendable {
         always: Bool = false,
         _ body: (inout State) -> [StoreChange], then: @escaping @Sendable (Result<Void, StoreError>) -> Void = { _ in }
     ) {
-        state.withLock { state in
-            let changes = body(&state)
-            if changes.isEmpty && !always { then(.success(())) } else { store.submit(changes, completion: then) }
+        submit(always: always, { ((), body(&$0)) }, then: { _, result in then(result) })
+    }
+
+    /// As above, with something that is worked out under the lock and needed afterwards.
+    /// - Throws: what `body` throws; then nothing is changed and `then` does not run.
+    package func submit<Outcome: Sendable>(
+        always: Bool = false, _ body: (inout State) throws -> (Outcome, [StoreChange]),
+        then: @escaping @Sendable (Outcome, Result<Void, StoreError>) -> Void
+    ) rethrows {
+        let outcome: Outcome? = try state.withLock { state in
+            let (outcome, changes) = try body(&state)
+            if changes.isEmpty && !always { return outcome }
+            store.submit(changes) { then(outcome, $0) }
+            return nil
         }
+        // Nothing to wait for. After the lock: `then` may want it.
+        if let outcome { then(outcome, .success(())) }
     }
 }

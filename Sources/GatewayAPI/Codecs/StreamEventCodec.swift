@@ -25,7 +25,7 @@ enum StreamEventCodec {
     private static func json(of notification: Notification) -> JSON {
         var object: JSONObject = [
             "notification": .string(notification.id.text), "message": .string(notification.message.description),
-            "app": .string(notification.app.text), "title": .string(notification.title),
+            "app": .string(notification.app?.text ?? ""), "title": .string(notification.title),
         ]
         if let body = notification.body { object.append("body", .string(body)) }
         object.append("badge", .integer(notification.badge))

@@ -51,7 +51,7 @@ struct APNsMessage: Sendable, Hashable {
     /// Apple wants nothing but `content-available` in a background push, so the badge stands with our own.
     private static func payload(of notification: Notification, kind: Kind) -> [UInt8]? {
         var ours: JSONObject = [
-            "notification": .string(notification.id.text), "app": .string(notification.app.text),
+            "notification": .string(notification.id.text), "app": .string(notification.app?.text ?? ""),
             "collapse": .string(notification.collapse), "tap": .string(notification.tap),
         ]
         guard kind == .alert else {

@@ -1,0 +1,174 @@
+internal import Base
+
+// Sending: numbers, limits, repeats, and what follows the sync.
+extension Mailroom {
+    /// What a submission of new messages leads to once it is durable.
+    private struct Outcome: Sendable {
+        var posted: [Posted] = []
+        var publications: Publications = []
+    }
+
+    /// Stores messages and whatever else belongs to the same transaction, all or none. Repeats are found and not
+    /// stored again.
+    /// - Parameter then: called when all that is answered is durable, on the store's thread.
+    /// - Throws: `queue_full`, `storage_full`, `rate_limited`: then nothing is stored and `then` is not called.
+    package func post(
+        _ postings: [Posting], with extra: [StoreChange] = [],
+        then: @escaping @Sendable (Result<[Posted], StoreError>) -> Void
+    ) throws(GatewayError) {
+        let isNew = postings.contains { !$0.draft.isKnown }
+        if isNew, let free = store.freeBytes(), free < Int64(limits.diskReserveBytes) {
+            throw GatewayError(.storageFull, "less than limits.diskReserveBytes is free where the data is kept")
+        }
+        let (now, timestamp) = (time.now, time.timestamp)
+        do {
+            // In its turn even when nothing is new: a repeat must not be answered before the first is durable.
+            try keeper.submit(always: true) { state in
+                try check(postings, &state, at: now)
+                var changes: [StoreChange] = []
+                var outcome = Outcome()
+                for posting in postings {
+                    outcome.posted.append(enter(posting, &state, &changes, now, timestamp))
+                }
+                return (outcome, changes + extra)
+            } then: { [self] outcome, result in
+                finish(outcome, result, then)
+            }
+        } catch let error as GatewayError {
+            throw error
+        } catch {
+            throw GatewayError(.stopping, "\(error)")
+        }
+    }
+
+    /// As above; returns when all is durable.
+    /// - Throws: also the store's failure.
+    package func post(_ postings: [Posting], with extra: [StoreChange] = []) async throws -> [Posted] {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[Posted], any Error>) in
+            do {
+                try post(postings, with: extra) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    /// Full queues refuse at send (G2); so does the memory for senders' ids.
+    private func check(_ postings: [Posting], _ state: inout State, at now: Moment) throws(GatewayError) {
+        if postings.count == 1, let posting = postings.first {
+            let open = state.numbers[posting.to.address].flatMap { state.queues[$0]?.machine.openCount } ?? 0
+            if !posting.draft.isKnown, open >= limits.queueMessages, !isRepeat(posting, state) {
+                throw full(posting.to.address)
+            }
+        } else {
+            var counts: [QueueAddress: Int] = [:]
+            for posting in postings where !posting.draft.isKnown && !isRepeat(posting, state) {
+                counts[posting.to.address, default: 0] += 1
+            }
+            for (address, count) in counts {
+                let open = state.numbers[address].flatMap { state.queues[$0]?.machine.openCount } ?? 0
+                if open + count > limits.queueMessages { throw full(address) }
+            }
+        }
+        let named = postings.count { $0.draft.senderID != nil }
+        if named > 0, !state.sends.hasRoom(for: named, at: now) {
+            throw GatewayError(
+                .rateLimited, "too many messages with an id were sent in ten minutes (limits.rememberedSends)",
+                retryAfterSeconds: 60)
+        }
+    }
+
+    private func full(_ address: QueueAddress) -> GatewayError {
+        GatewayError(.queueFull, "the queue \(address) is full (limits.queueMessages)")
+    }
+
+    private func sendKey(_ posting: Posting, _ state: State) -> SendLedger.Key? {
+        guard let id = posting.draft.senderID, let number = state.numbers[posting.to.address] else { return nil }
+        return SendLedger.Key(queue: number, sender: posting.draft.sender, id: id)
+    }
+
+    private func isRepeat(_ posting: Posting, _ state: State) -> Bool {
+        sendKey(posting, state).map { state.sends[$0] != nil } ?? false
+    }
+
+    /// Gives a message its number and takes it into its queue, where nobody sees it yet.
+    private func enter(
+        _ posting: Posting, _ state: inout State, _ changes: inout [StoreChange], _ now: Moment, _ timestamp: Timestamp
+    ) -> Posted {
+        let draft = posting.draft
+        let number = state.queue(posting.to, rules, &changes)
+        let send = sendKey(posting, state)
+        if let send, let seq = state.sends[send] {
+            return Posted(key: MessageKey(queue: number, seq: seq), address: posting.to.address, message: nil)
+        }
+        let key = MessageKey(queue: number, seq: state.allocate(number, &changes))
+        let message = draft.message(key, to: posting.to.address, at: timestamp)
+        changes.append(.insertMessage(message))
+        if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }
+        if !draft.isKnown { take(message, into: &state, &changes, now, timestamp) }
+        return Posted(key: key, address: posting.to.address, message: message)
+    }
+
+    private func take(
+        _ message: Message, into state: inout State, _ changes: inout [StoreChange], _ now: Moment,
+        _ timestamp: Timestamp
+    ) {
+        let key = message.key
+        state.cache.insert(message)
+        let older = state.queues[key.queue]?.machine.insert(OpenEntry(message), isStored: false, at: now) {
+            now + ($0 - timestamp)
+        }
+        note(message.receipts, OpenEntry(message), &state, number: key.seq)
+        if let older = older ?? nil {
+            let old = MessageKey(queue: key.queue, seq: older)
+            state.cache.remove(old)
+            changes.append(.settleMessage(old, MessageUpdate(.expired, at: timestamp, reason: "collapsed")))
+        }
+    }
+
+    /// Notes what must be known of a message when it arrives somewhere.
+    func note(_ receipts: Message.Receipts, _ entry: OpenEntry, _ state: inout State, number: Int64) {
+        let key = entry.key
+        if receipts != .none, let sender = entry.sender {
+            state.queues[key.queue]?.receipts[key.seq] = ReceiptOrder(
+                to: sender, correlation: entry.correlation, isAll: receipts == .all)
+        }
+        // Of messages for all of an account's devices the arrival matters only to senders that asked.
+        guard let isStreamed = state.queues[key.queue]?.address.isStreamed, isStreamed,
+            state.device(of: key.queue) != nil || receipts != .none, entry.state != .scheduled, !entry.isDelivered else {
+            return
+        }
+        state.queues[key.queue]?.unacknowledged.append((number, key.seq))
+    }
+
+    private func finish(
+        _ outcome: Outcome, _ result: Result<Void, StoreError>,
+        _ then: @Sendable (Result<[Posted], StoreError>) -> Void
+    ) {
+        if case .failure(let error) = result { return then(.failure(error)) }
+        var posted = outcome.posted
+        let (served, publications, deadline) = keeper.update { state in
+            var (publications, queues): (Publications, [Int64]) = ([], [])
+            for item in posted {
+                guard let message = item.message, !message.state.isTerminal else { continue }
+                state.queues[item.key.queue]?.machine.stored(item.key.seq)
+                if queues.last != item.key.queue { queues.append(item.key.queue) }
+                if message.state == .ready, let account = state.account(of: item.key.queue) {
+                    let device = state.device(of: item.key.queue)
+                    publications.append((account, .message(message, number: item.key.seq, device: device)))
+                }
+            }
+            return (state.dispatch(queues, drawToken, at: time.now), publications, state.watch(queues))
+        }
+        if !served.isEmpty {
+            let taken = Set(served.flatMap { service in
+                service.locks.map { MessageKey(queue: service.waiting.queue, seq: $0.seq) }
+            })
+            for index in posted.indices where taken.contains(posted[index].key) { posted[index].isTaken = true }
+        }
+        publish(publications)
+        for service in served { serve(service) }
+        alarm.set(deadline)
+        then(.success(posted))
+    }
+}

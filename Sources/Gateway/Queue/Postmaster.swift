@@ -1,0 +1,305 @@
+package import Base
+
+/// Who speaks: a device for its account, or a web application.
+package enum Party: Sendable {
+    case device(Device)
+    case app(AppID)
+
+    /// How locks and receipts name it.
+    package var name: String {
+        switch self {
+        case .device(let device): device.id.text
+        case .app(let id): id.text
+        }
+    }
+
+    /// Its own queue, where none is named.
+    package var queue: QueueAddress {
+        switch self {
+        case .device(let device): .account(device.account)
+        case .app(let id): .app(id)
+        }
+    }
+}
+
+/// What a sender wants sent (TT-2).
+package struct SendOrder: Sendable {
+    package enum Target: Sendable, Hashable {
+        case account(AccountID)
+        case device(DeviceID)
+        /// Every device with this tag.
+        case tag(String)
+        case app(AppID)
+    }
+
+    /// As whom a device sends.
+    package enum Origin: String, Sendable, CaseIterable {
+        case account
+        case device
+    }
+
+    package static let targetsLimit = 100
+    package static let nameLimit = 128
+    package static let collapseLimit = 64
+    package static let subjectLimit = 1024
+    package static let headerFieldsLimit = 64
+    package static let headerBytesLimit = 16 << 10
+    package static let lifetimes: ClosedRange<Duration> = .seconds(1)...(.seconds(31_536_000))
+
+    package var to: [Target]
+    package var from: Origin?
+    package var id: String?
+    package var app: AppID?
+    package var header: [String: String] = [:]
+    package var subject: String?
+    package var body: [UInt8] = []
+    package var priority = Message.Priority.normal
+    package var lifetime: Duration?
+    package var notBefore: Timestamp?
+    package var group: String?
+    package var collapse: String?
+    package var correlation: String?
+    package var receipts: Message.Receipts?
+
+    package init(to: [Target]) { self.to = to }
+}
+
+/// What became of a message for one recipient.
+package struct Sent: Sendable, Hashable {
+    package enum State: String, Sendable, CaseIterable {
+        /// It waits for the recipient.
+        case held
+        /// It is on its way to a connected device or a waiting consumer.
+        case forwarded
+        /// A push service is asked to tell the device.
+        case notified
+    }
+
+    package let key: MessageKey
+    package let address: QueueAddress
+    package let state: State
+}
+
+/// Takes what devices and applications send: finds the addresses (TT-3), checks who may send where, stores, and tells
+/// how far it came.
+package final class Postmaster: Sendable {
+    private let directory: StateKeeper<Directory>
+    private let apps: Set<AppID>
+    private let mailroom: Mailroom
+    private let messages: Messages
+    private let hub: StreamHub
+    private let time: any TimeSource
+    private let log: Log
+
+    package init(
+        directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, messages: Messages, hub: StreamHub,
+        time: any TimeSource, log: Log
+    ) {
+        (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
+        (self.apps, self.time, self.log) = (Set(apps.map(\.id)), time, log)
+    }
+
+    /// Finds the recipients and checks everything that can be checked before storing.
+    /// - Throws: `unknown_recipient`, `forbidden`, `unknown_app`, `invalid_field`.
+    package func prepare(_ order: SendOrder, by party: Party) throws(GatewayError) -> [Posting] {
+        try check(order)
+        var recipients: [Recipient] = []
+        for (index, target) in order.to.enumerated() {
+            do throws(GatewayError) {
+                recipients += try self.recipients(target, party)
+            } catch {
+                let field = order.to.count == 1 ? "to" : "to[\(index)]"
+                throw GatewayError(error.code, error.message, field: field)
+            }
+        }
+        let draft = draft(order, party, recipients)
+        return recipients.map { Posting(draft, to: $0) }
+    }
+
+    private func draft(_ order: SendOrder, _ party: Party, _ recipients: [Recipient]) -> MessageDraft {
+        let sender: QueueAddress
+        switch party {
+        case .app(let id): sender = .app(id)
+        case .device(let device):
+            let isDevice = order.from.map { $0 == .device } ?? recipients.contains { $0.owner != nil }
+            sender = isDevice ? .device(device.id) : .account(device.account)
+        }
+        var draft = MessageDraft(sender: sender, app: order.app)
+        draft.receipts = order.receipts ?? .final
+        if case .app(let id) = party {
+            // An application speaks for itself, and hears of its messages' fortunes when it asks to.
+            draft.app = order.app ?? id
+            draft.receipts = order.receipts ?? .none
+        }
+        (draft.header, draft.subject, draft.body) = (order.header, order.subject, order.body)
+        (draft.priority, draft.notBefore) = (order.priority, order.notBefore)
+        // Counted from when it comes up, or a scheduled one might never be seen.
+        draft.expires = order.lifetime.map { max(time.timestamp, order.notBefore ?? time.timestamp) + $0 }
+        (draft.group, draft.collapse) = (order.group, order.collapse)
+        (draft.correlation, draft.senderID) = (order.correlation, order.id)
+        return draft
+    }
+
+    /// Stores prepared messages and announces them; returns when they are durable.
+    /// - Throws: `queue_full`, `storage_full`, `rate_limited`, or the store's failure.
+    package func send(_ postings: [Posting]) async throws -> [Sent] {
+        let posted = try await mailroom.post(postings)
+        let decisions = messages.accepted(posted.compactMap(\.message).filter { $0.address.isStreamed })
+        return posted.map { item in
+            Sent(key: item.key, address: item.address, state: state(of: item, decisions[item.key]))
+        }
+    }
+
+    /// As `send`, for messages to applications alone, without a task: nobody's devices are to be told.
+    /// - Parameter then: called when they are durable, on the store's thread.
+    /// - Throws: as `send`; then `then` is not called.
+    package func sendToApps(
+        _ postings: [Posting], then: @escaping @Sendable (Result<[Sent], StoreError>) -> Void
+    ) throws(GatewayError) {
+        try mailroom.post(postings) { result in
+            then(
+                result.map { posted in
+                    posted.map { Sent(key: $0.key, address: $0.address, state: $0.isTaken ? .forwarded : .held) }
+                })
+        }
+    }
+
+    private func state(of item: Posted, _ decision: NotifierMachine.Decision?) -> Sent.State {
+        if item.isTaken { return .forwarded }
+        // A repeat of one that is settled has found its way.
+        if item.message == nil, mailroom.state(of: item.key) == nil { return .forwarded }
+        let devices: [DeviceID] =
+            switch item.address {
+            case .account(let account): directory.read { $0.devices(of: account).map(\.id) }
+            case .device(let device): [device]
+            case .app: []
+            }
+        let isScheduled = mailroom.state(of: item.key) == .scheduled
+        if !isScheduled, devices.contains(where: hub.isLive) { return .forwarded }
+        return decision == .push ? .notified : .held
+    }
+
+    // MARK: Replies
+
+    /// What answers a message goes back to whoever sent it (TT-7).
+    /// - Throws: `not_found`; `forbidden` for a message that was not sent to the caller; `unknown_recipient`.
+    package func reply(to key: MessageKey, _ order: SendOrder, by party: Party) async throws -> [Sent] {
+        let (message, _) = try await messages.trace(key)
+        guard mayTake(message.address, party) else {
+            throw GatewayError(.forbidden, "the message '\(key)' was not sent to you")
+        }
+        var order = order
+        order.to = [target(message.sender)]
+        order.correlation = order.correlation ?? message.correlation ?? key.description
+        if order.from == nil, case .device(let id) = message.address, case .device(let device) = party, device.id == id {
+            order.from = .device
+        }
+        try check(order)
+        // Whoever was written to may answer, also where it could not write of its own accord.
+        guard let recipient = recipient(message.sender) else {
+            throw GatewayError(.unknownRecipient, "whoever sent the message is gone")
+        }
+        return try await send([Posting(draft(order, party, [recipient]), to: recipient)])
+    }
+
+    private func target(_ address: QueueAddress) -> SendOrder.Target {
+        switch address {
+        case .account(let id): .account(id)
+        case .device(let id): .device(id)
+        case .app(let id): .app(id)
+        }
+    }
+
+    // MARK: Who may
+
+    /// Whether a party may take messages from a queue: an account's devices from its own and their own queues, an
+    /// application from its own.
+    package func mayTake(_ address: QueueAddress, _ party: Party) -> Bool {
+        switch (party, address) {
+        case (.device(let device), .account(let id)): id == device.account
+        case (.device(let device), .device(let id)): directory.read { $0.devices[id]?.account } == device.account
+        case (.app(let own), .app(let id)): own == id
+        case (.device, .app), (.app, .account), (.app, .device): false
+        }
+    }
+
+    /// The queue a party names, or its own.
+    /// - Throws: `invalid_field`, `not_found`, `forbidden`.
+    package func queue(_ name: String?, for party: Party) throws(GatewayError) -> Recipient {
+        guard let name else { return Recipient(party.queue) }
+        guard let address = QueueAddress(name) else {
+            throw .invalid("queue", "expected account/NAME, device/ID or app/ID")
+        }
+        guard let recipient = recipient(address) else {
+            throw GatewayError(.notFound, "there is no queue '\(address)'", field: "queue")
+        }
+        guard mayTake(address, party) else {
+            throw GatewayError(.forbidden, "the queue '\(address)' is not yours", field: "queue")
+        }
+        return recipient
+    }
+
+    // MARK: Addresses
+
+    private func recipient(_ address: QueueAddress) -> Recipient? {
+        switch address {
+        case .account(let id): directory.read { $0.accounts[id] }.map { _ in Recipient(address) }
+        case .device(let id): directory.read { $0.devices[id] }.map(Recipient.device)
+        case .app(let id): apps.contains(id) ? Recipient(address) : nil
+        }
+    }
+
+    private func recipients(_ target: SendOrder.Target, _ party: Party) throws(GatewayError) -> [Recipient] {
+        func unknown(_ what: String) -> GatewayError { GatewayError(.unknownRecipient, "there is no \(what)") }
+        switch target {
+        case .account(let id):
+            guard let recipient = recipient(.account(id)) else { throw unknown("account '\(id)'") }
+            return [recipient]
+        case .app(let id):
+            guard let recipient = recipient(.app(id)) else { throw unknown("app '\(id)'") }
+            return [recipient]
+        case .device(let id):
+            guard let recipient = recipient(.device(id)) else { throw unknown("device '\(id)'") }
+            if case .device(let device) = party, recipient.owner != device.account {
+                throw GatewayError(.forbidden, "the device '\(id)' belongs to another account")
+            }
+            return [recipient]
+        case .tag(let tag):
+            let devices = directory.read { $0.devices(tag: tag) }.filter { other in
+                if case .device(let device) = party { other.account == device.account } else { true }
+            }
+            guard !devices.isEmpty else { throw unknown("device with the tag '\(tag.printable)'") }
+            guard devices.count <= SendOrder.targetsLimit else {
+                throw .invalid("to", "more than \(SendOrder.targetsLimit) devices have the tag")
+            }
+            return devices.map(Recipient.device)
+        }
+    }
+
+    private func check(_ order: SendOrder) throws(GatewayError) {
+        guard (1...SendOrder.targetsLimit).contains(order.to.count) else {
+            throw .invalid("to", "name 1 to \(SendOrder.targetsLimit) recipients")
+        }
+        for (field, value, limit) in [
+            ("id", order.id, SendOrder.nameLimit), ("group", order.group, SendOrder.nameLimit),
+            ("correlation", order.correlation, SendOrder.nameLimit),
+            ("collapse", order.collapse, SendOrder.collapseLimit),
+        ] {
+            if let value, !(1...limit).contains(value.utf8.count) { throw .invalid(field, "expected 1 to \(limit) bytes") }
+        }
+        if let subject = order.subject, subject.utf8.count > SendOrder.subjectLimit {
+            throw .invalid("subject", "at most \(SendOrder.subjectLimit) bytes")
+        }
+        let headerBytes = order.header.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+        guard order.header.count <= SendOrder.headerFieldsLimit, headerBytes <= SendOrder.headerBytesLimit else {
+            throw .invalid(
+                "header", "at most \(SendOrder.headerFieldsLimit) fields of \(SendOrder.headerBytesLimit) bytes together")
+        }
+        if let lifetime = order.lifetime, !SendOrder.lifetimes.contains(lifetime) {
+            throw .invalid("ttlSeconds", "expected 1 to 31536000")
+        }
+        if let app = order.app, !apps.contains(app) {
+            throw GatewayError(.unknownApp, "there is no app '\(app)'", field: "app")
+        }
+    }
+}
