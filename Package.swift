@@ -96,7 +96,9 @@ let package = Package(
             path: "Sources/farbell", swiftSettings: strict),
         .executableTarget(
             name: "farbell-bench",
-            dependencies: ["Base", "Gateway", "GatewayTestKit", "Storage", "Cryptography", "Outbound"],
+            dependencies: [
+                "Base", "CMicroHTTPD", "Gateway", "GatewayTestKit", "Inbound", "Storage", "Cryptography", "Outbound",
+            ],
             path: "Sources/farbell-bench", swiftSettings: strict),
 
         tests("Base", ["Base", "GatewayTestKit"]),

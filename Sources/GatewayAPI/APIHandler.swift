@@ -45,14 +45,24 @@ package final class APIHandler: RequestHandler {
                         return answered(response(for: error, request), request, start)
                     }
                 }
+            case .whenDone(let begin):
+                return .whenDone { [self] responder in
+                    responder.onAnswer { self.count($0, request, start) }
+                    begin(responder)
+                }
             }
         } catch {
             return .now(answered(response(for: error, request), request, start))
         }
     }
 
-    /// Counts an answer, and writes it down for whoever looks for something.
     private func answered(_ response: InboundResponse, _ request: InboundRequest, _ start: Moment) -> InboundResponse {
+        count(response, request, start)
+        return response
+    }
+
+    /// Counts an answer, and writes it down for whoever looks for something.
+    private func count(_ response: InboundResponse, _ request: InboundRequest, _ start: Moment) {
         context.requests.withLock { $0[response.status, default: 0] += 1 }
         let gateway = context.gateway
         gateway.log.debug(
@@ -63,7 +73,6 @@ package final class APIHandler: RequestHandler {
                 "path": .string(request.segments.first == "l" ? "/l/" : request.rawPath),
                 "status": .count(response.status), "milliseconds": .milliseconds(gateway.time.now - start),
             ])
-        return response
     }
 
     private func response(for error: any Error, _ request: InboundRequest) -> InboundResponse {

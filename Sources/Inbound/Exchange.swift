@@ -4,14 +4,14 @@ internal import CMicroHTTPD
 /// One request and its answer, on its way through the library's callbacks.
 final class Exchange: @unchecked Sendable {
     // Sendable: touched by the connection's thread only, except between suspend and resume, when only the
-    // task that answers touches `response`. The library's lock orders the two.
+    // one who answers touches `response`. The library's lock orders the two.
 
     enum Stage {
         /// The request line was read.
         case started
         /// The headers were read; the body comes.
         case receiving
-        /// A task works on the answer; the connection is suspended.
+        /// A task or a responder has the answer; the connection is suspended.
         case waiting
         /// The answer was handed to the library.
         case answered

@@ -4,7 +4,8 @@ internal import Glibc
 /// The HTTP server: accepts connections, hands requests to a handler and carries event streams.
 ///
 /// Requests are read and answered on the library's threads. What a handler answers with `.later` runs in
-/// one task group inside `run()`; the connection sleeps meanwhile and costs no thread.
+/// one task group inside `run()`, `.whenDone` waits for its responder; the connection sleeps meanwhile and
+/// costs no thread.
 package final class Server: Service {
     /// Numbers for the log and for metrics.
     package struct Statistics: Sendable, Hashable {
@@ -13,7 +14,7 @@ package final class Server: Service {
         package let streams: Int
         /// Requests that are not answered completely, streams included.
         package let activeRequests: Int
-        /// Requests that tasks work on or that wait for one.
+        /// Requests that tasks work on, that wait for one, or that wait for their responder.
         package let pendingRequests: Int
         /// Requests since the start.
         package let requests: UInt64
@@ -115,13 +116,14 @@ package final class Server: Service {
         _ = daemon.quiesce()
         closeSocket()
         core.streams.close()
+        for pending in core.channel.drain() { pending.cancel() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.core.idle.wait() }
             group.addTask { try? await self.time.sleep(for: self.configuration.limits.drainTimeout) }
             await group.next()
             group.cancelAll()
         }
-        core.channel.close()
+        for pending in core.channel.close() { pending.finish(.problem(.stopping)) }
     }
 
     private func closeSocket() {

@@ -12,7 +12,7 @@ final class ServerCore: Sendable {
     let certificates: CertificateStore?
     let connections = ConnectionTable()
     let streams: StreamTable
-    let channel: RequestChannel<SuspendedRequest>
+    let channel: RequestChannel<SuspendedRequest, PendingAnswer>
     let gate = Locked(Gate())
     /// Raised when a shutdown has nothing left to wait for.
     let idle = ShutdownSignal()
@@ -128,13 +128,33 @@ final class ServerCore: Sendable {
                 if channel.offer(suspended, accepted: { unsafe MHD_suspend_connection(handle) }) {
                     return MHD_Result.YES
                 }
-                response = .problem(
-                    .overloaded("Too many requests are waiting for an answer.", retryAfter: limits.retryAfter))
+                response = tooMany
+            case .whenDone(let start):
+                guard let early = unsafe hold(start, exchange, handle) else { return MHD_Result.YES }
+                response = early
             }
         } catch {
             response = .problem(problem(for: error, exchange))
         }
         return unsafe send(response, exchange, handle)
+    }
+
+    /// Starts what has the answer; nil when the connection sleeps until it is there.
+    private func hold(
+        _ start: @Sendable (Responder) -> Void, _ exchange: Exchange, _ handle: OpaquePointer
+    ) -> InboundResponse? {
+        let admission = channel.hold { place in
+            unsafe PendingAnswer(SleepingConnection(self, exchange, handle, place: place))
+        }
+        guard let (pending, isDraining) = admission else { return tooMany }
+        exchange.stage = .waiting
+        if isDraining { pending.cancel() }
+        start(Responder(pending))
+        return pending.suspend()
+    }
+
+    private var tooMany: InboundResponse {
+        .problem(.overloaded("Too many requests are waiting for an answer.", retryAfter: limits.retryAfter))
     }
 
     /// Answers a suspended request; runs in a task of its own.

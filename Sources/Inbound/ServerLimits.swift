@@ -21,7 +21,7 @@ package struct ServerLimits: Sendable, Hashable {
     package var headerTimeout = Duration.seconds(20)
     /// From the end of the headers to the end of the body, however the bytes drip.
     package var bodyTimeout = Duration.seconds(60)
-    /// Requests handed to tasks and not yet answered, waiting ones included; more get 503.
+    /// Requests handed to tasks or to responders and not yet answered, waiting ones included; more get 503.
     package var pendingRequests = 10_000
     /// `Retry-After` of that 503.
     package var retryAfter = Duration.seconds(1)

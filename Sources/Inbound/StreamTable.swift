@@ -14,6 +14,8 @@ final class StreamTable: Sendable {
 
     private struct State {
         var entries: [UInt64: Entry] = [:]
+        /// Sleeping connections whose handlers want to hear of their end.
+        var sleepers: [UInt64: PendingAnswer] = [:]
         var nextID: UInt64 = 1
         var isClosed = false
     }
@@ -104,6 +106,24 @@ final class StreamTable: Sendable {
         _ = farbell_poll_remove(poll, descriptor)
     }
 
+    /// Watches the connection of a sleeping request for its end; nil when the system does not.
+    func watch(_ pending: PendingAnswer, _ descriptor: Int32) -> UInt64? {
+        let id = state.withLock { state in
+            defer { state.nextID += 1 }
+            state.sleepers[state.nextID] = pending
+            return state.nextID
+        }
+        if farbell_poll_watch(poll, descriptor, id, UInt32(farbell_HANG_UP), 1) == 0 { return id }
+        state.withLock { _ = $0.sleepers.removeValue(forKey: id) }
+        return nil
+    }
+
+    /// Ends what `watch` began. The descriptor must be open still.
+    func unwatch(_ id: UInt64, _ descriptor: Int32) {
+        state.withLock { _ = $0.sleepers.removeValue(forKey: id) }
+        _ = farbell_poll_remove(poll, descriptor)
+    }
+
     func tick(now: Moment) {
         for entry in entries { entry.stream.tick(now: now, limits: limits, ping: ping) }
     }
@@ -132,7 +152,9 @@ final class StreamTable: Sendable {
             if count < 0 && errno != EINTR { return }
             for event in events.prefix(max(0, Int(count))) {
                 if event.id == Self.stopID { return }
-                state.withLock { $0.entries[event.id]?.carrier }?.event(hungUp: event.hung_up != 0)
+                let (carrier, sleeper) = state.withLock { ($0.entries[event.id]?.carrier, $0.sleepers[event.id]) }
+                carrier?.event(hungUp: event.hung_up != 0)
+                sleeper?.cancel()
             }
         }
     }

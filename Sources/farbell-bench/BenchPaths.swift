@@ -4,7 +4,7 @@ internal import Glibc
 /// Where the other parts lie: the gateway beside this program, the scripts in the repository.
 enum BenchPaths {
     /// This program's own path.
-    private static let program: String = {
+    static let program: String = {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = unsafe readlink("/proc/self/exe", &buffer, buffer.count)
         return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)

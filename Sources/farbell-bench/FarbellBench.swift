@@ -11,6 +11,9 @@ struct FarbellBench {
             RingBench.options
         ),
         ("presence", "presence beats a second through HTTP, driven by wrk", PresenceBench.options),
+        ("answers", "requests a second through the HTTP server alone, by kind of answer", AnswersBench.options),
+        ("streams", "one event to each of many connected streams: time and memory", StreamsBench.options),
+        ("inbound-peer", "the server of the two before", InboundPeer.options),
     ]
 
     static func main() async {
@@ -35,6 +38,9 @@ struct FarbellBench {
             _ = DescriptorLimit.raise()
             switch name {
             case "ring": return try await RingBench(options).run() ? 0 : 1
+            case "answers": return try await AnswersBench(options).run() ? 0 : 1
+            case "streams": return try await StreamsBench(options).run() ? 0 : 1
+            case "inbound-peer": return try await InboundPeer(options).run() ? 0 : 1
             default: return try await PresenceBench(options).run() ? 0 : 1
             }
         } catch let error as BenchError {

@@ -22,7 +22,7 @@ import Testing
     }
 
     /// A CA `NAME-ca.pem` and a certificate for localhost under it, in `NAME.pem` and `NAME.key`.
-    private func makeCertificate(_ name: String, in folder: String) throws -> TLSFiles {
+    func makeCertificate(_ name: String, in folder: String) throws -> TLSFiles {
         let base = "\(folder)/\(name)"
         let curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
         try openssl("req -x509 \(curve) -keyout \(base)-ca.key -out \(base)-ca.pem -subj /CN=\(name) -days 2")
@@ -32,7 +32,7 @@ import Testing
         return TLSFiles(certificate: "\(base).pem", key: "\(base).key")
     }
 
-    private func fetch(_ url: String, trusting ca: String, into file: String) throws -> (status: Int32, text: String) {
+    func fetch(_ url: String, trusting ca: String, into file: String) throws -> (status: Int32, text: String) {
         let status = try runProgram(["curl", "-s", "-m", "20", "--cacert", ca, "-o", file, url])
         return (status, FileSystem.contents(of: file, limit: 10_000).map { String(decoding: $0, as: UTF8.self) } ?? "")
     }

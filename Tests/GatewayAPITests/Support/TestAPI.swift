@@ -101,6 +101,10 @@ final class TestAPI: Sendable {
         switch try handler.answer(request) {
         case .now(let ready): response = ready
         case .later(let work): response = try await work()
+        case .whenDone(let start):
+            response = await withCheckedContinuation { continuation in
+                start(Responder { continuation.resume(returning: $0) })
+            }
         }
         let reply: Reply
         switch response.body {
