@@ -86,7 +86,8 @@ extension Mailroom {
         let messages = try await store.messages(keys)
         let (effects, due) = try await keeper.change { state -> ((Effects, [Due]), [StoreChange]) in
             var (effects, due, changes) = (Effects(), [Due](), [StoreChange]())
-            for var message in messages where state.queues[message.key.queue]?.machine.contains(message.key.seq) == true {
+            for var message in messages where state.queues[message.key.queue]?.machine.contains(message.key.seq) == true
+            {
                 let key = message.key
                 message.state = .ready
                 var update = MessageUpdate(.ready, at: timestamp, reason: QueueMachine.dueReason)

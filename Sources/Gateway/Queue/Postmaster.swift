@@ -191,7 +191,8 @@ package final class Postmaster: Sendable {
         var order = order
         order.to = [target(message.sender)]
         order.correlation = order.correlation ?? message.correlation ?? key.description
-        if order.from == nil, case .device(let id) = message.address, case .device(let device) = party, device.id == id {
+        if order.from == nil, case .device(let id) = message.address, case .device(let device) = party, device.id == id
+        {
             order.from = .device
         }
         try check(order)
@@ -285,7 +286,9 @@ package final class Postmaster: Sendable {
             ("correlation", order.correlation, SendOrder.nameLimit),
             ("collapse", order.collapse, SendOrder.collapseLimit),
         ] {
-            if let value, !(1...limit).contains(value.utf8.count) { throw .invalid(field, "expected 1 to \(limit) bytes") }
+            if let value, !(1...limit).contains(value.utf8.count) {
+                throw .invalid(field, "expected 1 to \(limit) bytes")
+            }
         }
         if let subject = order.subject, subject.utf8.count > SendOrder.subjectLimit {
             throw .invalid("subject", "at most \(SendOrder.subjectLimit) bytes")
@@ -293,7 +296,8 @@ package final class Postmaster: Sendable {
         let headerBytes = order.header.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
         guard order.header.count <= SendOrder.headerFieldsLimit, headerBytes <= SendOrder.headerBytesLimit else {
             throw .invalid(
-                "header", "at most \(SendOrder.headerFieldsLimit) fields of \(SendOrder.headerBytesLimit) bytes together")
+                "header",
+                "at most \(SendOrder.headerFieldsLimit) fields of \(SendOrder.headerBytesLimit) bytes together")
         }
         if let lifetime = order.lifetime, !SendOrder.lifetimes.contains(lifetime) {
             throw .invalid("ttlSeconds", "expected 1 to 31536000")

@@ -92,7 +92,9 @@ extension QueueMachine {
 
     /// Prolongs a lock.
     /// - Returns: how long it holds from now; nil when the lock is lost.
-    package mutating func renew(_ seq: Int64, token: Int64, for duration: Duration, at now: Moment) -> (
+    package mutating func renew(
+        _ seq: Int64, token: Int64, for duration: Duration, at now: Moment
+    ) -> (
         Lock, remaining: Duration
     )? {
         guard let entry = entries[seq], let lock = held[seq], lock.token == token, let since = lock.since else {
@@ -123,11 +125,8 @@ extension QueueMachine {
         var changes: [Change] = []
         while let timer = timers.first, timer.due <= now {
             timers.popFirst()
-            guard let entry = entries[timer.seq], entry.isStored || entry.state != .ready else {
-                // Not stored yet: it expires when it is.
-                if entries[timer.seq] != nil { watch(timer.seq, now + .seconds(1)) }
-                continue
-            }
+            // One that is not stored yet is watched from then on.
+            guard let entry = entries[timer.seq], entry.isStored else { continue }
             if let change = fire(timer.seq, entry, at: now) { changes.append(change) }
         }
         return changes

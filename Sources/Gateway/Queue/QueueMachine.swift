@@ -148,11 +148,11 @@ package struct QueueMachine: Sendable {
         }
         entries[seq] = entry
         if let group = entry.group { groups[group, default: Group()].members += 1 }
-        watch(seq, min(entry.state == .dead ? .distantFuture : entry.expires, entry.due))
-        if isStored, entry.state == .ready { list(seq) }
+        if isStored { appear(seq) }
         guard let collapse else { return nil }
         defer { collapsing[collapse] = seq }
-        guard let older = collapsing[collapse], let state = entries[older]?.state, state == .ready || state == .scheduled
+        guard let older = collapsing[collapse], let state = entries[older]?.state,
+            state == .ready || state == .scheduled
         else { return nil }
         remove(older)
         return older
@@ -160,9 +160,15 @@ package struct QueueMachine: Sendable {
 
     /// A sync covers the message: consumers may have it now.
     package mutating func stored(_ seq: Int64) {
-        guard var entry = entries[seq] else { return }
-        entry.isStored = true
-        entries[seq] = entry
+        guard entries[seq] != nil else { return }
+        entries[seq]?.isStored = true
+        appear(seq)
+    }
+
+    private mutating func appear(_ seq: Int64) {
+        guard let entry = entries[seq] else { return }
+        if entry.state != .dead { watch(seq, entry.expires) }
+        watch(seq, entry.due)
         if entry.state == .ready { list(seq) }
     }
 
