@@ -111,7 +111,7 @@ let package = Package(
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
-        tests("EndToEnd", ["farbell", "Base", "GatewayTestKit"]),
+        tests("EndToEnd", ["farbell", "farbell-bench", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
 )
