@@ -165,6 +165,7 @@ final class WriteConnection {
         try statements.updateMessage.run { statement in
             statement.bind(update)
             statement.bind(update.notBefore?.milliseconds)
+            statement.bind(update.receipts?.rawValue)
             statement.bind(key)
         }
     }

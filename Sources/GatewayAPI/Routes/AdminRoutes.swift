@@ -145,7 +145,7 @@ extension RouteTable {
         }
     }
 
-    private static func queueJSON(_ queue: (number: Int64, address: QueueAddress, open: Int)) -> JSON {
+    private static func queueJSON(_ queue: Mailroom.Summary) -> JSON {
         [
             "id": .string(String(queue.number)), "queue": .string(queue.address.description),
             "open": .integer(queue.open),

@@ -18,7 +18,7 @@ extension RouteTable {
         }
         device("GET", "/v1/messages/{id}") { call in
             let key = try MessageKey(requested: call.id)
-            let (message, deliveries) = try await gateway.messages.trace(key, for: call.account)
+            let (message, deliveries) = try await gateway.messages.trace(key)
             return .json(MessageCodec.trace(of: message, deliveries))
         }
         device("POST", "/v1/messages/{id}/read") { call in

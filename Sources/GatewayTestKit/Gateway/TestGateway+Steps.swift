@@ -135,9 +135,10 @@ extension TestGateway {
         var draft = MessageDraft(sender: .account("bob"), app: app)
         (draft.subject, draft.body) = (subject, Array(body.utf8))
         (draft.priority, draft.expires) = (priority, expires)
-        let posted = try await gateway.mailroom.post([draft], to: .account(AccountID(account)))
-        gateway.messages.accepted(posted)
-        return try require(posted)
+        let posted = try await gateway.mailroom.post([Posting(draft, to: .account(AccountID(account)))])
+        let messages = posted.compactMap(\.message)
+        gateway.messages.accepted(messages)
+        return try require(messages)
     }
 
     /// Moves the clock in steps of at most a second, so that what happens every second does.

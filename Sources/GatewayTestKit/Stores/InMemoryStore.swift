@@ -146,7 +146,7 @@ package final class InMemoryStore: Store {
         for continuation in closing { continuation.resume() }
     }
 
-    private func read<Result: Sendable>(_ body: (InMemoryState) -> Result) throws -> Result {
+    private func read<Value: Sendable>(_ body: (InMemoryState) -> Value) throws(StoreError) -> Value {
         let state = try shared.withLock { shared throws(StoreError) -> InMemoryState in
             if shared.isClosed { throw StoreError(.closed, "the store is closed") }
             return shared.state
@@ -163,7 +163,11 @@ package final class InMemoryStore: Store {
     ) async throws -> (entries: [OpenEntry], next: Int64?) {
         try read { $0.openEntries(after: position, limit: limit) }
     }
-    package func messages(_ keys: [MessageKey]) async throws -> [Message] { try read { $0.messages(keys) } }
+    package func messages(
+        _ keys: [MessageKey], completion: @escaping @Sendable (Result<[Message], StoreError>) -> Void
+    ) {
+        completion(Result { () throws(StoreError) in try read { $0.messages(keys) } })
+    }
     package func messages(
         queue: Int64, state: Message.State?, after: Int64, limit: Int
     ) async throws -> [Message] {
