@@ -79,7 +79,14 @@ package final class Server: Service {
         try listen()
         guard let socket = state.withLock({ $0.socket }) else { return }
         let threads = configuration.threads ?? max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let daemon = try Daemon(core, listening: socket, threads: threads)
+        let daemon: Daemon
+        do {
+            daemon = try Daemon(core, listening: socket, threads: threads)
+        } catch {
+            // The library has closed the socket it was given: the number may be somebody else's.
+            state.withLock { $0.socket = nil }
+            throw error
+        }
         core.streams.start()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tick() }
