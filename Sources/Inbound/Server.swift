@@ -94,10 +94,10 @@ package final class Server: Service {
         await withCheckedContinuation { continuation in
             SystemThread.start(name: "http-stop") {
                 daemon.stop()
+                self.core.streams.stop()
                 continuation.resume()
             }
         }
-        core.streams.stop()
     }
 
     /// The one timer.

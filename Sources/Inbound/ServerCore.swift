@@ -24,7 +24,7 @@ final class ServerCore: Sendable {
         makeRequestID = configuration.makeRequestID
         (self.handler, self.log, self.time) = (handler, log, time)
         if let files = configuration.tls { certificates = try CertificateStore(files) } else { certificates = nil }
-        streams = try StreamTable(limit: limits.streams, limits: limits.stream)
+        streams = try StreamTable(limit: limits.streams, limits: limits.stream, time: time)
         channel = RequestChannel(limit: limits.pendingRequests)
     }
 
