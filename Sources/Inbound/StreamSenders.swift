@@ -66,7 +66,9 @@ final class StreamSenders: Sendable {
         let (isLeft, hasIdle) = state.withLock { state in
             if state.threads == 0 || state.allowance.take(now: now) { return (false, false) }
             state.waiting.append(carrier)
-            guard state.idle > 0 else { return (true, false) }
+            // One keeps up with a slow sender: waking another for each event would cost more than the writing.
+            let isBehind = state.waiting.count - state.taken >= Self.batch
+            guard state.idle == state.threads || state.idle > 0 && isBehind else { return (true, false) }
             state.idle -= 1
             return (true, true)
         }
