@@ -1,4 +1,4 @@
-import Glibc
+package import Glibc
 
 /// A value that only one thread touches at a time.
 ///
@@ -7,8 +7,8 @@ import Glibc
 /// call out to code that could take the same lock: run the actions a body returns afterwards.
 @safe package final class Locked<Value>: @unchecked Sendable {
     // Sendable: `value` is reached only between lock and unlock of `mutex`, whose address never changes.
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private var value: Value
+    @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    @usableFromInline var value: Value
 
     package init(_ value: sending Value) {
         self.value = value
@@ -23,7 +23,9 @@ import Glibc
         unsafe mutex.deallocate()
     }
 
-    /// Runs `body` with exclusive access to the value and returns what it returns.
+    /// Runs `body` with exclusive access to the value and returns what it returns. Inlinable, so that other
+    /// modules get a version for their own types: it is called several times for each request and event.
+    @inlinable
     package func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {

@@ -12,7 +12,7 @@ internal import Glibc
     /// Stack of each of the library's threads: handlers run on it.
     private static let stackBytes = 1 << 20
 
-    /// Takes over the listening socket, until `quiesce()`; where this throws, the library has closed it.
+    /// Takes over the listening socket: the library closes it when it stops, also where this throws.
     /// - Throws: `InboundError` when the library does not start.
     init(_ core: ServerCore, listening descriptor: Int32, threads: Int) throws(InboundError) {
         self.core = core
@@ -45,11 +45,11 @@ internal import Glibc
         unsafe self.handle = handle
     }
 
-    /// Accepts no more connections; those that are open live on. Returns the listening socket, which is
-    /// the caller's again.
-    func quiesce() -> Int32 { unsafe MHD_quiesce_daemon(handle) }
-
-    /// Closes all connections and ends the threads; blocks until that is done. No connection may be suspended.
+    /// Closes all connections and the listening socket, and ends the threads; blocks until that is done. No
+    /// connection may be suspended.
+    ///
+    /// `MHD_quiesce_daemon` is not used: while it takes the listening socket out of the threads' poll sets, a busy
+    /// thread does so too, and the library then ends the process (0.9.75, seen under strace).
     func stop() { unsafe MHD_stop_daemon(handle) }
 
     private static func option(_ option: MHD_OPTION, _ value: Int) -> MHD_OptionItem {

@@ -59,7 +59,7 @@ struct EventStreamState: Sendable {
         guard bufferedBytes + bytes.count <= limit else { return (.closed, abort(.overflow)) }
         var actions: [Action] = []
         if bufferedBytes == 0 { progress = now }
-        buffer.append(contentsOf: bytes)
+        if buffer.isEmpty { buffer = bytes } else { buffer.append(contentsOf: bytes) }
         sent = now
         if bufferedBytes > limit / 2 { isCongested = true }
         wake(&actions)
@@ -147,7 +147,7 @@ enum EventText {
         }
         if !event.isEmpty {
             text.append(contentsOf: "event: ".utf8)
-            text.append(contentsOf: event.utf8.filter { $0 != newline && $0 != carriageReturn })
+            for byte in event.utf8 where byte != newline && byte != carriageReturn { text.append(byte) }
             text.append(newline)
         }
         appendLines(data, field: "data: ", to: &text)

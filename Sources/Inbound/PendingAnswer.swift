@@ -95,6 +95,8 @@ final class PendingAnswer: Sendable {
 
     /// The responder is gone.
     func dropped() {
+        // Nearly always: the answer for the other case is not worth making.
+        if state.withLock({ $0.phase == .answered }) { return }
         if finish(.problem(.internalError)) { destination.complain("A handler let a responder go without an answer.") }
     }
 

@@ -80,14 +80,9 @@ package final class Server: Service {
         try listen()
         guard let socket = state.withLock({ $0.socket }) else { return }
         let threads = configuration.threads ?? max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let daemon: Daemon
-        do {
-            daemon = try Daemon(core, listening: socket, threads: threads)
-        } catch {
-            // The library has closed the socket it was given: the number may be somebody else's.
-            state.withLock { $0.socket = nil }
-            throw error
-        }
+        // From here on the socket is the library's: it closes it when it stops, and when it does not start.
+        state.withLock { $0.socket = nil }
+        let daemon = try Daemon(core, listening: socket, threads: threads)
         core.streams.start()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tick() }
@@ -101,11 +96,10 @@ package final class Server: Service {
         await withCheckedContinuation { continuation in
             SystemThread.start(name: "http-stop") {
                 daemon.stop()
+                self.core.streams.stop()
                 continuation.resume()
             }
         }
-        closeSocket()
-        core.streams.stop()
     }
 
     /// The one timer.
@@ -121,8 +115,6 @@ package final class Server: Service {
         await shutdown.wait()
         let isIdle = core.gate.withLock { $0.drain() }
         if isIdle { core.idle.raise() }
-        _ = daemon.quiesce()
-        refuseConnections()
         core.streams.close()
         for pending in core.channel.drain() { pending.cancel() }
         await withTaskGroup(of: Void.self) { group in
@@ -132,22 +124,5 @@ package final class Server: Service {
             group.cancelAll()
         }
         for pending in core.channel.close() { pending.finish(.problem(.stopping)) }
-    }
-
-    /// Ends listening without closing: a thread of the library's that was busy while it was told to be quiet still
-    /// takes the descriptor out of its poll set, and ends the process when the number is nobody's or somebody else's.
-    private func refuseConnections() {
-        state.withLock { state in
-            if let socket = state.socket { _ = Glibc.shutdown(socket, Int32(SHUT_RDWR)) }
-        }
-    }
-
-    /// Only while no thread of the library's runs.
-    private func closeSocket() {
-        let socket = state.withLock { state in
-            defer { state.socket = nil }
-            return state.socket
-        }
-        if let socket { close(socket) }
     }
 }

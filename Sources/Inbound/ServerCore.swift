@@ -24,7 +24,7 @@ final class ServerCore: Sendable {
         makeRequestID = configuration.makeRequestID
         (self.handler, self.log, self.time) = (handler, log, time)
         if let files = configuration.tls { certificates = try CertificateStore(files) } else { certificates = nil }
-        streams = try StreamTable(limit: limits.streams, limits: limits.stream)
+        streams = try StreamTable(limit: limits.streams, limits: limits.stream, time: time)
         channel = RequestChannel(limit: limits.pendingRequests)
     }
 
@@ -48,11 +48,17 @@ final class ServerCore: Sendable {
 
     /// The request line was read.
     func begin(_ target: UnsafePointer<CChar>, on connection: Connection) -> Exchange {
-        gate.withLock { $0.begin() }
+        let isDraining = gate.withLock { gate in
+            gate.begin()
+            return gate.isDraining
+        }
         let bytes = unsafe Array(UnsafeRawBufferPointer(start: target, count: strlen(target)))
-        return Exchange(
+        let exchange = Exchange(
             id: makeRequestID(), rawTarget: bytes, connection: connection,
             upload: Upload(limit: limits.bodyBytes, discardLimit: limits.discardedBytes))
+        // Listening goes on while what was begun is finished: to be told is better than to be cut off.
+        if isDraining { exchange.refusal = .stopping }
+        return exchange
     }
 
     /// The answer was sent, or the connection broke.

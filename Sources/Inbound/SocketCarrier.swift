@@ -4,8 +4,9 @@ internal import Glibc
 
 /// Carries a stream over a socket taken from the library: the way without TLS.
 ///
-/// Who sends to a sleeping stream writes to the socket itself, without a change of thread; when the kernel
-/// takes no more, the watching thread goes on. Thousands of quiet streams so cost the library nothing.
+/// Who sends to a sleeping stream writes to the socket itself, without a change of thread, unless there are
+/// too many of them (`StreamSenders`); when the kernel takes no more, the watching thread goes on. Thousands of
+/// quiet streams so cost the library nothing.
 final class SocketCarrier: EventStream.Carrier {
     private struct State {
         /// nil once closed.
@@ -55,7 +56,7 @@ final class SocketCarrier: EventStream.Carrier {
         guard table.insert(stream, carrier, id: id) else { return false }
         stream.attach(carrier)
         table.prepare(descriptor, id: id)
-        carrier.pump()
+        carrier.run(carrier.flush())
         return true
     }
 
@@ -74,63 +75,74 @@ final class SocketCarrier: EventStream.Carrier {
             return state.isBlocked
         }
         if hungUp { stream.connectionLost() }
-        if wasBlocked { pump() }
+        if wasBlocked { run(flush()) }
     }
 
-    /// Moves bytes from the stream to the kernel until either has no more. Only one thread is ever in here:
-    /// who woke the sleeping stream, or who was told that the blocked socket takes bytes again.
-    func pump() {
-        while true {
-            switch flush() {
-            case .blocked: return
-            case .failed: stream.connectionLost()
-            case .done: break
-            }
-            if state.withLock({ $0.isEnding }) { return finish() }
-            switch stream.take(Self.pieceBytes, sleep: watchAgain) {
-            case .sleep: return
-            case .bytes(let bytes):
-                let framed = isChunked ? Self.chunk(bytes) : bytes
-                state.withLock { $0.rest = framed[...] }
-            case .end:
-                state.withLock { state in
-                    state.isEnding = true
-                    state.rest = isChunked ? Array("0\r\n\r\n".utf8)[...] : []
-                }
-            case .abort: return finish()
-            }
-        }
-    }
+    func pump() { table.senders.send(self) }
+
+    /// Goes on after the stream was woken: all from before has gone out.
+    func proceed() { run(.done) }
 
     private enum Flush {
         case done
         case blocked
         case failed
+        /// All has gone out, and nothing comes after it.
+        case ended
     }
 
-    private func flush() -> Flush {
-        state.withLock { state in
-            guard let descriptor = state.descriptor else { return .failed }
-            while !state.rest.isEmpty {
-                let count = unsafe state.rest.withUnsafeBytes {
-                    unsafe send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
-                }
-                if count > 0 {
-                    state.rest = state.rest.dropFirst(count)
-                } else if count < 0 && errno == EAGAIN {
-                    state.isBlocked = true
-                    state.isUnwatched = false
-                    table.watch(descriptor, id: id, for: .writable)
-                    return .blocked
-                } else if errno != EINTR {
-                    state.rest = []
-                    return .failed
-                }
+    /// Moves bytes from the stream to the kernel until either has no more. Only one thread is ever in here:
+    /// who woke the sleeping stream, or who was told that the blocked socket takes bytes again.
+    private func run(_ first: Flush) {
+        var outcome = first
+        while true {
+            switch outcome {
+            case .blocked: return
+            case .ended: return finish()
+            case .failed: stream.connectionLost()
+            case .done: break
             }
-            // Gives the memory back.
-            state.rest = []
-            return .done
+            switch stream.take(Self.pieceBytes, sleep: watchAgain) {
+            case .sleep: return
+            case .bytes(let bytes): outcome = flush(isChunked ? Self.chunk(bytes) : bytes)
+            case .end: outcome = flush(isChunked ? Array("0\r\n\r\n".utf8) : [], isEnding: true)
+            case .abort: return finish()
+            }
         }
+    }
+
+    private func flush() -> Flush { state.withLock { flush(&$0) } }
+
+    private func flush(_ bytes: [UInt8], isEnding: Bool = false) -> Flush {
+        state.withLock { state in
+            state.rest = bytes[...]
+            state.isEnding = isEnding
+            return flush(&state)
+        }
+    }
+
+    private func flush(_ state: inout State) -> Flush {
+        guard let descriptor = state.descriptor else { return .failed }
+        while !state.rest.isEmpty {
+            let count = unsafe state.rest.withUnsafeBytes {
+                unsafe send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
+            }
+            if count == state.rest.count { break }
+            if count > 0 {
+                state.rest = state.rest.dropFirst(count)
+            } else if count < 0 && errno == EAGAIN {
+                state.isBlocked = true
+                state.isUnwatched = false
+                table.watch(descriptor, id: id, for: .writable)
+                return .blocked
+            } else if errno != EINTR {
+                state.rest = []
+                return .failed
+            }
+        }
+        // Gives the memory back.
+        state.rest = []
+        return state.isEnding ? .ended : .done
     }
 
     /// Runs under the stream's lock, before another thread may pump.
@@ -158,10 +170,17 @@ final class SocketCarrier: EventStream.Carrier {
     private static func chunk(_ bytes: [UInt8]) -> [UInt8] {
         var framed: [UInt8] = []
         framed.reserveCapacity(bytes.count + 8)
-        framed.append(contentsOf: String(bytes.count, radix: 16).utf8)
-        framed.append(contentsOf: "\r\n".utf8)
+        var shift = (Int.bitWidth - max(1, bytes.count).leadingZeroBitCount - 1) / 4 * 4
+        while shift >= 0 {
+            let digit = UInt8(truncatingIfNeeded: bytes.count >> shift & 15)
+            framed.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+            shift -= 4
+        }
+        framed.append(13)
+        framed.append(10)
         framed.append(contentsOf: bytes)
-        framed.append(contentsOf: "\r\n".utf8)
+        framed.append(13)
+        framed.append(10)
         return framed
     }
 }

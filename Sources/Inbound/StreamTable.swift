@@ -26,6 +26,8 @@ final class StreamTable: Sendable {
         case writable
     }
 
+    /// Writes to the streams' sockets.
+    let senders: StreamSenders
     private let state = Locked(State())
     private let limit: Int
     private let limits: StreamLimits
@@ -36,8 +38,9 @@ final class StreamTable: Sendable {
     private static let stopID: UInt64 = 0
 
     /// - Throws: `InboundError` when the system has no descriptor for the watcher.
-    init(limit: Int, limits: StreamLimits) throws(InboundError) {
+    init(limit: Int, limits: StreamLimits, time: any TimeSource) throws(InboundError) {
         (self.limit, self.limits) = (limit, limits)
+        senders = StreamSenders(time: time)
         poll = farbell_poll_set()
         stopEvent = farbell_event()
         guard poll >= 0, stopEvent >= 0 else {
@@ -54,13 +57,15 @@ final class StreamTable: Sendable {
 
     var count: Int { state.withLock { $0.entries.count } }
 
-    /// Starts the watching thread; it keeps the table until `stop`.
+    /// Starts the watching thread and the senders'; they keep the table until `stop`.
     func start() {
+        senders.start()
         SystemThread.start(name: "streams", stackBytes: 256 << 10) { self.watch() }
     }
 
-    /// Breaks off what is still open, and ends the watching thread.
+    /// Breaks off what is still open, and ends the threads; blocks until the senders' have ended.
     func stop() {
+        senders.stop()
         for entry in entries { entry.carrier.event(hungUp: true) }
         var one: UInt64 = 1
         _ = unsafe write(stopEvent, &one, MemoryLayout<UInt64>.size)
