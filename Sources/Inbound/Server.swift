@@ -43,7 +43,7 @@ package final class Server: Service {
         core = try ServerCore(configuration, handler: handler, log: log, time: time)
     }
 
-    deinit { closeSocket() }
+    deinit { if let socket = state.withLock({ $0.socket }) { close(socket) } }
 
     /// The port that is listened on, once `listen()` was called.
     package var port: UInt16? { state.withLock { $0.port } }

@@ -1,4 +1,5 @@
 import Base
+import GatewayTestKit
 import Testing
 
 @testable import Inbound
@@ -28,11 +29,11 @@ import Testing
         return router
     }
 
-    private func connect(_ port: UInt16, _ count: Int) async throws -> SendableBox<[TestClient]> {
+    private func connect(_ port: UInt16, _ count: Int) async throws -> SendableBox<[WireClient]> {
         try await onThread {
             SendableBox(
                 try (0..<count).map { _ in
-                    let client = try TestClient(port: port)
+                    let client = try WireClient(port: port)
                     _ = try client.openStream()
                     return client
                 })
