@@ -44,7 +44,9 @@ import Testing
             #expect(goodbye.hasPrefix(": the server stops\n\nretry: "))
             let milliseconds = Int(goodbye.split(separator: " ").last?.split(separator: "\n").first ?? "")
             #expect((2000..<4000).contains(milliseconds ?? 0))
-            await eventually("the port is closed") { (try? WireClient(port: port)) == nil }
+            let late = try await onThread { try WireClient(port: port).call("GET", "/wait") }
+            #expect(late.status == 503 && late.json["code"]?.string == "stopping")
+            #expect(late.headers["Connection"]?.lowercased() == "close")
             gate.open()
             let answer = try await onThread { try clients.value.waiting.readResponse() }
             #expect(answer.text == "done")
