@@ -109,3 +109,52 @@ enum Codec {
         json?.array.map { $0.compactMap(\.string).map { DeviceID($0) } }
     }
 }
+
+// Values of enumerations that are kept as numbers: numbers that were released never change.
+
+extension Message.State {
+    var code: Int64 {
+        switch self {
+        case .ready: 0
+        case .scheduled: 1
+        case .locked: 2
+        case .deferred: 3
+        // The index of the dead letters says this number, too.
+        case .dead: 4
+        case .done: 5
+        case .expired: 6
+        }
+    }
+
+    init?(code: Int64) {
+        switch code {
+        case 0: self = .ready
+        case 1: self = .scheduled
+        case 2: self = .locked
+        case 3: self = .deferred
+        case 4: self = .dead
+        case 5: self = .done
+        case 6: self = .expired
+        default: return nil
+        }
+    }
+}
+
+extension Message.Priority {
+    var code: Int64 {
+        switch self {
+        case .normal: 0
+        case .low: 1
+        case .high: 2
+        }
+    }
+
+    init?(code: Int64) {
+        switch code {
+        case 0: self = .normal
+        case 1: self = .low
+        case 2: self = .high
+        default: return nil
+        }
+    }
+}

@@ -255,6 +255,9 @@ final class LogCounter {
             return column
         }
 
+        /// Passes over a column.
+        mutating func skip() { column += 1 }
+
         private func isNull(_ column: Int32) -> Bool {
             unsafe sqlite3_column_type(statement.handle, column) == SQLITE_NULL
         }

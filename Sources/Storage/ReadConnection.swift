@@ -6,8 +6,10 @@ final class ReadConnection {
     private let database: Database
     private let begin, end: Statement
     private let accounts, devices, registrations, queues, launches: Statement
-    private let messagesAfter, eventsAfter, openAfter, openMessage, settledMessage: Statement
-    private let deliveries, item, openItems: Statement
+    private let openEntries, openMessage, settledMessage, settledSends: Statement
+    /// Messages of a queue after a number: those a stream is sent, those in one state, the dead, all others.
+    private let streamed, inState, dead, living: Statement
+    private let eventsAfter, deliveries, item, openItems: Statement
 
     /// How long a read waits for a lock (only another program's, or recovery, takes one).
     static let lockWaitMilliseconds: Int32 = 5000
@@ -28,11 +30,20 @@ final class ReadConnection {
         queues = try prepare("SELECT " + QueueRecord.columns + " FROM queue ORDER BY number")
         launches = try prepare("SELECT " + Launch.columns + " FROM launch ORDER BY id")
         let message: SQL = "SELECT " + MessageDecoder.columns + " FROM message "
-        messagesAfter = try prepare(message + "WHERE queue = ? AND seq > ? ORDER BY seq LIMIT ?")
-        openAfter = try prepare(message + "WHERE (queue, seq) > (?, ?) ORDER BY queue, seq LIMIT ?")
+        let page: SQL = " AND queue = ? AND seq > ? ORDER BY seq LIMIT ?"
+        streamed = try prepare(message + "WHERE state <> 4 AND not_before IS NULL" + page)
+        inState = try prepare(message + "WHERE state = ?" + page)
+        // Written out, the number lets SQLite take the index of the dead.
+        dead = try prepare(message + "WHERE state = 4" + page)
+        living = try prepare(message + "WHERE state <> 4" + page)
+        openEntries = try prepare(
+            "SELECT " + OpenEntryDecoder.columns + " FROM message WHERE rowid > ? ORDER BY rowid LIMIT ?")
         openMessage = try prepare(message + "WHERE queue = ? AND seq = ?")
         settledMessage = try prepare(
             "SELECT " + MessageDecoder.settledColumns + " FROM settled WHERE queue = ? AND seq = ?")
+        settledSends = try prepare(
+            "SELECT " + SettledSend.columns + " FROM settled WHERE at >= ? AND sender_id IS NOT NULL"
+                + " ORDER BY at, queue, seq")
         eventsAfter = try prepare(
             "SELECT " + StoredEvent.columns + " FROM event WHERE queue = ? AND number > ? ORDER BY number LIMIT ?")
         deliveries = try prepare(
@@ -40,13 +51,13 @@ final class ReadConnection {
         item = try prepare(
             """
             SELECT queue, seq, EXISTS (SELECT 1 FROM message
-                WHERE message.queue = item.queue AND message.seq = item.seq)
+                WHERE message.queue = item.queue AND message.seq = item.seq AND message.state <> 4)
             FROM item WHERE registration = ? AND item = ?
             """)
         openItems = try prepare(
             """
             SELECT item.item, queue, seq FROM item CROSS JOIN message USING (queue, seq)
-            WHERE item.registration = ?
+            WHERE item.registration = ? AND message.state <> 4
             """)
     }
 
@@ -79,42 +90,81 @@ final class ReadConnection {
         }
     }
 
-    func entries(queue: Int64, after: Int64, limit: Int) throws(StoreError) -> [StoredEntry] {
-        var messages: [Message] = []
-        var events: [StoredEvent] = []
+    func entries(queues: [Int64], after: Int64, limit: Int) throws(StoreError) -> [StoredEntry] {
+        let limit = max(0, limit)
+        var entries: [StoredEntry] = []
         try snapshot { () throws(StoreError) in
             var decoder = MessageDecoder()
-            bind(messagesAfter, queue, after, Int64(max(0, limit)))
-            try messagesAfter.each { row throws(StoreError) in messages.append(try decoder.open(&row)) }
-            bind(eventsAfter, queue, after, Int64(max(0, limit)))
-            try eventsAfter.each { row throws(StoreError) in events.append(try StoredEvent(row: &row)) }
-        }
-        return Self.merge(messages, events, limit: limit)
-    }
-
-    /// Both by number, ascending.
-    static func merge(_ messages: [Message], _ events: [StoredEvent], limit: Int) -> [StoredEntry] {
-        var entries: [StoredEntry] = []
-        var (left, right) = (messages[...], events[...])
-        while entries.count < limit {
-            if let message = left.first, right.first.map({ message.key.seq <= $0.number }) ?? true {
-                entries.append(.message(message))
-                left = left.dropFirst()
-            } else if let event = right.popFirst() {
-                entries.append(.event(event))
-            } else {
-                break
+            for queue in Set(queues) {
+                bind(streamed, queue, after, Int64(limit))
+                try streamed.each { row throws(StoreError) in entries.append(.message(try decoder.open(&row))) }
+                bind(eventsAfter, queue, after, Int64(limit))
+                try eventsAfter.each { row throws(StoreError) in entries.append(.event(try StoredEvent(row: &row))) }
             }
         }
-        return entries
+        entries.sort { $0.number < $1.number }
+        return Array(entries.prefix(limit))
     }
 
-    func openMessages(after: MessageKey?, limit: Int) throws(StoreError) -> [Message] {
+    func openEntries(
+        after position: Int64?, limit: Int
+    ) throws(StoreError) -> (entries: [OpenEntry], next: Int64?) {
+        let limit = min(max(0, limit), .max - 1)
+        var entries: [OpenEntry] = []
+        entries.reserveCapacity(min(limit, 10_000))
+        var (last, isMore) = (position ?? .min, false)
+        var decoder = OpenEntryDecoder()
+        // One more than is wanted tells whether anything follows.
+        bind(openEntries, last, Int64(limit) + 1)
+        try openEntries.each { row throws(StoreError) in
+            if entries.count == limit {
+                isMore = true
+                return
+            }
+            let (entry, rowID) = try decoder.entry(&row)
+            entries.append(entry)
+            last = rowID
+        }
+        return (entries, isMore ? last : nil)
+    }
+
+    func messages(_ keys: [MessageKey]) throws(StoreError) -> [Message] {
+        try snapshot { () throws(StoreError) in
+            var messages: [Message] = []
+            var decoder = MessageDecoder()
+            for key in keys {
+                bind(openMessage, key.queue, key.seq)
+                let message = try openMessage.first { row throws(StoreError) in try decoder.open(&row) }
+                if let message { messages.append(message) }
+            }
+            return messages
+        }
+    }
+
+    func messages(
+        queue: Int64, state: Message.State?, after: Int64, limit: Int
+    ) throws(StoreError) -> [Message] {
+        let statement: Statement
+        switch state {
+        case nil: statement = living
+        case .dead: statement = dead
+        case .some(let state):
+            statement = inState
+            statement.bind(state.code)
+        }
+        bind(statement, queue, after, Int64(max(0, limit)))
         var messages: [Message] = []
         var decoder = MessageDecoder()
-        bind(openAfter, after?.queue ?? .min, after?.seq ?? .min, Int64(max(0, limit)))
-        try openAfter.each { row throws(StoreError) in messages.append(try decoder.open(&row)) }
+        try statement.each { row throws(StoreError) in messages.append(try decoder.open(&row)) }
         return messages
+    }
+
+    func settledSends(since: Timestamp) throws(StoreError) -> [SettledSend] {
+        var sends: [SettledSend] = []
+        var senders = AddressCache()
+        settledSends.bind(since.milliseconds)
+        try settledSends.each { row throws(StoreError) in sends.append(try SettledSend(row: &row, &senders)) }
+        return sends
     }
 
     func message(_ key: MessageKey) throws(StoreError) -> Message? {

@@ -16,80 +16,25 @@ extension Statement.Row {
         return value
     }
 
+    mutating func state() throws(StoreError) -> Message.State {
+        guard let state = Message.State(code: integer()) else { throw damage("state") }
+        return state
+    }
+
+    mutating func priority() throws(StoreError) -> Message.Priority {
+        guard let priority = Message.Priority(code: integer()) else { throw damage("priority") }
+        return priority
+    }
+
+    mutating func receipts() throws(StoreError) -> Message.Receipts {
+        guard let receipts = Message.Receipts(rawValue: integer()) else { throw damage("receipts") }
+        return receipts
+    }
+
     mutating func address(_ what: String, _ cache: inout AddressCache) throws(StoreError) -> QueueAddress {
         let text = text()
         guard let address = cache.address(text) else { throw damage(what) }
         return address
-    }
-}
-
-/// Remembers the last address read: rows of one queue follow each other, and taking an address apart
-/// costs more than comparing it.
-struct AddressCache {
-    private var text = ""
-    private var last: QueueAddress?
-
-    mutating func address(_ text: String) -> QueueAddress? {
-        if let last, text == self.text { return last }
-        guard let address = QueueAddress(text) else { return nil }
-        (self.text, last) = (text, address)
-        return address
-    }
-}
-
-/// Reads messages of one result.
-struct MessageDecoder {
-    /// Of an open message.
-    static let columns: SQL = """
-        queue, seq, address, sender, app, header, priority, enqueued, expires, not_before, grp, collapse, \
-        correlation, sender_id, registration, item, state, subject, \
-        coalesce(body, (SELECT data FROM body WHERE body.queue = message.queue AND body.seq = message.seq))
-        """
-    /// Of a settled message.
-    static let settledColumns: SQL = """
-        queue, seq, address, sender, app, header, priority, enqueued, expires, not_before, grp, collapse, \
-        correlation, sender_id, registration, item, state, at, reason
-        """
-
-    private var addresses = AddressCache()
-    private var senders = AddressCache()
-
-    mutating func open(_ row: inout Statement.Row) throws(StoreError) -> Message {
-        var message = try common(&row)
-        message.subject = row.optionalText()
-        message.body = row.bytes()
-        return message
-    }
-
-    mutating func settled(_ row: inout Statement.Row) throws(StoreError) -> Message {
-        var message = try common(&row)
-        message.settled = row.timestamp()
-        message.settledReason = row.optionalText()
-        return message
-    }
-
-    private mutating func common(_ row: inout Statement.Row) throws(StoreError) -> Message {
-        let key = MessageKey(queue: row.integer(), seq: row.integer())
-        let address = try row.address("address", &addresses)
-        let sender = try row.address("sender", &senders)
-        let app: AppID? = row.optionalText().map { AppID($0) }
-        guard let header = Codec.header(row.optionalText()) else { throw row.damage("header") }
-        let priority: Message.Priority = try row.name("priority")
-        let (enqueued, expires, notBefore) = (row.timestamp(), row.optionalTimestamp(), row.optionalTimestamp())
-        let (group, collapse) = (row.optionalText(), row.optionalText())
-        let (correlation, senderID) = (row.optionalText(), row.optionalText())
-        var origin: Message.Origin?
-        if let registration = row.optionalText() {
-            origin = Message.Origin(registration: RegistrationID(registration), item: row.text())
-        } else {
-            _ = row.text()
-        }
-        var message = Message(
-            key: key, address: address, sender: sender, app: app, header: header, subject: nil, body: [],
-            priority: priority, enqueued: enqueued, expires: expires, origin: origin, state: try row.name("state"))
-        (message.notBefore, message.group, message.collapse) = (notBefore, group, collapse)
-        (message.correlation, message.senderID) = (correlation, senderID)
-        return message
     }
 }
 

@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 package import Gateway
 internal import Glibc
 
@@ -70,16 +70,34 @@ package final class SQLiteStore: Store {
         try await readers.read { connection throws(StoreError) in try connection.registry() }
     }
 
-    package func entries(queue: Int64, after: Int64, limit: Int) async throws -> [StoredEntry] {
+    package func entries(queues: [Int64], after: Int64, limit: Int) async throws -> [StoredEntry] {
         try await readers.read { connection throws(StoreError) in
-            try connection.entries(queue: queue, after: after, limit: limit)
+            try connection.entries(queues: queues, after: after, limit: limit)
         }
     }
 
-    package func openMessages(after: MessageKey?, limit: Int) async throws -> [Message] {
+    package func openEntries(
+        after position: Int64?, limit: Int
+    ) async throws -> (entries: [OpenEntry], next: Int64?) {
         try await readers.read { connection throws(StoreError) in
-            try connection.openMessages(after: after, limit: limit)
+            try connection.openEntries(after: position, limit: limit)
         }
+    }
+
+    package func messages(_ keys: [MessageKey]) async throws -> [Message] {
+        try await readers.read { connection throws(StoreError) in try connection.messages(keys) }
+    }
+
+    package func messages(
+        queue: Int64, state: Message.State?, after: Int64, limit: Int
+    ) async throws -> [Message] {
+        try await readers.read { connection throws(StoreError) in
+            try connection.messages(queue: queue, state: state, after: after, limit: limit)
+        }
+    }
+
+    package func settledSends(since: Timestamp) async throws -> [SettledSend] {
+        try await readers.read { connection throws(StoreError) in try connection.settledSends(since: since) }
     }
 
     package func message(_ key: MessageKey) async throws -> Message? {

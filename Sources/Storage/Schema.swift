@@ -18,7 +18,7 @@ package enum Schema {
     static let applicationID: Int64 = 0x4661_7242
 
     /// The steps in order; the schema's version is their number. Steps that were released never change.
-    package static let migrations: [Migration] = [Migration(registry + messages)]
+    package static let migrations: [Migration] = [Migration(registry + messages), Migration(settlements)]
 
     private static let registry: SQL = """
         CREATE TABLE account (
@@ -86,6 +86,69 @@ package enum Schema {
         CREATE UNIQUE INDEX event_key ON event (queue, number);
         PRAGMA application_id = 1180791362;
         PRAGMA user_version = 1;
+        """
+
+    /// What the queues work with: who wants receipts, how often a message was handed over, by whom and with what
+    /// it was settled. Numbers come first, so that a start reads neither header nor text, then what few messages
+    /// have; names of states and priorities become numbers (`Codec`). Dead letters keep their text from now on;
+    /// those that had lost it before count as expired. `event` and `settled` begin with the columns of their primary
+    /// keys: of other tables without row ids SQLite 3.40's `integrity_check` says that they were damaged.
+    private static let settlements: SQL =
+        "ALTER TABLE message RENAME TO message_1; ALTER TABLE settled RENAME TO settled_1; CREATE TABLE message ("
+        + numbers + ", settled INTEGER, " + texts + """
+            , subject TEXT, body BLOB,
+                PRIMARY KEY (queue, seq)
+            );
+            CREATE INDEX message_dead ON message (queue, seq) WHERE state = 4;
+            CREATE TABLE settled (
+                at INTEGER NOT NULL,
+            """ + numbers + ", " + texts + """
+            ,
+                PRIMARY KEY (at, queue, seq)
+            ) WITHOUT ROWID;
+            INSERT INTO message (
+            """ + firstColumns + ", subject, body) SELECT " + firstValues + """
+            , subject, body FROM message_1 ORDER BY rowid;
+            DROP TABLE message_1;
+            INSERT INTO settled (
+            """ + firstColumns + ", at, reason) SELECT " + firstValues + """
+            , at, iif(state = 'dead', coalesce(reason, 'dead'), reason) FROM settled_1 ORDER BY at, queue, seq;
+            DROP TABLE settled_1;
+            CREATE UNIQUE INDEX settled_key ON settled (queue, seq);
+            ALTER TABLE event RENAME TO event_1;
+            DROP INDEX event_key;
+            CREATE TABLE event (
+                at INTEGER NOT NULL, queue INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, device TEXT,
+                data BLOB NOT NULL,
+                PRIMARY KEY (at, queue, number)
+            ) WITHOUT ROWID;
+            INSERT INTO event (at, queue, number, kind, device, data)
+                SELECT at, queue, number, kind, device, data FROM event_1 ORDER BY at, queue, number;
+            DROP TABLE event_1;
+            CREATE UNIQUE INDEX event_key ON event (queue, number);
+            PRAGMA user_version = 2;
+            """
+
+    private static let numbers: SQL = """
+        queue INTEGER NOT NULL, seq INTEGER NOT NULL, state INTEGER NOT NULL, priority INTEGER NOT NULL,
+        receipts INTEGER NOT NULL, deliveries INTEGER NOT NULL, enqueued INTEGER NOT NULL,
+        expires INTEGER, not_before INTEGER, delivered INTEGER, token INTEGER
+        """
+    private static let texts: SQL = """
+        grp TEXT, collapse TEXT, sender_id TEXT, correlation TEXT, sender TEXT NOT NULL, consumer TEXT, reason TEXT,
+        registration TEXT, item TEXT, app TEXT, address TEXT NOT NULL, header TEXT
+        """
+    private static let firstColumns: SQL = """
+        queue, seq, state, priority, receipts, deliveries, enqueued, expires, not_before, grp, collapse, sender_id,
+        correlation, sender, registration, item, app, address, header
+        """
+    /// What no version wrote becomes -1, which reading reports as damage.
+    private static let firstValues: SQL = """
+        queue, seq, CASE state WHEN 'ready' THEN 0 WHEN 'scheduled' THEN 1 WHEN 'locked' THEN 2 WHEN 'deferred' THEN 3
+            WHEN 'done' THEN 5 WHEN 'expired' THEN 6 WHEN 'dead' THEN 6 ELSE -1 END,
+        CASE priority WHEN 'normal' THEN 0 WHEN 'low' THEN 1 WHEN 'high' THEN 2 ELSE -1 END, 0, 0,
+        enqueued, expires, not_before, grp, collapse, sender_id, correlation, sender, registration, item, app, address,
+        header
         """
 
     /// Brings a file to the newest version, each step in a transaction of its own.

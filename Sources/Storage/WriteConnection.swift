@@ -72,7 +72,9 @@ final class WriteConnection {
         let statements = statements
         switch change {
         case .insertMessage(let message): try insert(message)
-        case .settleMessage(let key, let state, let at, let reason): try settle(key, state, at, reason)
+        case .settleMessage(let key, let update): try settle(key, update)
+        case .updateMessage(let key, let update): try self.update(key, update)
+        case .setDelivered(let key, let at): try setDelivered(key, at)
         case .putDelivery(let record): try statements.putDelivery.run(binding: record)
         case .insertEvent(let event): try statements.insertEvent.run(binding: event)
         case .setDeviceCursor(let device, let cursor):
@@ -90,7 +92,9 @@ final class WriteConnection {
         case .putAccount(let account): try statements.putAccount.run(binding: account)
         case .deleteAccount(let account): try delete(account)
         case .putDevice(let device): try statements.putDevice.run(binding: device)
-        case .deleteDevice(let device): try statements.deleteDevice.run { $0.bind(device.text) }
+        case .deleteDevice(let device):
+            try deleteQueue(of: .device(device))
+            try statements.deleteDevice.run { $0.bind(device.text) }
         case .putRegistration(let registration): try statements.putRegistration.run(binding: registration)
         case .deleteRegistration(let registration):
             try statements.deleteRegistration.run { $0.bind(registration.text) }
@@ -107,12 +111,12 @@ final class WriteConnection {
             inserted = try statements.insertSettled.run { statement in
                 statement.bindCommon(of: message)
                 statement.bind((message.settled ?? message.enqueued).milliseconds)
-                statement.bind(message.settledReason)
             }
         } else {
             let isLarge = message.body.count > Self.inlineBodyLimit
             inserted = try statements.insertMessage.run { statement in
                 statement.bindCommon(of: message)
+                statement.bind(message.settled?.milliseconds)
                 statement.bind(message.subject)
                 statement.bind(isLarge ? nil : message.body)
             }
@@ -137,39 +141,55 @@ final class WriteConnection {
         }
     }
 
-    private func settle(
-        _ key: MessageKey, _ state: Message.State, _ at: Timestamp, _ reason: String?
-    ) throws(StoreError) {
-        guard state.isTerminal else {
+    private func settle(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
+        guard update.state.isTerminal else {
             throw StoreError(
-                .refused, "a message can only be settled to a terminal state", context: ["state": state.rawValue])
+                .refused, "a message can only be settled to a terminal state",
+                context: ["state": update.state.rawValue])
         }
         let moved = try statements.copySettled.run { statement in
-            statement.bind(state.rawValue)
-            statement.bind(at.milliseconds)
-            statement.bind(reason)
-            statement.bind(key.queue)
-            statement.bind(key.seq)
+            statement.bind(update)
+            statement.bind(key)
         }
         // Unknown, or settled before: the first settlement stays.
         guard moved > 0 else { return }
-        try statements.deleteMessage.run {
-            $0.bind(key.queue); $0.bind(key.seq)
+        try statements.deleteMessage.run { $0.bind(key) }
+        try statements.deleteBody.run { $0.bind(key) }
+    }
+
+    private func update(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
+        if update.state.isTerminal {
+            throw StoreError(
+                .refused, "a terminal state is for settling", context: ["state": update.state.rawValue])
         }
-        try statements.deleteBody.run {
-            $0.bind(key.queue); $0.bind(key.seq)
+        try statements.updateMessage.run { statement in
+            statement.bind(update)
+            statement.bind(update.notBefore?.milliseconds)
+            statement.bind(key)
         }
+    }
+
+    private func setDelivered(_ key: MessageKey, _ at: Timestamp) throws(StoreError) {
+        for statement in statements.setDelivered {
+            let changed = try statement.run { statement in
+                statement.bind(at.milliseconds)
+                statement.bind(key)
+            }
+            if changed > 0 { return }
+        }
+    }
+
+    private func deleteQueue(of address: QueueAddress) throws(StoreError) {
+        statements.queueNumber.bind(address.description)
+        guard let queue = try statements.queueNumber.first({ row in row.integer() }) else { return }
+        for statement in statements.deleteOfQueue { try statement.run { $0.bind(queue) } }
     }
 
     private func delete(_ account: AccountID) throws(StoreError) {
         var addresses = [QueueAddress.account(account)]
         statements.devicesOfAccount.bind(account.text)
         try statements.devicesOfAccount.each { row in addresses.append(.device(row.identifier())) }
-        for address in addresses {
-            statements.queueNumber.bind(address.description)
-            guard let queue = try statements.queueNumber.first({ row in row.integer() }) else { continue }
-            for statement in statements.deleteOfQueue { try statement.run { $0.bind(queue) } }
-        }
+        for address in addresses { try deleteQueue(of: address) }
         for statement in statements.deleteOfAccount { try statement.run { $0.bind(account.text) } }
     }
 
@@ -181,12 +201,8 @@ final class WriteConnection {
             settled.append((MessageKey(queue: row.integer(), seq: row.integer()), row.optionalText(), row.text()))
         }
         for (key, registration, item) in settled {
-            try statements.deleteSettled.run {
-                $0.bind(key.queue); $0.bind(key.seq)
-            }
-            try statements.deleteDeliveries.run {
-                $0.bind(key.queue); $0.bind(key.seq)
-            }
+            try statements.deleteSettled.run { $0.bind(key) }
+            try statements.deleteDeliveries.run { $0.bind(key) }
             if let registration {
                 try statements.deleteItem.run {
                     $0.bind(registration); $0.bind(item)

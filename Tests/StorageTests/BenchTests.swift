@@ -101,7 +101,7 @@ struct BenchTests {
             let key = MessageKey(queue: Int64(caller + 1), seq: Int64(count / 2 + 1))
             return count % 2 == 0
                 ? [.insertMessage(StoreSamples.message(key.queue, key.seq, body: Self.body))]
-                : [.settleMessage(key, .done, at: StoreSamples.noon, reason: nil)]
+                : [.settleMessage(key, MessageUpdate(.done, at: StoreSamples.noon))]
         }
         try await measure("100 puts", callers, changesEach: 100) { caller, count in
             (0..<100).map { index in
@@ -129,15 +129,14 @@ struct BenchTests {
             let (opening, work) = (SystemTime().now, clock())
             store = try await SQLiteStore.open(path: path)
             let opened = SystemTime().now
-            var (count, last) = (0, MessageKey?.none)
-            while true {
-                let page = try await store.openMessages(after: last, limit: 5000)
-                guard let end = page.last else { break }
-                (count, last) = (count + page.count, end.key)
-            }
+            var (count, position) = (0, Int64?.none)
+            repeat {
+                let page = try await store.openEntries(after: position, limit: 5000)
+                (count, position) = (count + page.entries.count, page.next)
+            } while position != nil
             print(
                 "start, \(queues) queues: open \((opened - opening).inSeconds) s,"
-                    + " \(count) open messages read in \((SystemTime().now - opened).inSeconds) s,"
+                    + " \(count) open entries read in \((SystemTime().now - opened).inSeconds) s,"
                     + " \(Double(clock() - work) / Double(CLOCKS_PER_SEC)) s CPU")
             await store.close()
         }

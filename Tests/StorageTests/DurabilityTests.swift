@@ -94,7 +94,7 @@ struct DurabilityTests {
         for seq in 1...5 { try await store.commit([Self.message(seq * 2), Self.message(seq * 2 + 1)]) }
         await store.close()
         let opened = try await SQLiteStore.open(path: copy)
-        let seqs = try await opened.openMessages(after: nil, limit: 100).map { Int($0.key.seq) }
+        let seqs = try await opened.openKeys().map { Int($0.seq) }
         await opened.close()
         #expect(seqs == Array(2...(point == .reply ? 11 : 9)))
     }
@@ -134,7 +134,7 @@ struct DurabilityTests {
         let store = try await SQLiteStore.open(path: database)
         for queue in Int64(1)...4 {
             let count = accepted.count { $0 == UInt8(ascii: "0") + UInt8(queue) }
-            let found = try await store.entries(queue: queue, after: 0, limit: 10_000).map(\.number)
+            let found = try await store.entries(queues: [queue], after: 0, limit: 10_000).map(\.number)
             #expect(found.starts(with: (0..<count).map { Int64($0 + 1) }), "queue \(queue)")
             #expect(found.count <= count + 1, "one at most was under way")
         }
@@ -159,7 +159,7 @@ struct DurabilityTests {
         #expect(await store.failure(committing: [Self.message(101)])?.code == .writeFailed, "the failure stays")
         await store.close()
         let reopened = try await SQLiteStore.open(path: folder.database)
-        #expect(try await reopened.openMessages(after: nil, limit: 10).map(\.key.seq) == [100])
+        #expect(try await reopened.openKeys().map(\.seq) == [100])
         await reopened.close()
     }
 
@@ -227,7 +227,7 @@ struct DurabilityTests {
             }
             #expect(error.code == .full)
             #expect(await store.failure(committing: [.deleteDevice("d1")])?.code == .full, "the failure stays")
-            #expect(try await store.openMessages(after: nil, limit: 10_000).count == seq - 1, "reading goes on")
+            #expect(try await store.openKeys().count == seq - 1, "reading goes on")
             #expect(seq > 10)
             return
         }
@@ -236,7 +236,7 @@ struct DurabilityTests {
 
     private func expectAccepted(in path: String) async throws {
         let store = try await SQLiteStore.open(path: path)
-        let seqs = try await store.openMessages(after: nil, limit: 10_000).map { Int($0.key.seq) }
+        let seqs = try await store.openKeys().map { Int($0.seq) }
         #expect(!seqs.isEmpty && seqs == Array(1...seqs.count))
         await store.close()
     }
@@ -249,7 +249,7 @@ struct DurabilityTests {
         let store = try await SQLiteStore.open(path: folder.database, options: options)
         for seq in 1...400 {
             try await store.commit([Self.message(seq)])
-            if seq % 10 == 0 { _ = try await store.entries(queue: 1, after: 0, limit: 5) }
+            if seq % 10 == 0 { _ = try await store.entries(queues: [1], after: 0, limit: 5) }
         }
         #expect(store.statistics.checkpoints > 5)
         var status = stat()

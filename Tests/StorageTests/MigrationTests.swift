@@ -50,10 +50,17 @@ struct MigrationTests {
         );
         INSERT INTO message VALUES (1, 7, 'account/alice', 'app/mail', 'mail', '{"a":"b"}', 'Hello', x'6869',
             'high', 3000, NULL, NULL, NULL, NULL, NULL, NULL, 'r1', 'uid/7', 'ready');
+        INSERT INTO message VALUES (2, 1, 'device/d1', 'account/bob', NULL, NULL, NULL, NULL, 'low', 3001, 4000, 3500,
+            'g', 'c', 'corr', 'own', NULL, NULL, 'scheduled');
+        INSERT INTO message VALUES (1, 9, 'account/alice', 'app/mail', NULL, NULL, '', x'', 'normal', 3002, NULL, NULL,
+            NULL, NULL, NULL, NULL, NULL, NULL, 'locked');
+        INSERT INTO message VALUES (1, 10, 'account/alice', 'app/mail', NULL, NULL, '', x'', 'normal', 3002, NULL,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'deferred');
         CREATE TABLE body (
             queue INTEGER NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL,
             PRIMARY KEY (queue, seq)
         );
+        INSERT INTO body VALUES (2, 1, x'6c61726765');
         CREATE TABLE settled (
             queue INTEGER NOT NULL, seq INTEGER NOT NULL, address TEXT NOT NULL, sender TEXT NOT NULL, app TEXT,
             header TEXT, priority TEXT NOT NULL, enqueued INTEGER NOT NULL,
@@ -64,6 +71,12 @@ struct MigrationTests {
         CREATE UNIQUE INDEX settled_key ON settled (queue, seq);
         INSERT INTO settled VALUES (1, 6, 'account/alice', 'app/mail', NULL, NULL, 'low', 2900,
             NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'expired', 2950, 'ttl');
+        INSERT INTO settled VALUES (1, 5, 'account/alice', 'app/mail', 'mail', '{"a":"b"}', 'high', 2800,
+            2801, 2802, 'g', 'c', 'corr', 'own', 'r1', 'uid/5', 'done', 2960, NULL);
+        INSERT INTO settled VALUES (1, 4, 'account/alice', 'app/mail', NULL, NULL, 'normal', 2700,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'dead', 2970, NULL);
+        INSERT INTO settled VALUES (1, 3, 'account/alice', 'app/mail', NULL, NULL, 'normal', 2600,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'dead', 2970, 'refused');
         CREATE TABLE item (
             registration TEXT NOT NULL, item TEXT NOT NULL, queue INTEGER NOT NULL, seq INTEGER NOT NULL,
             PRIMARY KEY (registration, item)
@@ -107,9 +120,73 @@ struct MigrationTests {
         let message = try #require(try await store.message(MessageKey(queue: 1, seq: 7)))
         #expect(message.body == Array("hi".utf8) && message.priority == .high && message.header == ["a": "b"])
         #expect(try await store.message(MessageKey(queue: 1, seq: 6))?.settledReason == "ttl")
-        #expect(try await store.entries(queue: 1, after: 0, limit: 9).map(\.number) == [7, 8])
+        #expect(try await store.entries(queues: [1], after: 0, limit: 9).map(\.number) == [7, 8, 9, 10])
         #expect(try await store.openItems(registration: "r1") == ["uid/7": message.key])
         #expect(try await store.deliveries(of: [message.key]).first?.detail == "201")
+        await store.close()
+    }
+
+    @Test("version 1's messages become version 2's")
+    func messagesOfVersionOne() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        let store = try await SQLiteStore.open(path: folder.database)
+        let keys = [(1, 7), (2, 1), (1, 9), (1, 10)].map { MessageKey(queue: $0.0, seq: $0.1) }
+        #expect(try await store.openKeys() == keys, "in the order in which they were stored")
+        let messages = try await store.messages(keys)
+        #expect(messages.map(\.state) == [.ready, .scheduled, .locked, .deferred])
+        #expect(messages.map(\.priority) == [.high, .low, .normal, .normal])
+        #expect(messages.allSatisfy { $0.receipts == .none && $0.deliveries == 0 && $0.settled == nil })
+        let full = messages[1]
+        #expect(full.address == .device("d1") && full.sender == .account("bob") && full.app == nil)
+        #expect(full.expires == Timestamp(milliseconds: 4000) && full.notBefore == Timestamp(milliseconds: 3500))
+        #expect(full.group == "g" && full.collapse == "c" && full.correlation == "corr" && full.senderID == "own")
+        #expect(full.subject == nil && full.body == Array("large".utf8))
+        #expect(messages[0].origin == Message.Origin(registration: "r1", item: "uid/7"))
+
+        func settled(_ seq: Int64) async throws -> Message {
+            try #require(try await store.message(MessageKey(queue: 1, seq: seq)))
+        }
+        let done = try await settled(5)
+        #expect(done.state == .done && done.settled == Timestamp(milliseconds: 2960) && done.priority == .high)
+        #expect(done.expires == Timestamp(milliseconds: 2801) && done.notBefore == Timestamp(milliseconds: 2802))
+        #expect(done.group == "g" && done.collapse == "c" && done.correlation == "corr" && done.senderID == "own")
+        #expect(done.header == ["a": "b"] && done.origin?.item == "uid/5" && done.settledReason == nil)
+        // Version 1 dropped the text of the dead: they cannot be redriven.
+        for (seq, reason) in [(Int64(4), "dead"), (3, "refused")] {
+            let dead = try await settled(seq)
+            #expect(dead.state == .expired && dead.settledReason == reason)
+        }
+        #expect(try await store.settledSends(since: Timestamp(milliseconds: 2960)).map(\.senderID) == ["own"])
+        // What came along is worked with as before.
+        try await store.commit([.settleMessage(keys[1], MessageUpdate(.done, at: StoreSamples.noon))])
+        #expect(await store.failure(committing: [.insertMessage(StoreSamples.message(1, 5))])?.code == .refused)
+        #expect(await store.failure(committing: [.insertMessage(StoreSamples.message(1, 7))])?.code == .refused)
+        await store.close()
+        let database = try Database(path: folder.database, access: .readOnly)
+        #expect(try database.integer("PRAGMA user_version") == Int64(Schema.migrations.count))
+        let verdict = try database.text("PRAGMA integrity_check")
+        #expect(verdict == "ok")
+        #expect(try database.integer("SELECT count(*) FROM body") == 0)
+        #expect(try database.integer("SELECT count(*) FROM sqlite_schema WHERE tbl_name LIKE '%!_1' ESCAPE '!'") == 0)
+    }
+
+    @Test("a word no version wrote is damage")
+    func unknownWords() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        do {
+            let database = try Database(path: folder.database, access: .readWrite)
+            try database.execute("UPDATE message SET state = 'lost' WHERE seq = 7", .write)
+            try database.execute("UPDATE settled SET priority = 'none' WHERE seq = 6", .write)
+        }
+        let store = try await SQLiteStore.open(path: folder.database)
+        for seq in [Int64(6), 7] {
+            let error = await #expect(throws: StoreError.self) {
+                _ = try await store.message(MessageKey(queue: 1, seq: seq))
+            }
+            #expect(error?.code == .corrupt)
+        }
         await store.close()
     }
 
@@ -119,13 +196,13 @@ struct MigrationTests {
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
         options.migrations += [
-            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 2"),
-            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 3"),
+            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 3"),
+            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 4"),
         ]
         for _ in 0..<2 { #expect(await failure(opening: folder.database, options: options) == nil) }
         do {
             let database = try Database(path: folder.database, access: .readOnly)
-            #expect(try database.integer("PRAGMA user_version") == 3)
+            #expect(try database.integer("PRAGMA user_version") == 4)
             #expect(try database.text("SELECT extra FROM account") == "three")
         }
         #expect(await failure(opening: folder.database)?.code == .newerSchema, "today's code refuses it")
@@ -136,7 +213,7 @@ struct MigrationTests {
         let folder = try TemporaryFolder()
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
-        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 2")]
+        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 3")]
         #expect(await failure(opening: folder.database, options: options)?.code == .writeFailed)
         let store = try await SQLiteStore.open(path: folder.database)
         #expect(try await store.registry().accounts.count == 1)

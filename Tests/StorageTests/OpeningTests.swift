@@ -147,7 +147,7 @@ struct OpeningTests {
         var failure = await StorageTests.failure(opening: folder.database)
         if failure == nil {
             store = try await SQLiteStore.open(path: folder.database)
-            do { _ = try await store.openMessages(after: nil, limit: 10_000) } catch {
+            do { _ = try await store.openKeys() } catch {
                 failure = error as? StoreError
             }
             await store.close()
@@ -173,7 +173,7 @@ struct OpeningTests {
         try #require(FileSystem.writePrivate(main, to: copy))
         try #require(FileSystem.writePrivate(Array(log.dropLast(length)), to: copy + "-wal"))
         let opened = try await SQLiteStore.open(path: copy)
-        let seqs = try await opened.openMessages(after: nil, limit: 100).map { Int($0.key.seq) }
+        let seqs = try await opened.openKeys().map { Int($0.seq) }
         await opened.close()
         #expect(seqs == Array(1..<(seqs.count + 1)))
         #expect(seqs.count % 2 == 0 && seqs.count < 40)

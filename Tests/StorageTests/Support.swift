@@ -21,6 +21,17 @@ final class TemporaryFolder: Sendable {
 }
 
 extension Store {
+    /// The keys of all open messages.
+    func openKeys() async throws -> [MessageKey] {
+        var (keys, position): ([MessageKey], Int64?) = ([], nil)
+        repeat {
+            let page = try await openEntries(after: position, limit: 1000)
+            keys += page.entries.map(\.key)
+            position = page.next
+        } while position != nil
+        return keys
+    }
+
     /// The error that committing ends with; nil when it works.
     func failure(committing changes: [StoreChange]) async -> StoreError? {
         do {

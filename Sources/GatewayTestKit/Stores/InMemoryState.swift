@@ -13,6 +13,9 @@ struct InMemoryState: Sendable {
     private(set) var queues: [Int64: QueueRecord] = [:]
     private(set) var launches: [LaunchID: Launch] = [:]
     private(set) var messages: [MessageKey: Message] = [:]
+    /// The messages' places in the order in which they were stored.
+    private(set) var places: [MessageKey: Int64] = [:]
+    private var lastPlace: Int64 = 0
     private(set) var items: [Message.Origin: MessageKey] = [:]
     private(set) var deliveries: [DeliveryKey: DeliveryRecord] = [:]
     private(set) var events: [EventKey: StoredEvent] = [:]
@@ -48,7 +51,9 @@ struct InMemoryState: Sendable {
         case .putAccount(let account): set(\.accounts, account.id, account)
         case .deleteAccount(let account): delete(account)
         case .putDevice(let device): set(\.devices, device.id, device)
-        case .deleteDevice(let device): set(\.devices, device, nil)
+        case .deleteDevice(let device):
+            deleteQueues(of: [.device(device)])
+            set(\.devices, device, nil)
         case .setDeviceCursor(let id, let cursor):
             guard var device = devices[id] else { return }
             device.cursor = cursor
@@ -68,7 +73,12 @@ struct InMemoryState: Sendable {
             if isTaken { throw Self.refused("another queue has this address") }
             set(\.queues, queue.number, queue)
         case .insertMessage(let message): try insert(message)
-        case .settleMessage(let key, let state, let at, let reason): try settle(key, state, at, reason)
+        case .settleMessage(let key, let update): try settle(key, update)
+        case .updateMessage(let key, let update): try self.update(key, update)
+        case .setDelivered(let key, let at):
+            guard var message = messages[key], message.delivered == nil else { return }
+            message.delivered = at
+            set(\.messages, key, message)
         case .putDelivery(let record):
             set(\.deliveries, DeliveryKey(message: record.message, device: record.device), record)
         case .insertEvent(let event):
@@ -86,41 +96,51 @@ struct InMemoryState: Sendable {
         if message.state.isTerminal {
             (stored.subject, stored.body) = (nil, [])
             stored.settled = message.settled ?? message.enqueued
-        } else {
-            (stored.settled, stored.settledReason) = (nil, nil)
         }
         if let origin = message.origin {
             if items[origin] != nil { throw Self.refused("the item is known") }
             set(\.items, origin, message.key)
         }
         set(\.messages, message.key, stored)
+        lastPlace += 1
+        set(\.places, message.key, lastPlace)
     }
 
-    private mutating func settle(
-        _ key: MessageKey, _ state: Message.State, _ at: Timestamp, _ reason: String?
-    ) throws(StoreError) {
-        if !state.isTerminal { throw Self.refused("the state is not terminal") }
+    private mutating func settle(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
+        if !update.state.isTerminal { throw Self.refused("the state is not terminal") }
         guard var message = messages[key], !message.state.isTerminal else { return }
-        (message.state, message.settled, message.settledReason) = (state, at, reason)
+        message.note(update)
         (message.subject, message.body) = (nil, [])
+        set(\.messages, key, message)
+    }
+
+    private mutating func update(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
+        if update.state.isTerminal { throw Self.refused("the state is terminal") }
+        guard var message = messages[key], !message.state.isTerminal else { return }
+        message.note(update)
+        message.notBefore = update.notBefore
         set(\.messages, key, message)
     }
 
     private mutating func remove(_ message: Message) {
         set(\.messages, message.key, nil)
+        set(\.places, message.key, nil)
         if let origin = message.origin { set(\.items, origin, nil) }
         for key in deliveries.keys where key.message == message.key { set(\.deliveries, key, nil) }
     }
 
-    private mutating func delete(_ account: AccountID) {
-        let devicesOfAccount = devices.values.filter { $0.account == account }.map(\.id)
-        let addresses = [QueueAddress.account(account)] + devicesOfAccount.map { .device($0) }
+    private mutating func deleteQueues(of addresses: [QueueAddress]) {
         for queue in queues.values.filter({ addresses.contains($0.address) }) {
             for message in messages.values where message.key.queue == queue.number { remove(message) }
             for key in deliveries.keys where key.message.queue == queue.number { set(\.deliveries, key, nil) }
             for key in events.keys where key.queue == queue.number { set(\.events, key, nil) }
             set(\.queues, queue.number, nil)
         }
+    }
+
+    private mutating func delete(_ account: AccountID) {
+        let devicesOfAccount = devices.values.filter { $0.account == account }.map(\.id)
+        deleteQueues(of: [.account(account)] + devicesOfAccount.map { .device($0) })
         for device in devicesOfAccount { set(\.devices, device, nil) }
         for registration in registrations.values where registration.account == account {
             set(\.registrations, registration.id, nil)
@@ -130,7 +150,9 @@ struct InMemoryState: Sendable {
     }
 
     private mutating func purge(_ before: Timestamp) {
-        for message in messages.values where message.settled.map({ $0 < before }) ?? false { remove(message) }
+        for message in messages.values where message.state.isTerminal {
+            if let settled = message.settled, settled < before { remove(message) }
+        }
         for (key, event) in events where event.at < before { set(\.events, key, nil) }
         for launch in launches.values where launch.expires < before { set(\.launches, launch.id, nil) }
     }
@@ -147,18 +169,45 @@ struct InMemoryState: Sendable {
         return registry
     }
 
-    func entries(queue: Int64, after: Int64, limit: Int) -> [StoredEntry] {
-        let open = messages.values.filter { $0.key.queue == queue && !$0.state.isTerminal }
-        let stored = events.values.filter { $0.queue == queue }
-        let entries = open.map { StoredEntry.message($0) } + stored.map { .event($0) }
+    func entries(queues: [Int64], after: Int64, limit: Int) -> [StoredEntry] {
+        let due = messages.values.filter { message in
+            queues.contains(message.key.queue) && message.isLiving && message.notBefore == nil
+        }
+        let stored = events.values.filter { queues.contains($0.queue) }
+        let entries = due.map { StoredEntry.message($0) } + stored.map { .event($0) }
         return Array(entries.filter { $0.number > after }.sorted { $0.number < $1.number }.prefix(max(0, limit)))
     }
 
-    func openMessages(after: MessageKey?, limit: Int) -> [Message] {
-        let open = messages.values.filter { message in
-            !message.state.isTerminal && after.map { $0 < message.key } ?? true
+    func openEntries(after position: Int64?, limit: Int) -> (entries: [OpenEntry], next: Int64?) {
+        let open = places.filter { key, place in
+            place > position ?? 0 && messages[key]?.state.isTerminal == false
+        }.sorted { $0.value < $1.value }
+        let page = open.prefix(max(0, limit))
+        let next = page.count < open.count ? page.last?.value ?? position ?? 0 : nil
+        return (page.compactMap { messages[$0.key].map { OpenEntry($0) } }, next)
+    }
+
+    func messages(_ keys: [MessageKey]) -> [Message] {
+        keys.compactMap { messages[$0] }.filter { !$0.state.isTerminal }
+    }
+
+    func messages(queue: Int64, state: Message.State?, after: Int64, limit: Int) -> [Message] {
+        let found = messages.values.filter { message in
+            message.key.queue == queue && message.key.seq > after && !message.state.isTerminal
+                && (state.map { $0 == message.state } ?? message.isLiving)
         }
-        return Array(open.sorted { $0.key < $1.key }.prefix(max(0, limit)))
+        return Array(found.sorted { $0.key < $1.key }.prefix(max(0, limit)))
+    }
+
+    /// In the order of the settlements, then by key.
+    func settledSends(since: Timestamp) -> [SettledSend] {
+        let settled = messages.values.filter { $0.state.isTerminal && $0.settled ?? $0.enqueued >= since }
+        return settled.sorted { ($0.settled ?? $0.enqueued, $0.key) < ($1.settled ?? $1.enqueued, $1.key) }
+            .compactMap { message in
+                guard let senderID = message.senderID else { return nil }
+                return SettledSend(
+                    key: message.key, sender: message.sender, senderID: senderID, enqueued: message.enqueued)
+            }
     }
 
     func deliveries(of keys: [MessageKey]) -> [DeliveryRecord] {
@@ -171,7 +220,7 @@ struct InMemoryState: Sendable {
         var found: [String: StoredItem] = [:]
         for key in keys {
             guard let message = items[.init(registration: registration, item: key)] else { continue }
-            found[key] = StoredItem(message: message, isOpen: messages[message]?.state.isTerminal == false)
+            found[key] = StoredItem(message: message, isOpen: messages[message]?.isLiving ?? false)
         }
         return found
     }
@@ -179,8 +228,19 @@ struct InMemoryState: Sendable {
     func openItems(registration: RegistrationID) -> [String: MessageKey] {
         var open: [String: MessageKey] = [:]
         for (origin, key) in items where origin.registration == registration {
-            if messages[key]?.state.isTerminal == false { open[origin.item] = key }
+            if messages[key]?.isLiving ?? false { open[origin.item] = key }
         }
         return open
+    }
+}
+
+extension Message {
+    /// Neither settled nor dead.
+    fileprivate var isLiving: Bool { !state.isTerminal && state != .dead }
+
+    /// What a settlement and an update have in common.
+    fileprivate mutating func note(_ update: MessageUpdate) {
+        (state, settled, settledReason) = (update.state, update.at, update.reason)
+        (deliveries, consumer, receiptToken) = (update.deliveries, update.consumer, update.receiptToken)
     }
 }

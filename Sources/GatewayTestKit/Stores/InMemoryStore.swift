@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 package import Gateway
 
 /// A store that forgets: the model for `StoreConformance`, and what tests of the core use. It can be
@@ -155,11 +155,22 @@ package final class InMemoryStore: Store {
     }
 
     package func registry() async throws -> StoredRegistry { try read { $0.registry } }
-    package func entries(queue: Int64, after: Int64, limit: Int) async throws -> [StoredEntry] {
-        try read { $0.entries(queue: queue, after: after, limit: limit) }
+    package func entries(queues: [Int64], after: Int64, limit: Int) async throws -> [StoredEntry] {
+        try read { $0.entries(queues: queues, after: after, limit: limit) }
     }
-    package func openMessages(after: MessageKey?, limit: Int) async throws -> [Message] {
-        try read { $0.openMessages(after: after, limit: limit) }
+    package func openEntries(
+        after position: Int64?, limit: Int
+    ) async throws -> (entries: [OpenEntry], next: Int64?) {
+        try read { $0.openEntries(after: position, limit: limit) }
+    }
+    package func messages(_ keys: [MessageKey]) async throws -> [Message] { try read { $0.messages(keys) } }
+    package func messages(
+        queue: Int64, state: Message.State?, after: Int64, limit: Int
+    ) async throws -> [Message] {
+        try read { $0.messages(queue: queue, state: state, after: after, limit: limit) }
+    }
+    package func settledSends(since: Timestamp) async throws -> [SettledSend] {
+        try read { $0.settledSends(since: since) }
     }
     package func message(_ key: MessageKey) async throws -> Message? { try read { $0.messages[key] } }
     package func deliveries(of messages: [MessageKey]) async throws -> [DeliveryRecord] {

@@ -3,14 +3,14 @@ internal import Gateway
 
 extension StoreConformance {
     func messageRoundTrip(_ store: inout any Store) async throws {
-        let states: [Message.State] = [.scheduled, .ready, .locked, .deferred]
+        let states: [Message.State] = [.scheduled, .ready, .locked, .deferred, .dead]
         let messages =
             [Samples.fullMessage(1, 1), Samples.message(1, 2)]
             + states.enumerated().map { Samples.message(2, Int64($0.offset + 1), state: $0.element) }
         try await store.commit(messages.map { .insertMessage($0) })
-        try expect(await store.openMessages(after: nil, limit: 100), messages, "open messages")
+        try expect(await openMessages(store), messages, "open messages")
         store = try await reopen(store)
-        try expect(await store.openMessages(after: nil, limit: 100), messages, "open messages after reopening")
+        try expect(await openMessages(store), messages, "open messages after reopening")
         for message in messages { try expect(await store.message(message.key), message, "message \(message.key)") }
         let largest = Samples.message(.max, .max)
         try await store.commit([.insertMessage(largest)])
@@ -29,7 +29,7 @@ extension StoreConformance {
             try expect(
                 found == message, "a body of \(message.body.count) bytes came back as \(found?.body.count ?? -1)")
         }
-        try await store.commit(messages.map { .settleMessage($0.key, .done, at: Samples.noon, reason: nil) })
+        try await store.commit(messages.map { .settleMessage($0.key, MessageUpdate(.done, at: Samples.noon)) })
         for message in messages { try expect(await store.message(message.key)?.body, [], "a settled body") }
     }
 
@@ -54,7 +54,7 @@ extension StoreConformance {
         }
         try await store.commit(reasons.map { .putDelivery($0) })
         store = try await reopen(store)
-        try expect(await store.openMessages(after: nil, limit: 100), messages, "messages")
+        try expect(await openMessages(store), messages, "messages")
         try expect(await store.deliveries(of: messages.map(\.key)), reasons, "deliveries")
     }
 
@@ -64,34 +64,41 @@ extension StoreConformance {
         let later = Samples.event(1, 2, at: Samples.noon + .seconds(1))
         try await expectRefused(store, [.insertEvent(later)], "the same event number")
         try expect(
-            await store.entries(queue: 1, after: 0, limit: 10),
+            await store.entries(queues: [1], after: 0, limit: 10),
             [.message(Samples.message(1, 1)), .event(Samples.event(1, 2))], "entries")
     }
 
     func settling(_ store: inout any Store) async throws {
-        let states: [Message.State] = [.done, .dead, .expired]
-        let messages = (1...4).map { Samples.fullMessage(1, Int64($0)) }
+        let states: [Message.State] = [.done, .expired]
+        let messages = (1...3).map { Samples.fullMessage(1, Int64($0)) }
         try await store.commit(messages.map { .insertMessage($0) })
         let at = Samples.noon + .seconds(5)
-        try await store.commit(
-            states.enumerated().map { index, state in
-                .settleMessage(messages[index].key, state, at: at, reason: index == 0 ? nil : "reason")
-            })
+        func update(_ index: Int) -> MessageUpdate {
+            var update = MessageUpdate(states[index], at: at, reason: index == 0 ? nil : "reason")
+            if index > 0 { (update.deliveries, update.consumer, update.receiptToken) = (7, "app", .min) }
+            update.notBefore = at
+            return update
+        }
+        try await store.commit(states.indices.map { .settleMessage(messages[$0].key, update($0)) })
         try await store.commit([
-            .settleMessage(messages[0].key, .dead, at: at + .seconds(1), reason: "too late"),
-            .settleMessage(MessageKey(queue: 9, seq: 9), .done, at: at, reason: nil),
+            .settleMessage(messages[0].key, MessageUpdate(.expired, at: at + .seconds(1), reason: "too late")),
+            .settleMessage(MessageKey(queue: 9, seq: 9), MessageUpdate(.done, at: at)),
         ])
-        try await expectRefused(
-            store, [.settleMessage(messages[3].key, .ready, at: at, reason: nil)], "settling to a state that is open")
+        for state in Message.State.allCases where state != .done && state != .expired {
+            try await expectRefused(
+                store, [.settleMessage(messages[2].key, MessageUpdate(state, at: at))],
+                "settling to a state that is open")
+        }
         store = try await reopen(store)
         for (index, state) in states.enumerated() {
             var expected = messages[index]
             (expected.state, expected.settled, expected.settledReason) = (state, at, index == 0 ? nil : "reason")
             (expected.subject, expected.body) = (nil, [])
+            expected.deliveries = index == 0 ? 0 : 7
+            (expected.consumer, expected.receiptToken) = index == 0 ? (nil, nil) : ("app", .min)
             try expect(await store.message(expected.key), expected, "the tombstone")
         }
-        try expect(await store.openMessages(after: nil, limit: 10), [messages[3]], "open messages")
-        try expect(await store.entries(queue: 1, after: 0, limit: 10), [.message(messages[3])], "entries")
+        try expect(await openMessages(store), [messages[2]], "open messages")
         try expect(await store.message(MessageKey(queue: 9, seq: 9)), nil, "a message that never was")
     }
 
@@ -102,7 +109,7 @@ extension StoreConformance {
         try await store.commit([.insertMessage(baseline)])
         (baseline.subject, baseline.body) = (nil, [])
         try expect(await store.message(baseline.key), baseline, "the tombstone")
-        try expect(await store.openMessages(after: nil, limit: 10), [], "open messages")
+        try expect(await openMessages(store), [], "open messages")
         try expect(
             await store.items(registration: "r1", keys: ["old"]),
             ["old": StoredItem(message: baseline.key, isOpen: false)], "items")
@@ -118,9 +125,9 @@ extension StoreConformance {
         try await store.commit(
             messages.map { .insertMessage($0) } + events.map { .insertEvent($0) }
                 + [.insertMessage(Samples.message(2, 1)), .insertEvent(Samples.event(2, 3))])
-        try await store.commit([.settleMessage(messages[1].key, .done, at: Samples.noon, reason: nil)])
+        try await store.commit([.settleMessage(messages[1].key, MessageUpdate(.done, at: Samples.noon))])
         func numbers(after: Int64, limit: Int) async throws -> [Int64] {
-            try await store.entries(queue: 1, after: after, limit: limit).map(\.number)
+            try await store.entries(queues: [1], after: after, limit: limit).map(\.number)
         }
         try expect(await numbers(after: 0, limit: 100), [1, 2, 4, 5, 6, 8, 9], "all")
         try expect(await numbers(after: 0, limit: 3), [1, 2, 4], "the first three")
@@ -128,7 +135,7 @@ extension StoreConformance {
         try expect(await numbers(after: 9, limit: 3), [], "after the last")
         try expect(await numbers(after: -1, limit: 0), [], "none")
         try expect(
-            await store.entries(queue: 2, after: 0, limit: 9),
+            await store.entries(queues: [2], after: 0, limit: 9),
             [.message(Samples.message(2, 1)), .event(Samples.event(2, 3))], "the other queue")
     }
 
@@ -139,16 +146,17 @@ extension StoreConformance {
         for start in stride(from: 0, to: messages.count, by: 500) {
             try await store.commit(messages[start..<start + 500].map { .insertMessage($0) })
         }
-        var found: [Message] = []
-        while true {
-            let page = try await store.openMessages(after: found.last?.key, limit: 999)
-            if page.isEmpty { break }
-            found += page
-        }
-        try expect(found == messages.sorted { $0.key < $1.key }, "pages of open messages: \(found.count) found")
+        var (found, position): ([MessageKey], Int64?) = ([], nil)
+        repeat {
+            let page = try await store.openEntries(after: position, limit: 1000)
+            try expect(page.entries.count, 1000, "entries of a page")
+            found += page.entries.map(\.key)
+            position = page.next
+        } while position != nil
+        try expect(found == messages.map(\.key), "pages of open entries: \(found.count) found, as they were stored")
         var numbers: [Int64] = []
         while true {
-            let page = try await store.entries(queue: 3, after: numbers.last ?? 0, limit: 100).map(\.number)
+            let page = try await store.entries(queues: [3], after: numbers.last ?? 0, limit: 100).map(\.number)
             if page.isEmpty { break }
             numbers += page
         }
@@ -164,7 +172,7 @@ extension StoreConformance {
             .insertMessage(message(3, "r2", "a")), .insertMessage(message(4, "r1", "")),
             .insertMessage(Samples.message(1, 5)),
         ])
-        try await store.commit([.settleMessage(MessageKey(queue: 1, seq: 2), .done, at: Samples.noon, reason: nil)])
+        try await store.commit([.settleMessage(MessageKey(queue: 1, seq: 2), MessageUpdate(.done, at: Samples.noon))])
         try await expectRefused(store, [.insertMessage(message(9, "r1", "a"))], "an open item a second time")
         try await expectRefused(store, [.insertMessage(message(9, "r1", "b"))], "a settled item a second time")
         store = try await reopen(store)

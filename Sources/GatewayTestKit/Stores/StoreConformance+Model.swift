@@ -42,15 +42,27 @@ extension StoreConformance {
         registrations: [RegistrationID]
     ) async throws {
         try expect(await sorted(store.registry()), await sorted(other.registry()), "the registry")
+        try expect(await openMessages(store), await openMessages(other), "open messages")
+        let series = Array(queues.prefix(2))
         try expect(
-            await store.openMessages(after: nil, limit: 10_000), await other.openMessages(after: nil, limit: 10_000),
-            "open messages")
+            await store.entries(queues: series, after: 2, limit: 20).map(\.number),
+            await other.entries(queues: series, after: 2, limit: 20).map(\.number), "the numbers of two queues")
+        for since in [Samples.noon, Samples.noon + .seconds(500)] {
+            try expect(
+                await store.settledSends(since: since), await other.settledSends(since: since), "settled sends")
+        }
         for queue in queues {
             let middle = (seqs.lowerBound + seqs.upperBound) / 2
             for (after, limit) in [(Int64(0), 10_000), (middle, 3)] {
                 try expect(
-                    await store.entries(queue: queue, after: after, limit: limit),
-                    await other.entries(queue: queue, after: after, limit: limit), "entries of queue \(queue)")
+                    await store.entries(queues: [queue], after: after, limit: limit),
+                    await other.entries(queues: [queue], after: after, limit: limit), "entries of queue \(queue)")
+            }
+            for state in [nil] + Message.State.allCases.map({ Optional($0) }) {
+                try expect(
+                    await store.messages(queue: queue, state: state, after: 3, limit: 5),
+                    await other.messages(queue: queue, state: state, after: 3, limit: 5),
+                    "messages of queue \(queue), \(state?.rawValue ?? "living")")
             }
             let keys = seqs.map { MessageKey(queue: queue, seq: $0) }
             for key in keys {
@@ -125,7 +137,9 @@ struct RandomChanges {
     mutating func next() -> StoreChange {
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<35: .insertMessage(message())
-        case 35..<50: .settleMessage(key(), chance(2) ? .deferred : terminal(), at: time(), reason: optionalText())
+        case 35..<43: .settleMessage(key(), update(chance(2) ? .deferred : terminal()))
+        case 43..<48: .updateMessage(key(), update(chance(2) ? terminal() : open()))
+        case 48..<50: .setDelivered(key(), at: time())
         case 50..<60: .putDelivery(delivery())
         case 60..<68: .insertEvent(event())
         case 68..<71: .putAccount(account())
@@ -143,7 +157,15 @@ struct RandomChanges {
         }
     }
 
-    private mutating func terminal() -> Message.State { pick([.done, .dead, .expired]) }
+    private mutating func terminal() -> Message.State { pick([.done, .expired]) }
+    private mutating func open() -> Message.State { pick([.ready, .scheduled, .locked, .deferred, .dead]) }
+
+    private mutating func update(_ state: Message.State) -> MessageUpdate {
+        var update = MessageUpdate(state, at: time(), reason: optionalText())
+        (update.notBefore, update.deliveries) = (pick([nil, time()]), Int.random(in: 0...12, using: &random))
+        (update.consumer, update.receiptToken) = (optionalText(), pick([nil, 0, .min, .max]))
+        return update
+    }
 
     /// Keys of messages so far: mostly new ones are chosen.
     private var used: Set<MessageKey> = []
@@ -159,11 +181,14 @@ struct RandomChanges {
             key: key, address: address, sender: pick([.app("mail"), .account("bob")]), app: pick([nil, "mail"]),
             header: chance(30) ? ["a": "1", "ä": ""] : [:], subject: optionalText(), body: bytes(),
             priority: pick(Message.Priority.allCases), enqueued: time(), expires: pick([nil, time()]), origin: origin,
-            state: chance(10) ? terminal() : pick([.ready, .scheduled, .locked, .deferred]))
+            state: chance(10) ? terminal() : open())
         message.notBefore = pick([nil, time()])
         (message.group, message.collapse) = (optionalText(), optionalText())
         (message.correlation, message.senderID) = (optionalText(), optionalText())
-        if message.state.isTerminal { message.settled = pick([nil, time()]) }
+        (message.receipts, message.delivered) = (pick(Message.Receipts.allCases), pick([nil, nil, time()]))
+        (message.deliveries, message.receiptToken) = (Int.random(in: 0...9, using: &random), pick([nil, 1 << 40]))
+        (message.consumer, message.settledReason) = (optionalText(), optionalText())
+        message.settled = pick([nil, time()])
         return message
     }
 

@@ -6,8 +6,8 @@ extension StoreConformance {
 
     func emptyStore(_ store: any Store) async throws {
         try expect(await store.registry(), StoredRegistry(), "the registry")
-        try expect(await store.entries(queue: 1, after: 0, limit: 10), [], "entries")
-        try expect(await store.openMessages(after: nil, limit: 10), [], "open messages")
+        try expect(await store.entries(queues: [1], after: 0, limit: 10), [], "entries")
+        try expect(await openMessages(store), [], "open messages")
         try expect(await store.message(MessageKey(queue: 1, seq: 1)), nil, "a message")
         try expect(await store.message(MessageKey(queue: .max, seq: .max)), nil, "a message with a huge key")
         try expect(await store.deliveries(of: [MessageKey(queue: 1, seq: 1)]), [], "deliveries")

@@ -19,8 +19,15 @@ package struct StoreConformance: Sendable {
         case text = "text of any kind comes back, empty is not nil"
         case keyUsedTwice = "a message's or event's number can be used once"
         case settling = "settling leaves a tombstone; the first settlement stays"
+        case openEntries = "open entries come in the order of storing, without gap"
+        case wholeMessages = "messages come by keys and by state"
+        case updating = "updating changes an open message and no other"
+        case deadLetters = "a dead message keeps its text and is not open"
+        case arrivals = "the first arrival counts, also of a settled message"
+        case repeats = "settled messages with an id of their sender's are found by time"
         case insertedSettled = "a message can be stored as a tombstone"
         case entries = "entries mixes messages and events by number"
+        case mergedEntries = "entries of queues with one series come merged"
         case paging = "10,000 messages are paged without gap or repeat"
         case items = "an item becomes one message; open and settled ones are told apart"
         case deliveries = "deliveries are kept for each device and replaced"
@@ -29,6 +36,7 @@ package struct StoreConformance: Sendable {
         case readYourWrites = "what was answered is seen by the next read"
         case deleteAccount = "deleting an account takes its own with it and nothing else"
         case deleteParts = "deleting a device or registration removes that row"
+        case deleteDevice = "deleting a device takes its queue with it and nothing else"
         case purge = "purge removes what is older, and only that"
         case largePurge = "a purge of thousands ends"
         case emptySubmission = "a submission without changes is answered"
@@ -83,8 +91,15 @@ package struct StoreConformance: Sendable {
         case .text: try await text(&store)
         case .keyUsedTwice: try await keyUsedTwice(store)
         case .settling: try await settling(&store)
+        case .openEntries: try await openEntries(&store)
+        case .wholeMessages: try await wholeMessages(store)
+        case .updating: try await updating(&store)
+        case .deadLetters: try await deadLetters(&store)
+        case .arrivals: try await arrivals(&store)
+        case .repeats: try await repeats(store)
         case .insertedSettled: try await insertedSettled(store)
         case .entries: try await entries(store)
+        case .mergedEntries: try await mergedEntries(store)
         case .paging: try await paging(store)
         case .items: try await items(&store)
         case .deliveries: try await deliveries(store)
@@ -93,6 +108,7 @@ package struct StoreConformance: Sendable {
         case .readYourWrites: try await readYourWrites(store)
         case .deleteAccount: try await deleteAccount(&store)
         case .deleteParts: try await deleteParts(store)
+        case .deleteDevice: try await deleteDevice(&store)
         case .purge: try await purge(&store)
         case .largePurge: try await largePurge(store)
         case .emptySubmission: try await store.commit([])

@@ -47,6 +47,9 @@ package enum StoreSamples {
         message.notBefore = noon + .seconds(60)
         (message.group, message.collapse) = ("group", "collapse")
         (message.correlation, message.senderID) = ("correlation", "sender's id")
+        (message.receipts, message.deliveries, message.consumer) = (.final, 2, "d1")
+        (message.delivered, message.receiptToken) = (noon + .seconds(1), -1)
+        (message.settled, message.settledReason) = (noon + .seconds(2), "abandoned")
         return message
     }
 
