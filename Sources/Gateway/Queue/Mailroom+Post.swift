@@ -135,7 +135,8 @@ extension Mailroom {
         }
         // Of messages for all of an account's devices the arrival matters only to senders that asked.
         guard let isStreamed = state.queues[key.queue]?.address.isStreamed, isStreamed,
-            state.device(of: key.queue) != nil || receipts != .none, entry.state != .scheduled, !entry.isDelivered else {
+            state.device(of: key.queue) != nil || receipts != .none, entry.state != .scheduled, !entry.isDelivered
+        else {
             return
         }
         state.queues[key.queue]?.unacknowledged.append((number, key.seq))
@@ -161,9 +162,10 @@ extension Mailroom {
             return (state.dispatch(queues, drawToken, at: time.now), publications, state.watch(queues))
         }
         if !served.isEmpty {
-            let taken = Set(served.flatMap { service in
-                service.locks.map { MessageKey(queue: service.waiting.queue, seq: $0.seq) }
-            })
+            let taken = Set(
+                served.flatMap { service in
+                    service.locks.map { MessageKey(queue: service.waiting.queue, seq: $0.seq) }
+                })
             for index in posted.indices where taken.contains(posted[index].key) { posted[index].isTaken = true }
         }
         publish(publications)

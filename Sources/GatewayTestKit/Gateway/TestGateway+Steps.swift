@@ -135,7 +135,8 @@ extension TestGateway {
         var draft = MessageDraft(sender: .account("bob"), app: app)
         (draft.subject, draft.body) = (subject, Array(body.utf8))
         (draft.priority, draft.expires) = (priority, expires)
-        let posted = try await gateway.mailroom.post([draft], to: .account(AccountID(account)))
+        let posted = try await gateway.mailroom.post([Posting(draft, to: .account(AccountID(account)))])
+            .compactMap(\.message)
         gateway.messages.accepted(posted)
         return try require(posted)
     }

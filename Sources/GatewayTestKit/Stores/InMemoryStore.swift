@@ -163,7 +163,13 @@ package final class InMemoryStore: Store {
     ) async throws -> (entries: [OpenEntry], next: Int64?) {
         try read { $0.openEntries(after: position, limit: limit) }
     }
-    package func messages(_ keys: [MessageKey]) async throws -> [Message] { try read { $0.messages(keys) } }
+    package func messages(
+        _ keys: [MessageKey], completion: @escaping @Sendable (Result<[Message], StoreError>) -> Void
+    ) {
+        completion(
+            Result { try read { $0.messages(keys) } }.mapError { $0 as? StoreError ?? StoreError(.readFailed, "\($0)") }
+        )
+    }
     package func messages(
         queue: Int64, state: Message.State?, after: Int64, limit: Int
     ) async throws -> [Message] {
