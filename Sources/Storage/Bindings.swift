@@ -11,7 +11,7 @@ extension Statement {
     }
 
     /// The columns that open and settled messages share.
-    func bindCommon(of message: Message) {
+    func bindCommon(of message: Message, address: String, sender: String) {
         bind(message.key.queue)
         bind(message.key.seq)
         bind(message.receipts.rawValue)
@@ -23,11 +23,11 @@ extension Statement {
         bind(message.collapse)
         bind(message.senderID)
         bind(message.correlation)
-        bind(message.sender.description)
+        bind(sender)
         bind(message.origin?.registration.text)
         bind(message.origin?.item)
         bind(message.app?.text)
-        bind(message.address.description)
+        bind(address)
         bind(Codec.text(header: message.header))
         bind(message.state.code)
         bind(Int64(message.deliveries))

@@ -168,24 +168,21 @@ final class LogCounter {
 
     deinit { unsafe sqlite3_finalize(handle) }
 
-    /// Binds the next value.
+    /// Binds the next value. What nothing is bound to is NULL.
     func bind(_ value: Int64?) {
         bound += 1
-        if let value { note(unsafe sqlite3_bind_int64(handle, bound, value)) } else { bindNull() }
+        if let value { note(unsafe sqlite3_bind_int64(handle, bound, value)) }
     }
 
     func bind(_ value: String?) {
-        guard var value else {
-            bound += 1
-            return bindNull()
-        }
         bound += 1
+        guard var value else { return }
         note(value.withUTF8 { unsafe csqlite_bind_text(handle, bound, start($0), UInt64($0.count)) })
     }
 
     func bind(_ value: [UInt8]?) {
         bound += 1
-        guard let value else { return bindNull() }
+        guard let value else { return }
         note(
             unsafe value.withUnsafeBufferPointer {
                 unsafe csqlite_bind_blob(handle, bound, start($0), UInt64($0.count))
@@ -196,8 +193,6 @@ final class LogCounter {
     private func start(_ buffer: UnsafeBufferPointer<UInt8>) -> UnsafeRawPointer {
         unsafe buffer.baseAddress.map { unsafe UnsafeRawPointer($0) } ?? UnsafeRawPointer(handle)
     }
-
-    private func bindNull() { note(unsafe sqlite3_bind_null(handle, bound)) }
 
     private func note(_ status: Int32) {
         if status != SQLITE_OK && bindFailure == SQLITE_OK { bindFailure = status }
@@ -240,6 +235,7 @@ final class LogCounter {
     private func reset() {
         // Its result repeats that of the last step, which was looked at already.
         unsafe sqlite3_reset(handle)
+        if bound > 0 { unsafe sqlite3_clear_bindings(handle) }
         (bound, bindFailure) = (0, SQLITE_OK)
     }
 

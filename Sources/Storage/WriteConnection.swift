@@ -5,7 +5,9 @@ internal import Gateway
 final class WriteConnection {
     private let lock: FileLock
     private let database: Database
-    private let statements: WriteStatements
+    let statements: WriteStatements
+    /// What is known of the queues that are written to, so that most puts and settlements need not look.
+    var known: KnownMessages
     private let logged = LogCounter()
     /// Pages of the log that the last checkpoint found or left in the database file.
     private var copied = 0
@@ -18,7 +20,9 @@ final class WriteConnection {
     /// - Parameter lock: is held until the connection is gone.
     init(database: Database, lock: FileLock) throws(StoreError) {
         (self.database, self.lock) = (database, lock)
-        statements = try WriteStatements(database)
+        let statements = try WriteStatements(database)
+        self.statements = statements
+        known = KnownMessages(hasBodies: try statements.anyBody.first { row in row.flag() } ?? true)
         database.countLoggedPages(in: logged)
     }
 
@@ -65,6 +69,26 @@ final class WriteConnection {
 
     // MARK: Changes
 
+    /// Applies all changes of a submission inside the open transaction.
+    /// - Returns: those that have to be applied again later, because a part of their work is left.
+    /// - Throws: `StoreError.refused` for a change that contradicts what is stored.
+    func apply(_ changes: [StoreChange]) throws(StoreError) -> [StoreChange] {
+        var (unfinished, index): ([StoreChange], Int) = ([], 0)
+        while index < changes.count {
+            // An arrival and a settlement often come together; together they cost one look at the message.
+            if index + 1 < changes.count, case .setDelivered(let arrived, let at) = changes[index],
+                case .settleMessage(let key, let update) = changes[index + 1], key == arrived
+            {
+                try settle(key, update, delivered: at)
+                index += 2
+                continue
+            }
+            if try apply(changes[index]) { unfinished.append(changes[index]) }
+            index += 1
+        }
+        return unfinished
+    }
+
     /// Applies one change inside the open transaction.
     /// - Returns: whether it has to be applied again later, because a part of its work is left.
     /// - Throws: `StoreError.refused` for a change that contradicts what is stored.
@@ -72,7 +96,7 @@ final class WriteConnection {
         let statements = statements
         switch change {
         case .insertMessage(let message): try insert(message)
-        case .settleMessage(let key, let update): try settle(key, update)
+        case .settleMessage(let key, let update): try settle(key, update, delivered: nil)
         case .updateMessage(let key, let update): try self.update(key, update)
         case .setDelivered(let key, let at): try setDelivered(key, at)
         case .putDelivery(let record): try statements.putDelivery.run(binding: record)
@@ -103,80 +127,6 @@ final class WriteConnection {
         case .purge(let before): return try purge(before)
         }
         return false
-    }
-
-    private func insert(_ message: Message) throws(StoreError) {
-        let inserted: Int
-        if message.state.isTerminal {
-            inserted = try statements.insertSettled.run { statement in
-                statement.bindCommon(of: message)
-                statement.bind((message.settled ?? message.enqueued).milliseconds)
-            }
-        } else {
-            let isLarge = message.body.count > Self.inlineBodyLimit
-            inserted = try statements.insertMessage.run { statement in
-                statement.bindCommon(of: message)
-                statement.bind(message.settled?.milliseconds)
-                statement.bind(message.subject)
-                statement.bind(isLarge ? nil : message.body)
-            }
-            if isLarge && inserted > 0 {
-                try statements.insertBody.run { statement in
-                    statement.bind(message.key.queue)
-                    statement.bind(message.key.seq)
-                    statement.bind(message.body)
-                }
-            }
-        }
-        if inserted == 0 {
-            // SQLite sees to it that a key stands once in each of the two tables; this, that it stands in one.
-            throw StoreError(.refused, "a message's number was used before", context: ["message": "\(message.key)"])
-        }
-        guard let origin = message.origin else { return }
-        try statements.insertItem.run { statement in
-            statement.bind(origin.registration.text)
-            statement.bind(origin.item)
-            statement.bind(message.key.queue)
-            statement.bind(message.key.seq)
-        }
-    }
-
-    private func settle(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
-        guard update.state.isTerminal else {
-            throw StoreError(
-                .refused, "a message can only be settled to a terminal state",
-                context: ["state": update.state.rawValue])
-        }
-        let moved = try statements.copySettled.run { statement in
-            statement.bind(update)
-            statement.bind(key)
-        }
-        // Unknown, or settled before: the first settlement stays.
-        guard moved > 0 else { return }
-        try statements.deleteMessage.run { $0.bind(key) }
-        try statements.deleteBody.run { $0.bind(key) }
-    }
-
-    private func update(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
-        if update.state.isTerminal {
-            throw StoreError(
-                .refused, "a terminal state is for settling", context: ["state": update.state.rawValue])
-        }
-        try statements.updateMessage.run { statement in
-            statement.bind(update)
-            statement.bind(update.notBefore?.milliseconds)
-            statement.bind(key)
-        }
-    }
-
-    private func setDelivered(_ key: MessageKey, _ at: Timestamp) throws(StoreError) {
-        for statement in statements.setDelivered {
-            let changed = try statement.run { statement in
-                statement.bind(at.milliseconds)
-                statement.bind(key)
-            }
-            if changed > 0 { return }
-        }
     }
 
     private func deleteQueue(of address: QueueAddress) throws(StoreError) {

@@ -8,8 +8,7 @@ struct WriteStatements {
     let putRegistration, deleteRegistration, setMonitorCursor, putQueue, putLaunch: Statement
     let insertMessage, insertSettled, insertBody, insertItem: Statement
     let copySettled, deleteMessage, deleteBody, updateMessage: Statement
-    /// Of an open message, of a settled one.
-    let setDelivered: [Statement]
+    let deliverOpen, deliverSettled, highest, isSettled, anyBody: Statement
     let putDelivery, insertEvent: Statement
     let devicesOfAccount, queueNumber: Statement
     /// All that belongs to a queue's number; the items must go before the messages.
@@ -27,11 +26,12 @@ struct WriteStatements {
     /// Of a message that is settled these stay.
     private static let kept: SQL = """
         queue, seq, receipts, enqueued, priority, expires, not_before, grp, collapse, sender_id, correlation, \
-        sender, registration, item, app, address, header, delivered
+        sender, registration, item, app, address, header
         """
+    /// FAIL instead of ABORT: as one row at most is written there is nothing to undo, and no savepoint to pay for.
     private static let settling: SQL =
-        "INSERT INTO settled (" + kept + ", state, at, reason, deliveries, consumer, token) SELECT " + kept
-        + ", ?, ?, ?, ?, ?, ? FROM message WHERE queue = ? AND seq = ?"
+        "INSERT OR FAIL INTO settled (" + kept + ", state, at, reason, deliveries, consumer, token, delivered) SELECT "
+        + kept + ", ?, ?, ?, ?, ?, ?, coalesce(delivered, ?) FROM message WHERE queue = ? AND seq = ?"
     private static let eventsBefore: SQL = """
         DELETE FROM event WHERE (at, queue, number) IN (
             SELECT at, queue, number FROM event WHERE at < ? ORDER BY at LIMIT ?)
@@ -66,9 +66,8 @@ struct WriteStatements {
         putLaunch = try prepare(
             "INSERT OR REPLACE INTO launch (" + Launch.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 
-        let open: SQL = "INSERT INTO message (" + Self.common + ", settled, subject, body) SELECT " + Self.question
         insertMessage = try prepare(
-            open + ", ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM settled WHERE queue = ?1 AND seq = ?2)")
+            "INSERT INTO message (" + Self.common + ", settled, subject, body) VALUES (" + Self.question + ", ?, ?, ?)")
         insertSettled = try prepare(
             "INSERT INTO settled (" + Self.common + ", at) SELECT " + Self.question + ", ?"
                 + " WHERE NOT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND seq = ?2)")
@@ -80,10 +79,17 @@ struct WriteStatements {
         updateMessage = try prepare(
             "UPDATE message SET state = ?, settled = ?, reason = ?, deliveries = ?, consumer = ?, token = ?,"
                 + " not_before = ? WHERE queue = ? AND seq = ?")
-        setDelivered = try [
-            "UPDATE message SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL",
-            "UPDATE settled SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL",
-        ].map(prepare)
+        deliverOpen = try prepare(
+            "UPDATE message SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
+        deliverSettled = try prepare(
+            "UPDATE settled SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
+        highest = try prepare(
+            """
+            SELECT max(coalesce((SELECT max(seq) FROM message WHERE queue = ?1), ?2),
+                coalesce((SELECT max(seq) FROM settled WHERE queue = ?1), ?2))
+            """)
+        isSettled = try prepare("SELECT EXISTS (SELECT 1 FROM settled WHERE queue = ? AND seq = ?)")
+        anyBody = try prepare("SELECT EXISTS (SELECT 1 FROM body)")
         putDelivery = try prepare(
             "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?)")
         insertEvent = try prepare("INSERT INTO event (" + StoredEvent.columns + ") VALUES (?, ?, ?, ?, ?, ?)")

@@ -170,9 +170,7 @@ private struct WriterRun {
             }
             let connection = connection
             func applyAll() throws(StoreError) {
-                for change in submission.changes where try connection.apply(change) {
-                    unfinished = later(unfinished, change)
-                }
+                for purge in try connection.apply(submission.changes) { unfinished = later(unfinished, purge) }
             }
             do throws(StoreError) {
                 if eachNested { try connection.nested(applyAll) } else { try applyAll() }

@@ -145,6 +145,7 @@ extension StoreConformance {
             .setDelivered(messages[0].key, at: Samples.noon + .seconds(2)),
             .settleMessage(messages[1].key, MessageUpdate(.done, at: Samples.noon)),
             .setDelivered(messages[1].key, at: Samples.noon + .seconds(3)),
+            .settleMessage(messages[1].key, MessageUpdate(.expired, at: Samples.noon)),
             .setDelivered(messages[1].key, at: Samples.noon + .seconds(4)),
             .setDelivered(messages[2].key, at: Samples.noon + .seconds(5)),
             .setDelivered(MessageKey(queue: 9, seq: 9), at: Samples.noon),
@@ -155,6 +156,7 @@ extension StoreConformance {
                 await store.message(message.key)?.delivered, Samples.noon + .seconds(seconds),
                 "when \(message.key) arrived")
         }
+        try expect(await store.message(messages[1].key)?.state, .done, "the first settlement stays")
         try expect(await store.openEntries(after: nil, limit: 9).entries.map(\.isDelivered), [true], "the open one")
     }
 
