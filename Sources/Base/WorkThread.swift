@@ -53,13 +53,21 @@ package final class WorkThread: Sendable {
     ///   thread was told to stop.
     package func run<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Result, any Error>) in
-            let accepted = state.withLock { state in
-                guard state.queue.count < limit, !state.stopping else { return false }
-                state.queue.append { continuation.resume(with: Swift.Result { try body() }) }
-                return true
-            }
-            if accepted { wake.signal() } else { continuation.resume(throwing: Overloaded()) }
+            let isAccepted = submit { continuation.resume(with: Swift.Result { try body() }) }
+            if !isAccepted { continuation.resume(throwing: Overloaded()) }
         }
+    }
+
+    /// Runs `body` on the thread, without waiting.
+    /// - Returns: false, without running it, when the queue is full or the thread was told to stop.
+    package func submit(_ body: @escaping @Sendable () -> Void) -> Bool {
+        let isAccepted = state.withLock { state in
+            guard state.queue.count < limit, !state.stopping else { return false }
+            state.queue.append(body)
+            return true
+        }
+        if isAccepted { wake.signal() }
+        return isAccepted
     }
 }
 

@@ -35,27 +35,44 @@ final class ReaderPool: Sendable {
 
     /// Runs `body` on the thread with the least to do.
     /// - Throws: `StoreError`.
-    func read<Result: Sendable>(
-        _ body: @escaping @Sendable (ReadConnection) throws(StoreError) -> Result
-    ) async throws -> Result {
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (ReadConnection) throws(StoreError) -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Value, any Error>) in
+            read(body) { result in continuation.resume(with: result.mapError { $0 as any Error }) }
+        }
+    }
+
+    /// As above, without waiting; `completion` is called once, on that thread, or at once when the read is refused.
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (ReadConnection) throws(StoreError) -> Value,
+        completion: @escaping @Sendable (Result<Value, StoreError>) -> Void
+    ) {
         let chosen = state.withLock { state -> Int? in
             guard !state.isClosed, let index = state.load.indices.min(by: { state.load[$0] < state.load[$1] })
             else { return nil }
             state.load[index] += 1
             return index
         }
-        guard let chosen else { throw StoreError(.closed, "the store is closed") }
-        defer { state.withLock { $0.load[chosen] -= 1 } }
-        let (slot, path) = (slots[chosen], path)
-        do {
-            return try await slot.thread.run {
-                let connection = try slot.connection ?? ReadConnection(path: path)
-                slot.connection = connection
-                return try body(connection)
-            }
-        } catch is WorkThread.Overloaded {
-            throw StoreError(.overloaded, "more reads are waiting than the store takes")
+        guard let chosen else { return completion(.failure(StoreError(.closed, "the store is closed"))) }
+        let (slot, path, state) = (slots[chosen], path, state)
+        let isAccepted = slot.thread.submit {
+            state.withLock { $0.load[chosen] -= 1 }
+            completion(
+                Result { () throws(StoreError) in
+                    let connection: ReadConnection
+                    if let open = slot.connection {
+                        connection = open
+                    } else {
+                        connection = try ReadConnection(path: path)
+                    }
+                    slot.connection = connection
+                    return try body(connection)
+                })
         }
+        guard !isAccepted else { return }
+        state.withLock { $0.load[chosen] -= 1 }
+        completion(.failure(StoreError(.overloaded, "more reads are waiting than the store takes")))
     }
 
     /// Finishes the reads that were asked for and closes the connections.

@@ -84,8 +84,10 @@ package final class SQLiteStore: Store {
         }
     }
 
-    package func messages(_ keys: [MessageKey]) async throws -> [Message] {
-        try await readers.read { connection throws(StoreError) in try connection.messages(keys) }
+    package func messages(
+        _ keys: [MessageKey], completion: @escaping @Sendable (Result<[Message], StoreError>) -> Void
+    ) {
+        readers.read({ connection throws(StoreError) in try connection.messages(keys) }, completion: completion)
     }
 
     package func messages(

@@ -78,7 +78,9 @@ struct DeviceTests {
             let gateway = test.gateway
             await #expect(throws: GatewayError.self) { try await gateway.devices.delete(phone.id, of: "bob") }
             await #expect(throws: GatewayError.self) { try await gateway.messages.read(message.key, by: other) }
-            await #expect(throws: GatewayError.self) { _ = try await gateway.messages.trace(message.key, for: "bob") }
+            await #expect(throws: GatewayError.self) {
+                _ = try await gateway.postmaster.trace(message.key, for: .app("oa"))
+            }
             await #expect(throws: GatewayError.self) {
                 try await gateway.registrations.delete(registration.id, of: "bob")
             }

@@ -82,7 +82,7 @@ struct NotifierMachineTests {
         var world = World()
         world.front["d1"] = world.now + .seconds(15)
         _ = world.announce(world.subject(1))
-        #expect(world.texts(world.machine.acknowledged("d1", queue: 1, upTo: 1)) == ["record 1 d1 streamed"])
+        #expect(world.texts(world.machine.acknowledged("d1", upTo: 1)) == ["record 1 d1 streamed"])
         #expect(world.pass(.seconds(60)) == [])
     }
 
@@ -127,7 +127,7 @@ struct NotifierMachineTests {
         world.live = ["d1"]
         #expect(world.announce(world.subject(1)) == ["1 d1: notify live_stream", "notify d1 [1]"])
         #expect(world.machine.notified([key(1)], "d1", number: 2, world.view) == [])
-        #expect(world.texts(world.machine.acknowledged("d1", queue: 1, upTo: 1)) == [])
+        #expect(world.texts(world.machine.acknowledged("d1", upTo: 1)) == [])
         #expect(world.pass(.seconds(9)) == [])
         #expect(world.pass(.seconds(1)) == ["1 d1: push not_acknowledged", "push d1 [1]"])
         #expect(world.announce(world.subject(3)) == ["3 d1: notify live_stream", "notify d1 [3]"])
@@ -144,7 +144,7 @@ struct NotifierMachineTests {
         world.live = ["d1"]
         _ = world.announce(world.subject(1))
         world.cursors["d1"] = 2
-        #expect(world.texts(world.machine.acknowledged("d1", queue: 1, upTo: 2)) == [])
+        #expect(world.texts(world.machine.acknowledged("d1", upTo: 2)) == [])
         #expect(world.texts(world.machine.notified([key(1)], "d1", number: 2, world.view)) == ["record 1 d1 notified"])
         #expect(world.pass(.seconds(60)) == [])
     }
@@ -161,7 +161,7 @@ struct NotifierMachineTests {
             world.texts(world.machine.pushImpossible("d1", messages: [key(3)], world.view)) == ["3 d1: hold no_channel"]
         )
         #expect(
-            world.texts(world.machine.acknowledged("d1", queue: 1, upTo: 9)).sorted() == [
+            world.texts(world.machine.acknowledged("d1", upTo: 9)).sorted() == [
                 "record 2 d1 streamed", "record 3 d1 streamed",
             ])
         #expect(world.machine.pendingCount == 0)

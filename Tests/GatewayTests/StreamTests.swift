@@ -45,7 +45,7 @@ struct StreamTests {
                 }
                 return try await group.reduce(into: [[Int64]]()) { if !$1.isEmpty { $0.append($1) } }
             }
-            let all = try await test.store.openMessages(after: nil, limit: 10_000).map(\.key.seq)
+            let all = try await test.store.openEntries(after: nil, limit: 10_000).entries.map(\.key.seq)
             #expect(all.count == posters * each)
             for numbers in heard { #expect(numbers == all) }
         }
@@ -153,10 +153,10 @@ struct StreamTests {
             let session = try await test.logIn(phone)
             let stream = try await test.connect(phone)
             let draft = MessageDraft(sender: .account("bob"), app: "mail")
-            let posted = try await test.gateway.mailroom.post([draft], to: .account("alice"))
+            let posted = try await test.gateway.mailroom.post([Posting(draft, to: .account("alice"))])
             try await Eventually.wait("heard before it is announced") { stream.messages.count == 1 }
             try await test.gateway.devices.acknowledge(phone.id, upTo: posted[0].key.seq)
-            test.gateway.messages.accepted(posted)
+            test.gateway.messages.accepted(posted.compactMap(\.message))
             test.present(session, phone, .hidden)
             try await test.advance(by: .seconds(25))
             try await test.waitUntilIdle()
@@ -170,9 +170,9 @@ struct StreamTests {
         try await TestGateway.run { test in
             let phone = try await test.device()
             let posted = try await test.gateway.mailroom.post(
-                [MessageDraft(sender: .account("bob"), app: "mail")], to: .account("alice"))
+                [Posting(MessageDraft(sender: .account("bob"), app: "mail"), to: .account("alice"))])
             try await test.gateway.messages.read(posted[0].key, by: phone)
-            test.gateway.messages.accepted(posted)
+            test.gateway.messages.accepted(posted.compactMap(\.message))
             try await test.waitUntilIdle()
             #expect(test.push.pushes.count == 0)
             #expect(test.gateway.notifier.pendingCount == 0)

@@ -228,6 +228,18 @@ package final class Postmaster: Sendable {
         }
     }
 
+    /// What became of a message, for whoever sent it or may take it (TT-6).
+    /// - Throws: `not_found`; `forbidden` for anybody else.
+    package func trace(
+        _ key: MessageKey, for party: Party
+    ) async throws -> (message: Message, deliveries: [DeliveryRecord]) {
+        let (message, deliveries) = try await messages.trace(key)
+        guard mayTake(message.address, party) || mayTake(message.sender, party) else {
+            throw GatewayError(.forbidden, "the message '\(key)' is neither from you nor for you")
+        }
+        return (message, deliveries)
+    }
+
     // MARK: Who may
 
     /// Whether a party may take messages from a queue: an account's devices from its own and their own queues, an

@@ -15,11 +15,10 @@ extension RouteTable {
             return .json(bytes: MessageCodec.page(messages, limit: listing.limit, MessageCodec.writeView))
         }
         party("GET", "/v1/messages/{id}") { call in
-            let (gateway, key) = (call.gateway, try MessageKey(requested: call.id))
-            let (message, deliveries) = try await gateway.messages.trace(key)
-            guard [message.address, message.sender].contains(where: { gateway.postmaster.mayTake($0, call.party) })
-            else { throw GatewayError(.forbidden, "the message '\(key)' is neither from you nor to you") }
-            return .json(MessageCodec.trace(of: message, state: gateway.mailroom.state(of: key), deliveries))
+            let key = try MessageKey(requested: call.id)
+            let (message, deliveries) = try await call.gateway.postmaster.trace(key, for: call.party)
+            let state = call.gateway.mailroom.state(of: key)
+            return .json(MessageCodec.trace(of: message, state: state, deliveries))
         }
         device("POST", "/v1/messages/{id}/read") { call in
             let key = try MessageKey(requested: call.id)

@@ -136,9 +136,9 @@ extension TestGateway {
         (draft.subject, draft.body) = (subject, Array(body.utf8))
         (draft.priority, draft.expires) = (priority, expires)
         let posted = try await gateway.mailroom.post([Posting(draft, to: .account(AccountID(account)))])
-            .compactMap(\.message)
-        gateway.messages.accepted(posted)
-        return try require(posted)
+        let messages = posted.compactMap(\.message)
+        gateway.messages.accepted(messages)
+        return try require(messages)
     }
 
     /// Moves the clock in steps of at most a second, so that what happens every second does.

@@ -119,6 +119,7 @@ struct InMemoryState: Sendable {
         guard var message = messages[key], !message.state.isTerminal else { return }
         message.note(update)
         message.notBefore = update.notBefore
+        if let receipts = update.receipts { message.receipts = receipts }
         set(\.messages, key, message)
     }
 

@@ -146,7 +146,7 @@ package final class InMemoryStore: Store {
         for continuation in closing { continuation.resume() }
     }
 
-    private func read<Result: Sendable>(_ body: (InMemoryState) -> Result) throws -> Result {
+    private func read<Value: Sendable>(_ body: (InMemoryState) -> Value) throws(StoreError) -> Value {
         let state = try shared.withLock { shared throws(StoreError) -> InMemoryState in
             if shared.isClosed { throw StoreError(.closed, "the store is closed") }
             return shared.state
@@ -166,9 +166,7 @@ package final class InMemoryStore: Store {
     package func messages(
         _ keys: [MessageKey], completion: @escaping @Sendable (Result<[Message], StoreError>) -> Void
     ) {
-        completion(
-            Result { try read { $0.messages(keys) } }.mapError { $0 as? StoreError ?? StoreError(.readFailed, "\($0)") }
-        )
+        completion(Result { () throws(StoreError) in try read { $0.messages(keys) } })
     }
     package func messages(
         queue: Int64, state: Message.State?, after: Int64, limit: Int
