@@ -123,6 +123,7 @@ extension WriteConnection {
         try statements.updateMessage.run { statement in
             statement.bind(update)
             statement.bind(update.notBefore?.milliseconds)
+            statement.bind(update.receipts?.rawValue)
             statement.bind(key)
         }
     }
