@@ -1,15 +1,14 @@
 import Base
-import GatewayTestKit
 import Testing
 
 @testable import Inbound
 
 @Suite(.timeLimit(.minutes(2))) struct ResponderShutdownTests {
-    private func waiting(_ port: UInt16, _ count: Int) async throws -> SendableBox<[WireClient]> {
+    private func waiting(_ port: UInt16, _ count: Int) async throws -> SendableBox<[TestClient]> {
         try await onThread {
             SendableBox(
                 try (0..<count).map { _ in
-                    let client = try WireClient(port: port)
+                    let client = try TestClient(port: port)
                     client.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
                     return client
                 })
@@ -32,7 +31,7 @@ import Testing
         try await withServer(router, limits: { $0.drainTimeout = .seconds(60) }) { port, server in
             let clients = try await waiting(port, 3)
             let other = try await onThread {
-                let client = try WireClient(port: port)
+                let client = try TestClient(port: port)
                 client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
                 return SendableBox(client)
             }
@@ -83,9 +82,9 @@ import Testing
         router.addNow("GET", "/now") { _ in .empty() }
         try await withServer(router) { port, server in
             let (holding, client) = try await onThread {
-                let holding = try WireClient(port: port)
+                let holding = try TestClient(port: port)
                 holding.send("GET /hold HTTP/1.1\r\nHost: test\r\n\r\n")
-                let client = try WireClient(port: port)
+                let client = try TestClient(port: port)
                 _ = try client.call("GET", "/now")
                 // Begun before the shutdown, complete afterwards.
                 client.send("GET /wait HTTP/1.1\r\nHost: test\r\n")
@@ -137,7 +136,7 @@ import Testing
                     SystemThread.start(name: "load") {
                         // Fails when the server has gone, which is the end of the loop.
                         do {
-                            let client = try WireClient(port: port)
+                            let client = try TestClient(port: port)
                             while try client.call("GET", "/wait").status == 200 { answered.change { $0 += 1 } }
                         } catch {}
                         ended.change { $0 += 1 }

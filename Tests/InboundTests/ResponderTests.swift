@@ -1,5 +1,4 @@
 import Base
-import GatewayTestKit
 import Testing
 
 @testable import Inbound
@@ -48,9 +47,9 @@ final class Waiters: Sendable {
     }
 
     /// A client that has asked for something and waits.
-    private func ask(_ port: UInt16, _ target: String = "/wait") async throws -> SendableBox<WireClient> {
+    private func ask(_ port: UInt16, _ target: String = "/wait") async throws -> SendableBox<TestClient> {
         try await onThread {
-            let client = try WireClient(port: port)
+            let client = try TestClient(port: port)
             client.send("GET \(target) HTTP/1.1\r\nHost: test\r\n\r\n")
             return SendableBox(client)
         }
@@ -60,7 +59,7 @@ final class Waiters: Sendable {
     func answers() async throws {
         try await withServer(router(Waiters())) { port, server in
             let replies = try await onThread {
-                let client = try WireClient(port: port)
+                let client = try TestClient(port: port)
                 return try (0..<200).map { number in
                     number % 2 == 0
                         ? try client.call("POST", "/echo", body: Array("\(number)".utf8))
@@ -102,7 +101,7 @@ final class Waiters: Sendable {
                 _ = waiters.takeAll()
             }
             let reply = try await onThread { try client.value.readResponse() }
-            #expect(reply.status == 500 && reply.json["code"]?.string == "internal_error")
+            #expect(reply.status == 500 && reply.json?["code"]?.string == "internal_error")
             await eventually("nothing is pending") { server.statistics.pendingRequests == 0 }
         }
         #expect(sink.records(of: "http.failed").count == 1)
@@ -138,13 +137,13 @@ final class Waiters: Sendable {
         try await withServer(router(waiters), limits: { $0.pendingRequests = 2 }) { port, server in
             let clients = [try await ask(port), try await ask(port)]
             await eventually("both wait") { waiters.count == 2 && server.statistics.pendingRequests == 2 }
-            let refused = try await onThread { try WireClient(port: port).call("GET", "/atonce") }
-            #expect(refused.status == 503 && refused.json["code"]?.string == "overloaded")
+            let refused = try await onThread { try TestClient(port: port).call("GET", "/atonce") }
+            #expect(refused.status == 503 && refused.json?["code"]?.string == "overloaded")
             #expect(refused.headers["Retry-After"] == "1")
             for responder in waiters.takeAll() { responder.answer(.empty()) }
             for client in clients { #expect(try await onThread { try client.value.readResponse() }.status == 204) }
             await eventually("nothing is pending") { server.statistics.pendingRequests == 0 }
-            #expect(try await onThread { try WireClient(port: port).call("GET", "/atonce") }.status == 200)
+            #expect(try await onThread { try TestClient(port: port).call("GET", "/atonce") }.status == 200)
         }
     }
 
@@ -228,7 +227,7 @@ final class Waiters: Sendable {
                 for thread in 0..<6 {
                     group.addTask {
                         try await onThread {
-                            let client = try WireClient(port: port)
+                            let client = try TestClient(port: port)
                             return try (0..<500).allSatisfy { number in
                                 let body = Array(repeating: UInt8(ascii: "a") + UInt8(thread), count: 1 + number % 50)
                                 return try client.call("POST", "/put", body: body).body == body
