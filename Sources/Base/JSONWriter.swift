@@ -42,7 +42,7 @@ extension JSON {
 
     /// Appends a quoted string. Beyond what RFC 8259 asks for, DEL, the C1 controls, U+2028 and U+2029
     /// are escaped, so that no terminal obeys a logged text and no line-based reader sees a break in it.
-    private static func write(_ text: String, to bytes: inout [UInt8]) {
+    fileprivate static func write(_ text: String, to bytes: inout [UInt8]) {
         var text = text
         bytes.append(UInt8(ascii: "\""))
         text.withUTF8 { utf8 in
@@ -96,4 +96,9 @@ extension JSON {
             bytes.append(contentsOf: [UInt8(code >> 8), UInt8(code & 255)].hexadecimal.utf8)
         }
     }
+}
+
+extension [UInt8] {
+    /// Appends a text as a JSON string, in quotes.
+    package mutating func appendJSON(_ text: String) { JSON.write(text, to: &self) }
 }

@@ -44,12 +44,18 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
     /// RFC 3339 in UTC with milliseconds: `2026-11-20T23:58:00.123Z`. A time outside the years 0 to
     /// 9999 is written as the nearest inside.
     package var description: String {
+        var text: [UInt8] = []
+        text.reserveCapacity(24)
+        write(to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends the text form.
+    package func write(to text: inout [UInt8]) {
         let written = min(max(self, .earliest), .latest)
         let (days, millisecondsOfDay) = written.milliseconds.flooredDivision(by: 86_400_000)
         let (year, month, day) = Timestamp.civil(fromDays: days)
         let secondsOfDay = millisecondsOfDay / 1000
-        var text: [UInt8] = []
-        text.reserveCapacity(24)
         text.appendDecimal(year, width: 4)
         text.append(UInt8(ascii: "-"))
         text.appendDecimal(month, width: 2)
@@ -64,7 +70,6 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
         text.append(UInt8(ascii: "."))
         text.appendDecimal(millisecondsOfDay % 1000, width: 3)
         text.append(UInt8(ascii: "Z"))
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// Reads RFC 3339 with any offset and fraction (digits beyond milliseconds are cut off; a leap

@@ -16,6 +16,8 @@ package struct Commands: Sendable {
           farbell account list                  list accounts
           farbell account password NAME         set a password
           farbell account disable|enable NAME   refuse or allow log-in
+          farbell app key NAME                  make the key a web application calls with, write it to the file
+                                                of apps.NAME.key, and print it once   [--replace]
           farbell push test DEVICE              send a test notification and say what became of it
           farbell sessions                      who runs what where, live
           farbell status                        how the running gateway does
@@ -87,12 +89,13 @@ package struct Commands: Sendable {
             _ = try environment.load(file, http: HTTPClient(), log: Log(sink: NullLogSink()))
             environment.print("\(file): no problems")
         case ("account", 2...): try await account(parsed)
+        case ("app", 3) where words[1] == "key": try appKey(parsed, app: words[2])
         case ("push", 3) where words[1] == "test": try await pushTest(parsed, device: words[2])
         case ("sessions", 1): try await sessions(parsed)
         case ("status", 1): try await status(parsed)
         case ("demo", 1): try await Demo(environment: environment).run()
         default:
-            let known = ["serve", "check", "account", "push", "sessions", "status", "demo", "help", "version"]
+            let known = ["serve", "check", "account", "app", "push", "sessions", "status", "demo", "help", "version"]
             throw DaemonError(
                 .usage,
                 "unknown command '\(words.joined(separator: " "))'" + Suggestion.text(for: words[0], among: known))
@@ -100,7 +103,7 @@ package struct Commands: Sendable {
     }
 
     private static func parse(_ arguments: [String]) throws(DaemonError) -> Arguments {
-        try Arguments(arguments, valued: ["config", "kind"], flags: ["help", "once"])
+        try Arguments(arguments, valued: ["config", "kind"], flags: ["help", "once", "replace"])
     }
 
     func config(_ arguments: Arguments) throws -> String {
@@ -181,6 +184,15 @@ package struct Commands: Sendable {
 
     private func show(_ name: String, _ kind: String, _ isDisabled: Bool) {
         environment.print("\(name)\t\(kind)\(isDisabled ? "\tdisabled" : "")")
+    }
+
+    // MARK: app
+
+    private func appKey(_ arguments: Arguments, app name: String) throws {
+        let configuration = try environment.load(config(arguments), http: HTTPClient(), log: Log(sink: NullLogSink()))
+        let key = try AppKey.make(name, in: configuration.gateway.apps, replacing: arguments.has("replace"))
+        environment.print(key.exposed)
+        environment.complain("The gateway knows it after a reload (SIGHUP) or its next start.")
     }
 
     // MARK: Commands of a running gateway

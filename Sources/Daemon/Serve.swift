@@ -50,6 +50,11 @@ package struct Serve: Sendable {
         let store = try await StoreOpener.open(configuration)
         let security = try LibrarySecurity(keyFile: configuration.keyFile)
         let token = try AdminToken.loadOrCreate(at: configuration.adminTokenFile)
+        for app in configuration.gateway.apps where app.key == nil && app.keyFile != nil {
+            log.warning(
+                .appWithoutKey, "An app's key file is missing; it cannot call until 'farbell app key' has made one",
+                ["app": .id(app.id), "file": .string(app.keyFile ?? "")])
+        }
         let gateway = try await Gateway(
             configuration.gateway,
             on: Gateway.Foundation(store: store, security: security, time: environment.time, log: log))

@@ -34,9 +34,11 @@ struct StatsReporter: Service {
     func beginShutdown() { stopped.raise() }
 
     private func fields() -> LogFields {
+        let messages = gateway.mailroom.totals
         var fields: LogFields = [
             "sessions": .count(gateway.sessions.count), "streams": .count(gateway.streams.count),
-            "openMessages": .count(gateway.mailroom.openTotal), "announcing": .count(gateway.notifier.pendingCount),
+            "openMessages": .count(messages.open), "lockedMessages": .count(messages.locked),
+            "deadMessages": .count(messages.dead), "announcing": .count(gateway.notifier.pendingCount),
         ]
         let monitors = gateway.monitors.counts()
         for state in SupervisorMachine.State.allCases {

@@ -16,6 +16,7 @@ package final class Gateway: Sendable {
     package let monitors: MonitorSupervisor
     package let launches: LaunchRelay
     package let identities: Identities
+    let appKeys: AppKeys
     package let store: GuardedStore
     package let time: any TimeSource
     package let log: Log
@@ -47,6 +48,9 @@ package final class Gateway: Sendable {
         let stored = try await store.registry()
         let directory = StateKeeper(Directory(stored), store: store)
         let identities = Identities(security: foundation.security)
+        appKeys = AppKeys(configuration.apps, identities)
+        var configuration = configuration
+        for index in configuration.apps.indices { configuration.apps[index].key = nil }
         mailroom = Mailroom(
             store: store, time: time, log: log, limits: limits, queues: stored.queues,
             owners: Dictionary(stored.devices.map { ($0.id, $0.account) }) { first, _ in first })

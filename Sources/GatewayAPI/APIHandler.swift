@@ -21,13 +21,15 @@ package final class APIHandler: RequestHandler {
         routes.addSessions()
         routes.addStream()
         routes.addMessages()
+        routes.addQueue()
+        routes.addSettlements()
         routes.addLaunches()
         routes.addAdmin()
         (self.context, router, self.routes) = (context, routes.router, routes.names)
     }
 
-    /// What runs beside the server: tells the gateway which streams have ended.
-    package var services: [any Service] { [context.streamEnds] }
+    /// What runs beside the server: tells the gateway which streams have ended, ends waits, looks settlements up.
+    package var services: [any Service] { [context.streamEnds, context.waits, context.errands] }
 
     package func answer(_ request: InboundRequest) throws -> Answer {
         let start = context.gateway.time.now
@@ -42,7 +44,7 @@ package final class APIHandler: RequestHandler {
                         // The server stops; it says so itself.
                         throw error
                     } catch {
-                        return answered(response(for: error, request), request, start)
+                        return answered(context.response(for: error, request), request, start)
                     }
                 }
             case .whenDone(let begin):
@@ -52,7 +54,7 @@ package final class APIHandler: RequestHandler {
                 }
             }
         } catch {
-            return .now(answered(response(for: error, request), request, start))
+            return .now(answered(context.response(for: error, request), request, start))
         }
     }
 
@@ -74,14 +76,6 @@ package final class APIHandler: RequestHandler {
                 "status": .count(response.status), "milliseconds": .milliseconds(gateway.time.now - start),
             ])
     }
-
-    private func response(for error: any Error, _ request: InboundRequest) -> InboundResponse {
-        if let problem = Problems.problem(for: error) { return .problem(problem) }
-        context.gateway.log.error(
-            "http.failed", "A request could not be answered because of a fault of ours",
-            ["requestId": .string(request.id), "error": .string("\(error)")])
-        return .problem(Problem(500, "internal_error", "The server failed to answer this request."))
-    }
 }
 
 /// What all routes work with.
@@ -92,6 +86,8 @@ final class APIContext: Sendable {
     /// Answers by status since the start.
     let requests = Locked<[Int: Int]>([:])
     let streamEnds: StreamEnds
+    let waits: Waits
+    let errands = Errands()
     /// Refused tokens are logged, but not faster than this bucket allows.
     private let refusals = Locked(RateTable(perSecond: 1, limit: 1))
 
@@ -99,28 +95,47 @@ final class APIContext: Sendable {
         (self.gateway, self.options) = (gateway, options)
         rates = Locked(RateTable(perSecond: gateway.configuration.limits.requestsPerSecond))
         streamEnds = StreamEnds(gateway.streams)
+        waits = Waits(mailroom: gateway.mailroom, time: gateway.time)
     }
 
-    /// The device whose token the request carries.
+    /// The device or application whose token or key the request carries.
     /// - Throws: `bad_token`, `account_disabled`, `rate_limited`.
-    func device(of request: InboundRequest) throws -> Device {
+    func party(of request: InboundRequest) throws -> Party {
         guard case .bearer(let token) = Authorization(request) else {
-            throw GatewayError(.badToken, "send the device's token as 'Authorization: Bearer …'")
+            throw GatewayError(.badToken, "send the device's token, or the app's key, as 'Authorization: Bearer …'")
         }
-        let device: Device
+        let party: Party
         do throws(GatewayError) {
-            device = try gateway.devices.authenticate(token)
+            party = try gateway.authenticate(token)
         } catch {
             refused(request, error)
             throw error
         }
         let now = gateway.time.now
-        if let wait = rates.withLock({ $0.take(device.id.text, now: now) }) {
+        if let wait = rates.withLock({ $0.take(party.rateName, now: now) }) {
             throw GatewayError(
-                .rateLimited, "this device sends more requests than limits.requestsPerSecond allows",
+                .rateLimited, "this device or app sends more requests than limits.requestsPerSecond allows",
                 retryAfterSeconds: Int(wait.wholeSeconds) + 1)
         }
+        return party
+    }
+
+    /// The device whose token the request carries.
+    /// - Throws: as `party`, and `forbidden` for an application's key.
+    func device(of request: InboundRequest) throws -> Device {
+        guard let device = try party(of: request).device else {
+            throw GatewayError(.forbidden, "this is for devices; an app's key does not open it")
+        }
         return device
+    }
+
+    /// The answer to an error; of one nobody expected the log tells.
+    func response(for error: any Error, _ request: InboundRequest) -> InboundResponse {
+        if let problem = Problems.problem(for: error) { return .problem(problem) }
+        gateway.log.error(
+            "http.failed", "A request could not be answered because of a fault of ours",
+            ["requestId": .string(request.id), "error": .string("\(error)")])
+        return .problem(Problem(500, "internal_error", "The server failed to answer this request."))
     }
 
     /// The account whose name and password the request carries.
@@ -142,7 +157,7 @@ final class APIContext: Sendable {
         return address.isEmpty || address.utf8.count > 64 ? request.peerAddress : address
     }
 
-    /// - Throws: `bad_token`, or `forbidden` for a device's token.
+    /// - Throws: `bad_token`, or `forbidden` for a device's token or an app's key.
     func checkAdmin(_ request: InboundRequest) throws {
         guard case .bearer(let token) = Authorization(request) else {
             throw GatewayError(.badToken, "send the administrator's token as 'Authorization: Bearer …'")
@@ -151,7 +166,7 @@ final class APIContext: Sendable {
         if !options.adminToken.isEmpty, token == options.adminToken { return }
         let error: GatewayError
         do throws(GatewayError) {
-            _ = try gateway.devices.authenticate(token)
+            _ = try gateway.authenticate(token)
             error = GatewayError(.forbidden, "this needs the administrator's token")
         } catch let refusal {
             error = refusal

@@ -68,14 +68,19 @@ import Testing
         }
     }
 
-    @Test("Another account's message, and what is no id, is 404") func foreign() async throws {
+    @Test("Another account's message is 403, and what is no id is 404") func foreign() async throws {
         try await TestAPI.run { api in
             let (alice, bob) = (try await api.device(), try await api.device("bob"))
             let key = try await api.test.post().key
-            for id in [key.description, "m1-zzz", "x", "m0-1"] {
-                #expect(try await api.call("GET", "/v1/messages/\(id)", token: bob.token).status == 404, "\(id)")
-                #expect(try await api.call("POST", "/v1/messages/\(id)/read", token: bob.token).status == 404, "\(id)")
+            let carol = try await api.device("carol")
+            for (id, status) in [(key.description, 403), ("m9-zzz", 404), ("x", 404), ("m0-1", 404)] {
+                #expect(try await api.call("GET", "/v1/messages/\(id)", token: carol.token).status == status, "\(id)")
+                #expect(
+                    try await api.call("POST", "/v1/messages/\(id)/read", token: carol.token).status == status, "\(id)")
             }
+            // Who sent it may ask what became of it, but has nothing to read.
+            #expect(try await api.call("GET", "/v1/messages/\(key)", token: bob.token).status == 200)
+            #expect(try await api.call("POST", "/v1/messages/\(key)/read", token: bob.token).status == 403)
             #expect(try await api.call("GET", "/v1/messages/\(key)", token: alice.token).status == 200)
         }
     }

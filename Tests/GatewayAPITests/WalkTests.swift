@@ -9,7 +9,7 @@ import Testing
     @Test("Each route's real answers fit the document, and no answer or log line shows a secret") func walk()
         async throws
     {
-        try await TestAPI.run { api in
+        try await TestAPI.run(TestAPI.withKeys) { api in
             try await system(api)
             let (phone, tablet) = (try await api.device(), try await api.device("alice", "tablet", channel: nil))
             try await devices(api, phone, tablet)
@@ -19,6 +19,7 @@ import Testing
                 registration, "1", title: "Subject of the mail", preview: "Body of the mail")
             try await messages(api, phone, key)
             try await sessions(api, phone)
+            try await queue(api, phone)
             try await administration(api, phone, registration)
             try await endings(api, phone, tablet)
             let walked = Set(api.replies.all.filter { $0.reply.status < 300 }.map(\.route))
@@ -92,6 +93,35 @@ import Testing
         expect(200, try await api.call("GET", "/v1/messages/\(key)", token: phone.token))
     }
 
+    private func queue(_ api: TestAPI, _ phone: Client) async throws {
+        let body = "Text of a message"
+        let batch: JSON = ["messages": [["to": ["app": "talk"], "body": .string(body)]]]
+        for number in 0..<8 { try await api.send(body, ["subject": "Subject \(number)"]) }
+        expect(202, try await api.call("POST", "/v1/messages/batch", token: TestAPI.deskKey, batch))
+        let seen = try await api.peek()
+        expect(200, try await api.call("POST", "/v1/messages/\(seen[0].id)/lock", token: TestAPI.talkKey))
+        let taken = try await api.receive(["max": 100])
+        for (verb, message) in zip(["complete", "abandon", "renew", "defer", "dead-letter"], taken) {
+            expect(200, try await api.settle(message, verb))
+        }
+        let settlement: JSON = [
+            "id": .string(taken[5].id), "token": taken[5]["receipt"]?["token"] ?? "", "as": "complete",
+        ]
+        expect(
+            200,
+            try await api.call("POST", "/v1/messages/settle", token: TestAPI.talkKey, ["settlements": [settlement]]))
+        let dead = try await api.call("GET", "/v1/dead", token: TestAPI.talkKey)
+        expect(200, dead)
+        expect(
+            200, try await api.call("POST", "/v1/dead/\(dead.items[0].id)/redrive", token: TestAPI.talkKey))
+        try await api.send(to: ["account": "alice"], as: TestAPI.talkKey, body)
+        let mine = try #require(try await api.peek(as: phone.token).last)
+        expect(
+            202,
+            try await api.call(
+                "POST", "/v1/messages/\(mine.id)/reply", token: phone.token, ["body": .string(body)]))
+    }
+
     private func sessions(_ api: TestAPI, _ phone: Client) async throws {
         let session = try await api.logIn(phone, instance: "run-2")
         expect(200, try await api.report(phone, session, 1, "visible"))
@@ -134,13 +164,14 @@ import Testing
         let secrets =
             tokens + [
                 TestAPI.password, TestAPI.adminToken.exposed, "mail-password", "carols-password", "another-password",
-                "set-by-admin", "auth-secret", "p256dh-key",
+                "set-by-admin", "auth-secret", "p256dh-key", TestAPI.talkKey, TestAPI.deskKey,
             ]
         for (route, reply) in api.replies.all where route != "POST /v1/devices" {
             for secret in secrets { #expect(!reply.text.contains(secret), "\(route)") }
         }
         // Nor do lines of the log show what mails say.
-        let hidden = secrets + ["Subject of the mail", "Body of the mail", "channel-token-1"]
+        let hidden =
+            secrets + ["Subject of the mail", "Body of the mail", "channel-token-1", "Text of a message", "Subject 1"]
         #expect(api.test.log.records.count > 20)
         for record in api.test.log.records {
             let line = "\(record.event) \(record.message) \(record.fields.pairs)"

@@ -10,13 +10,20 @@ package struct App: Sendable {
     package let launch: (any LaunchTarget)?
     package let monitorKind: String?
     package let monitor: (any Monitor)?
+    /// What the application calls with; nil for one that does not. A running gateway keeps only its hash.
+    package var key: Secret?
+    /// The file the key stands in, or is to stand in once it is made.
+    package var keyFile: String?
+
+    /// Characters of the shortest key.
+    package static let keyLength = 32
 
     package init(
         id: AppID, name: String, farm: FarmID? = nil, farmLink: (any Farm)? = nil, launch: (any LaunchTarget)? = nil,
-        monitorKind: String? = nil, monitor: (any Monitor)? = nil
+        monitorKind: String? = nil, monitor: (any Monitor)? = nil, key: Secret? = nil
     ) {
         (self.id, self.name, self.farm, self.farmLink) = (id, name, farm, farmLink)
-        (self.launch, self.monitorKind, self.monitor) = (launch, monitorKind, monitor)
+        (self.launch, self.monitorKind, self.monitor, self.key) = (launch, monitorKind, monitor, key)
     }
 }
 

@@ -41,6 +41,7 @@ extension Mailroom {
         var touched: [Int64] = []
         /// Receipts that became messages of an application's queue.
         var posted: [MessageKey] = []
+        var dead: [(key: MessageKey, change: QueueMachine.Change)] = []
     }
 
     /// Settles messages that a consumer has locked; each order stands for itself.
@@ -191,6 +192,7 @@ extension Mailroom {
             state.queues[key.queue]?.receipts[key.seq] = nil
             update.receipts = Message.Receipts.none
             changes.append(.updateMessage(key, update))
+            effects.dead.append((key, change))
         case .scheduled:
             update.notBefore = now + change.delay
             changes.append(.updateMessage(key, update))
@@ -269,6 +271,14 @@ extension Mailroom {
 
     /// Tells streams and waiting consumers of what has become durable.
     func finish(_ effects: Effects) {
+        for (key, change) in effects.dead {
+            log.info(
+                .messageDead, "A message is dead until somebody redrives it",
+                [
+                    "messageId": .key(key), "consumer": .string(change.consumer ?? ""),
+                    "deliveries": .count(change.deliveries), "reason": .string(change.reason ?? ""),
+                ])
+        }
         guard !effects.touched.isEmpty || !effects.publications.isEmpty else { return }
         let (served, deadline) = keeper.update { state in
             for key in effects.posted { state.queues[key.queue]?.machine.stored(key.seq) }

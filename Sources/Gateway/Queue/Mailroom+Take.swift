@@ -120,6 +120,20 @@ extension Mailroom {
         watch(key.queue)
     }
 
+    /// Prolongs a consumer's lock. Not durable: no lock is, over a restart (G11).
+    /// - Returns: the lock and how long it holds from now; nil when it is lost.
+    package func renew(
+        _ key: MessageKey, token: Int64, for duration: Duration
+    ) -> (lock: QueueMachine.Lock, remaining: Duration)? {
+        let now = time.now
+        let renewed = keeper.update { state in
+            state.queues[key.queue]?.machine.renew(key.seq, token: token, for: duration, at: now)
+        }
+        guard let (lock, remaining) = renewed ?? nil else { return nil }
+        watch(key.queue)
+        return (lock, remaining)
+    }
+
     /// Hands over what was locked: at once when it is in memory, else when it was read.
     func serve(_ serving: Serving) {
         if serving.waiting.isGone() { return putBack(serving) }

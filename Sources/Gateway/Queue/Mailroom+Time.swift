@@ -41,7 +41,7 @@ extension Mailroom {
             _ = state.watch(queues)
             return (fired, changes)
         }
-        for (key, change) in fired.released { logReleased(key, change) }
+        for (key, change) in fired.released where change.state != .dead { logReleased(key, change) }
         finish(fired.effects)
         let due = fired.due.isEmpty ? [] : try await comeUp(fired.due)
         alarm.set(keeper.read { $0.deadlines.first?.due })
@@ -69,10 +69,7 @@ extension Mailroom {
 
     private func logReleased(_ key: MessageKey, _ change: QueueMachine.Change) {
         log.info(
-            change.state == .dead ? .messageDead : .messageLockExpired,
-            change.state == .dead
-                ? "A message was handed over too often; it is dead until somebody redrives it"
-                : "A consumer's lock has ended without a settlement",
+            .messageLockExpired, "A consumer's lock has ended without a settlement",
             [
                 "messageId": .key(key), "consumer": .string(change.consumer ?? ""),
                 "deliveries": .count(change.deliveries), "reason": .string(change.reason ?? ""),

@@ -176,7 +176,17 @@ package final class Mailroom: Sendable {
             }.sorted { $0.number < $1.number }
         }
     }
-    package var openTotal: Int { keeper.read { $0.queues.values.reduce(0) { $0 + $1.machine.openCount } } }
+    package var openTotal: Int { totals.open }
+    /// Open, locked and dead messages of all queues.
+    package var totals: (open: Int, locked: Int, dead: Int) {
+        keeper.read { state in
+            state.queues.values.reduce(into: (open: 0, locked: 0, dead: 0)) { sum, queue in
+                sum.open += queue.machine.openCount
+                sum.locked += queue.machine.lockedCount
+                sum.dead += queue.machine.dead
+            }
+        }
+    }
 
     /// Forgets a deleted account's or device's queue.
     package func drop(_ address: QueueAddress) {

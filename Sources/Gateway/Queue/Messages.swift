@@ -150,6 +150,11 @@ package final class Messages: Sendable {
             }
         }
         let done = zip(orders, outcomes).filter { $0.1 == .settled(.done) }.map(\.0.key)
+        for key in done {
+            log.info(
+                .messageCompleted, "A message is settled",
+                ["messageId": .key(key), "account": .id(account), "consumer": .string(consumer), "reason": "completed"])
+        }
         for (key, shown) in notifier.settled(done) { notifier.withdraw(account, key, shown, except: device) }
         return outcomes
     }

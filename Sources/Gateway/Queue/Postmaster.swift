@@ -144,9 +144,20 @@ package final class Postmaster: Sendable {
     /// - Throws: `queue_full`, `storage_full`, `rate_limited`, or the store's failure.
     package func send(_ postings: [Posting]) async throws -> [Sent] {
         let posted = try await mailroom.post(postings)
-        let decisions = messages.accepted(posted.compactMap(\.message).filter { $0.address.isStreamed })
+        let decisions = messages.accepted(posted.compactMap(\.message))
         return posted.map { item in
-            Sent(key: item.key, address: item.address, state: state(of: item, decisions[item.key]))
+            let sent = Sent(key: item.key, address: item.address, state: state(of: item, decisions[item.key]))
+            // What devices are to be told of has its own lines, one for each device.
+            if item.message != nil, decisions[item.key] == nil { note(sent) }
+            return sent
+        }
+    }
+
+    private func note(_ sent: Sent) {
+        let fields: LogFields = ["messageId": .key(sent.key), "queue": .string(sent.address.description)]
+        switch sent.state {
+        case .forwarded: log.info(.messageForwarded, "A message goes to a consumer or a device that waits", fields)
+        case .held, .notified: log.info(.messageHeld, "A message is held until somebody takes it", fields)
         }
     }
 
@@ -156,10 +167,16 @@ package final class Postmaster: Sendable {
     package func sendToApps(
         _ postings: [Posting], then: @escaping @Sendable (Result<[Sent], StoreError>) -> Void
     ) throws(GatewayError) {
-        try mailroom.post(postings) { result in
+        try mailroom.post(postings) { [log] result in
             then(
                 result.map { posted in
-                    posted.map { Sent(key: $0.key, address: $0.address, state: $0.isTaken ? .forwarded : .held) }
+                    posted.map { item in
+                        // At `debug`: tens of thousands a second may come this way.
+                        log.debug(
+                            .messageAccepted, "A message is stored",
+                            ["messageId": .key(item.key), "queue": .string(item.address.description)])
+                        return Sent(key: item.key, address: item.address, state: item.isTaken ? .forwarded : .held)
+                    }
                 })
         }
     }

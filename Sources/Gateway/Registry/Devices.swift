@@ -47,7 +47,10 @@ package final class Devices: Sendable {
 
     /// The device a token identifies (MN-7); nil for a revoked or unknown one.
     package func authenticate(_ token: Secret) throws(GatewayError) -> Device {
-        let hash = identities.tokenHash(token)
+        try authenticate(hash: identities.tokenHash(token))
+    }
+
+    func authenticate(hash: [UInt8]) throws(GatewayError) -> Device {
         let (device, isDisabled) = directory.read { directory in
             let device = directory.device(tokenHash: hash)
             return (device, device.flatMap { directory.accounts[$0.account]?.isDisabled } ?? false)

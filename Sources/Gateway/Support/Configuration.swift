@@ -102,6 +102,27 @@ package struct GatewayConfiguration: Sendable {
         apps = reader.map("apps") { name, reader in
             Self.app(AppID(name), reader, farms: farms, plugins: plugins, context: context)
         }.map(\.value)
+        var owners: [Secret: AppID] = [:]
+        for app in apps {
+            guard let key = app.key else { continue }
+            if let other = owners[key] {
+                reader.report("apps", "'\(other)' and '\(app.id)' have the same key; every app needs its own")
+            }
+            owners[key] = app.id
+        }
+    }
+
+    /// An app's key. A file that is not there is no fault: `farbell app key` makes it, and until then the app
+    /// cannot call.
+    private static func key(_ reader: ConfigReader) -> (key: Secret?, file: String?) {
+        let file = reader.value("key")?["file"]?.string.map(reader.document.resolve)
+        if let file, !FileSystem.exists(file) { return (nil, file) }
+        guard let key = reader.optionalSecret("key") else { return (nil, nil) }
+        if !key.isEmpty, key.bytes.count < App.keyLength {
+            reader.report(
+                "key", "the key has fewer than \(App.keyLength) characters; 'farbell app key NAME' makes a good one")
+        }
+        return (key.isEmpty ? nil : key, file)
     }
 
     private static func plugin<Plugin>(
@@ -152,8 +173,10 @@ package struct GatewayConfiguration: Sendable {
                 kind = plugin.kind
                 return plugin.configure(app: id, reader, context)
             } ?? nil
-        return App(
+        var app = App(
             id: id, name: name, farm: farm?.id, farmLink: farm?.farm, launch: target, monitorKind: kind,
             monitor: monitor)
+        (app.key, app.keyFile) = key(reader)
+        return app
     }
 }

@@ -8,6 +8,7 @@ extension LogEvent {
     package static let gatewayFailed = LogEvent("gateway.failed")
     package static let configInvalid = LogEvent("config.invalid")
     package static let configReloaded = LogEvent("config.reloaded")
+    package static let appWithoutKey = LogEvent("app.without_key")
     package static let accountCreated = LogEvent("account.created")
     package static let accountChanged = LogEvent("account.changed")
     package static let accountDeleted = LogEvent("account.deleted")

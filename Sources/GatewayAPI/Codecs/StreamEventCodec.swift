@@ -10,7 +10,7 @@ enum StreamEventCodec {
                 "device": .string(device.text), "epoch": .integer(epoch), "cursor": .integer(cursor),
             ]
             return ("hello", json.serializedBytes)
-        case .message(let message): return ("message", MessageCodec.json(of: message).serializedBytes)
+        case .message(let message): return ("message", MessageCodec.bytes(of: message))
         case .notify(let notification): return ("notify", json(of: notification).serializedBytes)
         case .stored(let event): return (event.kind.rawValue, event.data)
         case .presence(let account, let status):

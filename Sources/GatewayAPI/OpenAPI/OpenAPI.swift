@@ -32,6 +32,7 @@ package enum OpenAPI {
                 "securitySchemes": [
                     "account": ["type": "http", "scheme": "basic", "description": "An account's name and password"],
                     "device": ["type": "http", "scheme": "bearer", "description": "A device's token"],
+                    "app": ["type": "http", "scheme": "bearer", "description": "An app's key"],
                     "admin": ["type": "http", "scheme": "bearer", "description": "The administrator's token"],
                 ],
             ],
@@ -50,6 +51,7 @@ package enum OpenAPI {
 
     private static var operations: [Operation] {
         systemOperations + deviceOperations + registrationOperations + sessionOperations + messageOperations
+            + queueOperations
             + adminOperations
     }
 }

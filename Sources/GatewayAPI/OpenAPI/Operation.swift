@@ -51,6 +51,7 @@ struct Operation {
         case .open: .array([])
         case .basic: [["account": .array([])]]
         case .device: [["device": .array([])]]
+        case .party: [["device": .array([])], ["app": .array([])]]
         case .admin: [["admin": .array([])]]
         }
     }
@@ -101,7 +102,7 @@ struct Operation {
     private var allProblems: [Int] {
         var statuses = Set(problems)
         if access != .open { statuses.formUnion([401, 403, 500, 503]) }
-        if access == .device || access == .basic { statuses.insert(429) }
+        if access == .device || access == .party || access == .basic { statuses.insert(429) }
         if body != nil { statuses.formUnion([400, 413]) }
         if !query.isEmpty { statuses.insert(400) }
         if path.contains("{id}") { statuses.insert(404) }

@@ -112,17 +112,6 @@ extension OpenAPI {
             summary: "Says that all events up to a number have arrived", body: "Acknowledgement",
             answers: [(204, .none)]),
         Operation(
-            method: "GET", path: "/v1/messages", access: .device,
-            summary: "Shows a queue's open messages without locking them", query: page + ["queue"],
-            answers: [(200, .json("MessagePage"))], problems: [404]),
-        Operation(
-            method: "GET", path: "/v1/messages/{id}", access: .device, summary: "What became of a message",
-            answers: [(200, .json("Trace"))]),
-        Operation(
-            method: "POST", path: "/v1/messages/{id}/read", access: .device,
-            summary: "Marks a message as read and clears its notification elsewhere", body: "Empty",
-            isBodyOptional: true, answers: [(204, .none)]),
-        Operation(
             method: "POST", path: "/v1/launches", access: .device,
             summary: "Starts an app from a notification's tap, or by its name", body: "LaunchOrder",
             answers: [(201, .json("LaunchAnswer")), (200, .json("LaunchAnswer"))], problems: [404, 409, 410]),

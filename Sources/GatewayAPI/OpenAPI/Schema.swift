@@ -39,6 +39,10 @@ enum Schema {
 
     /// An object with these fields and no others; a name that ends in `?` is optional.
     static func object(_ fields: KeyValuePairs<String, JSON>) -> JSON {
+        object(fields.map { ($0.key, $0.value) })
+    }
+
+    static func object(_ fields: [(String, JSON)]) -> JSON {
         var properties = JSONObject()
         var required: [String] = []
         for (name, schema) in fields {

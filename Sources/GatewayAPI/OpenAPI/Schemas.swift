@@ -5,7 +5,7 @@ extension OpenAPI {
     /// Every schema that has a name, by theme.
     static func schemas() -> JSONObject {
         var all = JSONObject()
-        for group in [common, devices, registrations, sessions, messages, launches, administration] {
+        for group in [common, devices, registrations, sessions, queues, consumers, launches, administration] {
             for (name, schema) in group { all.append(name, schema) }
         }
         return all
@@ -119,34 +119,11 @@ extension OpenAPI {
         "PresenceReport": Schema.object([
             "seq": Schema.integer, "state": Schema.words(Session.Presence.self),
         ]),
+        "Acknowledgement": Schema.object(["upTo": Schema.integer]),
         "Presence": Schema.object([
             "state": Schema.words(Session.Presence.self), "leaseSeconds": Schema.integer,
         ]),
     ]
-
-    private static let messages: KeyValuePairs<String, JSON> = [
-        "Acknowledgement": Schema.object(["upTo": Schema.integer]),
-        "Message": Schema.object([
-            "id": Schema.string, "seq": Schema.integer, "queue": Schema.string, "app?": Schema.string,
-            "header": Schema.stringMap, "subject": Schema.nullableString, "body": Schema.string,
-            "sender": Schema.string, "enqueued": Schema.time, "priority": Schema.words(Message.Priority.self),
-            "state": Schema.words(Message.State.self), "expires?": Schema.time,
-        ]),
-        "MessagePage": Schema.page("Message"),
-        "Trace": Schema.object([
-            "id": Schema.string, "state": Schema.words(Message.State.self),
-            "history": Schema.array(
-                Schema.object([
-                    "at": Schema.time, "state": Schema.words(traceStates), "device?": Schema.string,
-                    "detail?": Schema.string,
-                ])),
-        ]),
-    ]
-
-    /// What a message's history may say: accepted, what became of announcing it, how it ended.
-    private static let traceStates: [String] =
-        ["accepted"] + DeliveryRecord.Outcome.allCases.map(\.rawValue)
-        + Message.State.allCases.filter(\.isTerminal).map(\.rawValue)
 
     private static let launches: KeyValuePairs<String, JSON> = [
         "LaunchOrder": Schema.oneOf(
@@ -185,13 +162,17 @@ extension OpenAPI {
             "lastItem?": Schema.time, "lastHeard?": Schema.time, "lastError?": Schema.string,
         ]),
         "MonitorPage": Schema.page("Monitor"),
-        "Queue": Schema.object(["id": Schema.string, "queue": Schema.string, "open": Schema.integer]),
+        "Queue": Schema.object([
+            "id": Schema.string, "queue": Schema.string, "open": Schema.integer, "locked": Schema.integer,
+            "dead": Schema.integer, "waiting": Schema.integer,
+        ]),
         "QueuePage": Schema.page("Queue"),
         "Reloading": Schema.object(["reloading": Schema.boolean]),
         "Status": Schema.object([
             "version": Schema.string, "ready": Schema.boolean, "accounts": Schema.integer,
             "devices": Schema.integer, "registrations": Schema.integer, "sessions": Schema.integer,
             "streams": Schema.integer, "pendingNotifications": Schema.integer, "openMessages": Schema.integer,
+            "lockedMessages": Schema.integer, "deadMessages": Schema.integer,
             "monitors": Schema.object([
                 "stopped": Schema.integer, "starting": Schema.integer, "watching": Schema.integer,
                 "backing_off": Schema.integer, "refused": Schema.integer,

@@ -148,7 +148,8 @@ extension RouteTable {
     private static func queueJSON(_ queue: Mailroom.Summary) -> JSON {
         [
             "id": .string(String(queue.number)), "queue": .string(queue.address.description),
-            "open": .integer(queue.open),
+            "open": .integer(queue.open), "locked": .integer(queue.locked), "dead": .integer(queue.dead),
+            "waiting": .integer(queue.waiting),
         ]
     }
 

@@ -3,56 +3,77 @@ internal import Gateway
 internal import Inbound
 
 extension RouteTable {
-    /// Stored messages: peek, trace, read (MN-10, MN-11).
+    /// Messages as their senders and readers see them: send, peek, trace, read, reply (MN-10, MN-11, TT-2 to TT-8).
     mutating func addMessages() {
-        let gateway = context.gateway
-        device("GET", "/v1/messages") { call in
+        addSending()
+        party("GET", "/v1/messages") { call in
             let listing = try Listing(call.request, filters: ["queue"])
-            let address = try gateway.queue(listing.filter("queue"), of: call.account)
+            let queue = try call.queue(listing.filter("queue"))
             // One more than asked for shows whether there is a next page.
-            let messages = try await gateway.messages.peek(
-                address, after: try listing.afterNumber(), limit: listing.limit + 1)
-            let page = messages.prefix(listing.limit)
-            let next = messages.count > listing.limit ? page.last.map { String($0.key.seq) } : nil
-            return Listing.answer(page.map(MessageCodec.view), next: next)
+            let messages = try await call.gateway.messages.peek(
+                queue.address, after: try listing.afterNumber(), limit: listing.limit + 1)
+            return .json(bytes: MessageCodec.page(messages, limit: listing.limit, MessageCodec.writeView))
         }
-        device("GET", "/v1/messages/{id}") { call in
+        party("GET", "/v1/messages/{id}") { call in
             let key = try MessageKey(requested: call.id)
-            let (message, deliveries) = try await gateway.messages.trace(key)
-            return .json(MessageCodec.trace(of: message, deliveries))
+            let (message, deliveries) = try await call.gateway.postmaster.trace(key, for: call.party)
+            let state = call.gateway.mailroom.state(of: key)
+            return .json(MessageCodec.trace(of: message, state: state, deliveries))
         }
         device("POST", "/v1/messages/{id}/read") { call in
             let key = try MessageKey(requested: call.id)
             try FieldReader(call.request, isOptional: true).finish()
-            try await gateway.messages.read(key, by: call.device)
+            if let address = call.gateway.mailroom.address(of: key.queue),
+                !call.gateway.postmaster.mayTake(address, .device(call.device))
+            {
+                throw GatewayError(.forbidden, "the message '\(key)' was not sent to you")
+            }
+            try await call.gateway.messages.read(key, by: call.device)
             return .empty()
+        }
+        party("POST", "/v1/messages/{id}/reply") { call in
+            let (key, _) = try call.takenKey()
+            let order = try call.sendOrder(isReply: true)
+            let sent = try await call.gateway.postmaster.reply(to: key, order, by: call.party)
+            return .json(bytes: SendCodec.answer(sent), status: 202)
+        }
+    }
+
+    private mutating func addSending() {
+        partyChoosing("POST", "/v1/messages") { call in
+            let order = try call.sendOrder()
+            let (postmaster, postings) = (
+                call.gateway.postmaster, try call.gateway.postmaster.prepare(order, by: call.party)
+            )
+            guard postings.allSatisfy({ !$0.to.address.isStreamed }) else {
+                return .later { .json(bytes: SendCodec.answer(try await postmaster.send(postings)), status: 202) }
+            }
+            return call.whenDone { reply in
+                try postmaster.sendToApps(postings) { result in
+                    reply.finish(result) { .json(bytes: SendCodec.answer($0), status: 202) }
+                }
+            }
+        }
+        partyChoosing("POST", "/v1/messages/batch") { call in
+            let batch = try SendBatch(call)
+            guard batch.isForApps else { return .later { try await batch.send() } }
+            return call.whenDone { reply in batch.sendToApps(reply) }
         }
     }
 }
 
-extension Gateway {
-    /// The queue a request names: the account's own without a name.
-    /// - Throws: `invalid_field`, `not_found`, `forbidden`.
-    fileprivate func queue(_ name: String?, of account: AccountID) throws(GatewayError) -> QueueAddress {
-        guard let name else { return .account(account) }
-        guard let address = QueueAddress(name) else {
-            throw .invalid("queue", "expected account/NAME, device/ID or app/ID")
-        }
-        switch address {
-        case .account(let id) where id == account: return address
-        case .account(let id): throw accounts.account(id) == nil ? unknown(address) : foreign(address)
-        case .device(let id):
-            _ = try device(id, of: account)
-            return address
-        case .app(let id): throw registrations.app(id) == nil ? unknown(address) : foreign(address)
-        }
+extension PartyCall {
+    /// What the caller wants sent.
+    /// - Throws: a `Problem`.
+    func sendOrder(isReply: Bool = false) throws(Problem) -> SendOrder {
+        try checked(try SendCodec.order(request, isReply: isReply))
     }
 
-    private func unknown(_ address: QueueAddress) -> GatewayError {
-        GatewayError(.notFound, "there is no queue '\(address)'", field: "queue")
-    }
-
-    private func foreign(_ address: QueueAddress) -> GatewayError {
-        GatewayError(.forbidden, "the queue '\(address)' is not the account's", field: "queue")
+    /// What any caller may ask for is in `Postmaster`; this is how callers differ.
+    func checked(_ order: SendOrder) throws(Problem) -> SendOrder {
+        if order.from != nil, party.device == nil {
+            throw Problem(400, "invalid_field", "from: an app speaks for itself; leave it out", field: "from")
+        }
+        return order
     }
 }

@@ -82,6 +82,23 @@ struct RouteTable {
         }
     }
 
+    /// For a device or an application, answered in a task.
+    mutating func party(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (PartyCall) async throws -> InboundResponse
+    ) {
+        partyChoosing(method, path) { call in .later { try await body(call) } }
+    }
+
+    /// For a device or an application; the route chooses how it is answered: see `PartyCall.whenDone`.
+    mutating func partyChoosing(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (PartyCall) throws -> Answer
+    ) {
+        let context = context
+        add(method, path) { request in
+            try body(PartyCall(request: request, party: try context.party(of: request), context: context))
+        }
+    }
+
     /// For the administrator, answered in a task: lists may be long.
     mutating func admin(
         _ method: String, _ path: String, _ body: @escaping @Sendable (AdminCall) async throws -> InboundResponse

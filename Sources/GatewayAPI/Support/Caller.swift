@@ -32,6 +32,21 @@ enum Access: String, Sendable, CaseIterable {
     case basic
     /// A device's token.
     case device
+    /// A device's token or an application's key.
+    case party
     /// The administrator's token.
     case admin
+}
+
+extension Party {
+    /// Under which name its requests are counted. No device's id has a slash in it.
+    var rateName: String {
+        switch self {
+        case .device(let device): device.id.text
+        case .app(let id): "app/\(id)"
+        }
+    }
+
+    var account: AccountID? { if case .device(let device) = self { device.account } else { nil } }
+    var device: Device? { if case .device(let device) = self { device } else { nil } }
 }

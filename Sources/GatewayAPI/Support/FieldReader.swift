@@ -12,10 +12,18 @@ struct FieldReader {
     /// - Parameter isOptional: an empty body counts as `{}`.
     /// - Throws: `invalid_json`.
     init(_ request: InboundRequest, isOptional: Bool = false) throws(Problem) {
-        if request.body.isEmpty {
-            guard isOptional else { throw Problem(400, "invalid_json", "The body is empty; send a JSON object.") }
+        if request.body.isEmpty, isOptional {
             self.init(JSONObject(), path: "")
-            return
+        } else {
+            self.init(try Self.object(of: request), path: "")
+        }
+    }
+
+    /// The JSON object that a request's body is.
+    /// - Throws: `invalid_json`.
+    static func object(of request: InboundRequest) throws(Problem) -> JSONObject {
+        guard !request.body.isEmpty else {
+            throw Problem(400, "invalid_json", "The body is empty; send a JSON object.")
         }
         let json: JSON
         do throws(JSONError) {
@@ -26,10 +34,11 @@ struct FieldReader {
         guard let object = json.object else {
             throw Problem(400, "invalid_json", "The body is \(json.kind); send a JSON object.")
         }
-        self.init(object, path: "")
+        return object
     }
 
-    private init(_ object: JSONObject, path: String) { (self.object, self.path) = (object, path) }
+    /// - Parameter path: where the object stands in the body; empty for the body itself.
+    init(_ object: JSONObject, path: String) { (self.object, self.path) = (object, path) }
 
     private func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
@@ -69,6 +78,34 @@ struct FieldReader {
 
     mutating func integer(_ name: String) throws(Problem) -> Int64 {
         try required(name, try typed(name, "an integer", \.integer))
+    }
+
+    /// A whole number within a range.
+    mutating func optionalInteger(_ name: String, in range: ClosedRange<Int>) throws(Problem) -> Int? {
+        guard let number = try typed(name, "an integer", \.integer) else { return nil }
+        guard let value = Int(exactly: number), range.contains(value) else {
+            throw fault(name, "expected \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    /// A list of objects, each read by `body`.
+    mutating func objects<T>(
+        _ name: String, limit: Int, _ body: (inout FieldReader) throws(Problem) -> T
+    ) throws(Problem) -> [T] {
+        let items = try required(name, try typed(name, "an array of objects", \.array))
+        guard (1...limit).contains(items.count) else { throw fault(name, "expected 1 to \(limit) of them") }
+        var results: [T] = []
+        results.reserveCapacity(items.count)
+        for (index, item) in items.enumerated() {
+            guard let object = item.object else {
+                throw fault("\(name)[\(index)]", "expected an object, found \(item.kind)")
+            }
+            var reader = FieldReader(object, path: path(of: "\(name)[\(index)]"))
+            results.append(try body(&reader))
+            try reader.finish()
+        }
+        return results
     }
 
     mutating func optionalStrings(_ name: String) throws(Problem) -> [String]? {

@@ -24,6 +24,11 @@ enum Problems {
         }
     }
 
+    /// The answer to an error, as one of several results.
+    static func known(_ error: any Error) -> Problem {
+        problem(for: error) ?? Problem(500, "internal_error", "The server failed to answer this request.")
+    }
+
     private static func refusal(_ error: GatewayError) -> Problem {
         var headers = HTTPFields()
         if error.code.kind == .unauthenticated {

@@ -9,7 +9,7 @@ struct Statistics {
     private let sessions: Int
     private let streams: Int
     private let pendingNotifications: Int
-    private let openMessages: Int
+    private let messages: (open: Int, locked: Int, dead: Int)
     private let lanes: [(lane: String, waiting: Int, underWay: Int, isOpen: Bool)]
     private let monitors: [SupervisorMachine.State: Int]
     private let requests: [Int: Int]
@@ -22,7 +22,7 @@ struct Statistics {
         devices = gateway.devices.count
         registrations = gateway.registrations.count
         (sessions, streams) = (gateway.sessions.count, gateway.streams.count)
-        (pendingNotifications, openMessages) = (gateway.notifier.pendingCount, gateway.mailroom.openTotal)
+        (pendingNotifications, messages) = (gateway.notifier.pendingCount, gateway.mailroom.totals)
         (lanes, monitors) = (gateway.dispatcher.statistics(), gateway.monitors.counts())
         requests = context.requests.withLock { $0 }
         isReady = context.isReady
@@ -36,7 +36,8 @@ struct Statistics {
             "version": .string(version), "ready": .bool(isReady), "accounts": .integer(accounts),
             "devices": .integer(devices), "registrations": .integer(registrations), "sessions": .integer(sessions),
             "streams": .integer(streams), "pendingNotifications": .integer(pendingNotifications),
-            "openMessages": .integer(openMessages), "monitors": .object(states),
+            "openMessages": .integer(messages.open), "lockedMessages": .integer(messages.locked),
+            "deadMessages": .integer(messages.dead), "monitors": .object(states),
             "lanes": .array(
                 lanes.map { lane in
                     [
@@ -56,7 +57,9 @@ struct Statistics {
         page.gauge("farbell_sessions", "Sessions of remote apps' clients.", Double(sessions))
         page.gauge("farbell_streams", "Devices with a stream open.", Double(streams))
         page.gauge("farbell_notifications_pending", "Notifications not settled yet.", Double(pendingNotifications))
-        page.gauge("farbell_messages_open", "Messages that are not settled.", Double(openMessages))
+        page.gauge("farbell_messages_open", "Messages that are not settled.", Double(messages.open))
+        page.gauge("farbell_messages_locked", "Messages that consumers have locked.", Double(messages.locked))
+        page.gauge("farbell_messages_dead", "Dead letters.", Double(messages.dead))
         page.gauge(
             "farbell_push_waiting", "Pushes waiting in a lane.", label: "push",
             lanes.map { ($0.lane, Double($0.waiting)) })
