@@ -230,6 +230,14 @@ import Testing
         let nobody = try Self.client(port)
         let absent = await #expect(throws: FarbellError.self) { try await nobody.read("m") }
         #expect(absent?.code == .connectionFailed)
+        let gate = Gate()
+        let cancelled = Task {
+            await gate.pass()
+            try await client.read("hang")
+        }
+        cancelled.cancel()
+        gate.open()
+        await #expect(throws: CancellationError.self) { try await cancelled.value }
         let nonsense = FarbellClient(server: URL(fileURLWithPath: "/tmp"), token: "t")
         let malformed = await #expect(throws: FarbellError.self) { try await nonsense.read("m") }
         #expect(malformed?.code == .invalidRequest)

@@ -41,6 +41,7 @@ public final class URLSessionTransport: FarbellTransport {
 
     /// Sends a request; see `FarbellTransport`.
     public func open(_ request: TransportRequest) async throws -> any TransportAnswer {
+        try Task.checkCancellation()
         var message = URLRequest(url: request.url)
         message.httpMethod = request.method
         message.timeoutInterval = request.silence.inSeconds
