@@ -114,7 +114,7 @@ let package = Package(
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("FarbellClient", ["FarbellClient", "Inbound", "Base", "GatewayTestKit"]),
         tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
-        tests("EndToEnd", ["farbell", "FarbellClient", "Base", "GatewayTestKit"]),
+        tests("EndToEnd", ["farbell", "farbell-bench", "FarbellClient", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
 )

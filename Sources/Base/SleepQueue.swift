@@ -1,6 +1,6 @@
 /// Who sleeps until when: a heap of deadlines in which the cancelled stay until they come up or until they
 /// are the greater part. No clock, no lock.
-struct SleepQueue<Sleeper> {
+package struct SleepQueue<Sleeper> {
     private struct Entry {
         let due: Moment
         let id: UInt64
@@ -12,29 +12,31 @@ struct SleepQueue<Sleeper> {
     private var heap: [Entry] = []
     private var sleepers: [UInt64: Sleeper] = [:]
 
+    package init() {}
+
     /// How many sleep.
-    var count: Int { sleepers.count }
+    package var count: Int { sleepers.count }
     /// Places in the heap, those of the cancelled among them.
-    var size: Int { heap.count }
+    package var size: Int { heap.count }
     /// When to look next; it may turn out that nobody is due then.
-    var next: Moment? { heap.first?.due }
+    package var next: Moment? { heap.first?.due }
 
     /// - Parameter id: used for no other sleeper.
-    mutating func insert(_ sleeper: Sleeper, id: UInt64, due: Moment) {
+    package mutating func insert(_ sleeper: Sleeper, id: UInt64, due: Moment) {
         sleepers[id] = sleeper
         heap.append(Entry(due: due, id: id))
         rise(heap.count - 1)
     }
 
     /// Takes a sleeper out before its time; nil when it is not there any more.
-    mutating func remove(_ id: UInt64) -> Sleeper? {
+    package mutating func remove(_ id: UInt64) -> Sleeper? {
         guard let sleeper = sleepers.removeValue(forKey: id) else { return nil }
         if heap.count > Self.smallSize, heap.count > 2 * sleepers.count { clear() }
         return sleeper
     }
 
     /// Takes out those whose time has come, in the order of their deadlines.
-    mutating func due(at now: Moment) -> [Sleeper] {
+    package mutating func due(at now: Moment) -> [Sleeper] {
         var awake: [Sleeper] = []
         while let first = heap.first, first.due <= now {
             dropFirst()

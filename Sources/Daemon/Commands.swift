@@ -113,7 +113,7 @@ package struct Commands: Sendable {
         _ arguments: Arguments, _ body: @escaping @Sendable (AdminClient) async throws -> Void
     ) async throws {
         let file = try config(arguments)
-        let http = HTTPClient()
+        let http = try HTTPClient()
         let configuration = try environment.load(file, http: http, log: Log(sink: NullLogSink()))
         let client = try AdminClient(configuration, http: http)
         try await http.whileRunning { try await body(client) }

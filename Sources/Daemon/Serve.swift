@@ -34,7 +34,7 @@ package struct Serve: Sendable {
         _ = DescriptorLimit.raise()
         let signals = SignalHub(SignalWatcher.watch())
         var sessions: Sessions?
-        let http = HTTPClient()
+        let http = try HTTPClient()
         var next = Ending.reload(
             Wanted(configuration: try environment.load(file, http: http, log: log), http: http))
         while case .reload(let wanted) = next {
@@ -103,10 +103,16 @@ package struct Serve: Sendable {
     /// A new configuration, if the file holds a good one; a bad one is logged and the old goes on.
     private func check(_ log: Log) -> Wanted? {
         do {
-            let http = HTTPClient()
+            let http = try HTTPClient()
             let configuration = try environment.load(file, http: http, log: log)
             log.info(.configReloaded, "The configuration was read again; the parts start anew with it")
             return Wanted(configuration: configuration, http: http)
+        } catch let error as HTTPTransportError {
+            // Nothing is wrong with the file: the process is short of descriptors.
+            log.error(
+                .configInvalid, "The configuration cannot be read again now; the old one goes on",
+                ["error": .string("\(error)")])
+            return nil
         } catch {
             log.error(
                 .configInvalid, "The configuration has faults; the old one goes on", ["problems": .string("\(error)")])

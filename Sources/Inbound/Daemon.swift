@@ -12,7 +12,7 @@ internal import Glibc
     /// Stack of each of the library's threads: handlers run on it.
     private static let stackBytes = 1 << 20
 
-    /// Takes over the listening socket.
+    /// Takes over the listening socket, until `quiesce()`; where this throws, the library has closed it.
     /// - Throws: `InboundError` when the library does not start.
     init(_ core: ServerCore, listening descriptor: Int32, threads: Int) throws(InboundError) {
         self.core = core

@@ -79,7 +79,14 @@ package final class Server: Service {
         try listen()
         guard let socket = state.withLock({ $0.socket }) else { return }
         let threads = configuration.threads ?? max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        let daemon = try Daemon(core, listening: socket, threads: threads)
+        let daemon: Daemon
+        do {
+            daemon = try Daemon(core, listening: socket, threads: threads)
+        } catch {
+            // The library has closed the socket it was given: the number may be somebody else's.
+            state.withLock { $0.socket = nil }
+            throw error
+        }
         core.streams.start()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tick() }
@@ -96,6 +103,7 @@ package final class Server: Service {
                 continuation.resume()
             }
         }
+        closeSocket()
         core.streams.stop()
     }
 
@@ -113,7 +121,7 @@ package final class Server: Service {
         let isIdle = core.gate.withLock { $0.drain() }
         if isIdle { core.idle.raise() }
         _ = daemon.quiesce()
-        closeSocket()
+        refuseConnections()
         core.streams.close()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.core.idle.wait() }
@@ -124,6 +132,15 @@ package final class Server: Service {
         core.channel.close()
     }
 
+    /// Ends listening without closing: a thread of the library's that was busy while it was told to be quiet still
+    /// takes the descriptor out of its poll set, and ends the process when the number is nobody's or somebody else's.
+    private func refuseConnections() {
+        state.withLock { state in
+            if let socket = state.socket { _ = Glibc.shutdown(socket, Int32(SHUT_RDWR)) }
+        }
+    }
+
+    /// Only while no thread of the library's runs.
     private func closeSocket() {
         let socket = state.withLock { state in
             defer { state.socket = nil }

@@ -39,16 +39,15 @@ final class StreamTable: Sendable {
         poll = farbell_poll_set()
         stopEvent = farbell_event()
         guard poll >= 0, stopEvent >= 0 else {
-            let message = FileSystem.lastError
-            if poll >= 0 { Glibc.close(poll) }
-            throw InboundError(.start, "cannot watch event streams", underlying: message)
+            // `deinit` runs also after this and closes what there is.
+            throw InboundError(.start, "cannot watch event streams", underlying: FileSystem.lastError)
         }
         _ = farbell_poll_watch(poll, stopEvent, Self.stopID, UInt32(farbell_READABLE), 1)
     }
 
     deinit {
-        Glibc.close(poll)
-        Glibc.close(stopEvent)
+        if poll >= 0 { Glibc.close(poll) }
+        if stopEvent >= 0 { Glibc.close(stopEvent) }
     }
 
     var count: Int { state.withLock { $0.entries.count } }

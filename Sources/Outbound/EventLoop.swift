@@ -42,14 +42,36 @@ class LoopTimer {
 
     /// Starts the thread.
     /// - Parameter time: the monotonic clock for deadlines; must advance with real time.
-    init(name: String, time: any TimeSource) {
+    /// - Throws: `HTTPTransportError` with `overloaded` where the system gives no descriptor.
+    init(name: String, time: any TimeSource) throws {
         self.time = time
-        poll = epoll_create1(Int32(EPOLL_CLOEXEC))
-        wakeUp = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        precondition(poll >= 0 && wakeUp >= 0, "no descriptor for the event loop")
-        var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(fd: wakeUp))
-        unsafe epoll_ctl(poll, EPOLL_CTL_ADD, wakeUp, &event)
+        (poll, wakeUp) = try Self.descriptors()
         SystemThread.start(name: name) { [self] in run() }
+    }
+
+    /// An epoll set that already watches the descriptor returned beside it.
+    private static func descriptors() throws -> (poll: Int32, wakeUp: Int32) {
+        let poll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard poll >= 0 else { throw shortage() }
+        let wakeUp = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wakeUp >= 0 else {
+            let error = shortage()
+            close(poll)
+            throw error
+        }
+        var event = unsafe epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(fd: wakeUp))
+        guard unsafe epoll_ctl(poll, EPOLL_CTL_ADD, wakeUp, &event) == 0 else {
+            let error = shortage()
+            close(wakeUp)
+            close(poll)
+            throw error
+        }
+        return (poll, wakeUp)
+    }
+
+    private static func shortage() -> HTTPTransportError {
+        let reason = unsafe String(cString: strerror(errno))
+        return HTTPTransportError(.overloaded, "no descriptor for the event loop: \(reason)", surelyNotProcessed: true)
     }
 
     deinit {

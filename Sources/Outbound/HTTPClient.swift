@@ -85,10 +85,12 @@ package final class HTTPClient: HTTPTransport, Service {
     private let drained = ShutdownSignal()
 
     /// Starts the thread; requests may be sent at once. Either `run()` or the last reference ends it.
-    package init(_ configuration: Configuration = Configuration(), time: any TimeSource = SystemTime()) {
+    /// - Parameter time: the clock of all deadlines; must advance with real time.
+    /// - Throws: `HTTPTransportError` with `overloaded` at the system's limit of descriptors.
+    package init(_ configuration: Configuration = Configuration(), time: any TimeSource = SystemTime()) throws {
         CurlGlobal.initialize()
         self.configuration = configuration
-        let loop = EventLoop(name: "outbound", time: time)
+        let loop = try EventLoop(name: "outbound", time: time)
         self.loop = loop
         dispatcher = HTTPDispatcher(configuration, loop: loop)
         mail = MailSessions(configuration, loop: loop)

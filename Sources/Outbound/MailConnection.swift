@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 
 /// A connection to a mail server on which the login is done: bytes to and from the server, in the clear for
 /// us, inside TLS on the wire. IMAP is authenticated with no mailbox selected; tags `A001`... are used up.
@@ -6,7 +6,7 @@ internal import Base
 /// Costs little while idle: no thread, no buffer. Nothing is read before somebody asks for it, so a slow
 /// reader slows the server down and not our memory. Losing the last reference closes the connection.
 package final class MailConnection: Sendable {
-    /// The most bytes that `receive` returns.
+    /// The most bytes that `receive(until:)` returns.
     package static let chunkLimit = 16 << 10
     /// Calls of `send` that may wait at once.
     package static let sendersLimit = 16
@@ -35,14 +35,16 @@ package final class MailConnection: Sendable {
     }
 
     /// Waits for bytes from the server and returns at most `chunkLimit` of them; empty when the server has
-    /// closed. One call at a time. A cancelled call loses nothing: the next one gets the bytes.
+    /// closed, nil when the deadline passed and nothing had come. One call at a time. A call that is cancelled
+    /// or ends at its deadline loses nothing: the next one gets the bytes.
+    /// - Parameter deadline: by the client's clock. Bytes that are there are returned even after it.
     /// - Throws: `MailConnectionError`: `connectionLost`, `closed`, `stopped`; `invalidRequest` for a second call
     ///   while one waits; `CancellationError`.
-    package func receive() async throws -> [UInt8] {
+    package func receive(until deadline: Moment) async throws -> [UInt8]? {
         try Task.checkCancellation()
-        let bytes = Pending<[UInt8]>()
+        let bytes = Pending<[UInt8]?>()
         return try await bytes.wait {
-            post(failing: bytes) { $0.receive(bytes) }
+            post(failing: bytes) { $0.receive(bytes, until: deadline) }
         } onCancel: { [session, loop] in
             loop.post { session.cancelReceive() }
         }

@@ -21,13 +21,13 @@ internal import CCurl
     /// The server's words are of no use after the login.
     func forgetTranscript() { transcript = MailTranscript() }
 
-    /// Sets every option.
     /// Suites up to TLS 1.2, in OpenSSL's names; those of TLS 1.3 are not touched by it.
     private static let cipherSuites = [
         "ECDHE+AESGCM", "ECDHE+CHACHA20", "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA", "ECDHE-ECDSA-AES128-SHA",
         "ECDHE-RSA-AES128-SHA", "AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-SHA", "AES128-SHA",
     ].joined(separator: ":")
 
+    /// Sets every option.
     /// - Throws: `CurlFailure`; `MailConnectionError` for a request that makes no sense.
     func prepare() throws {
         let isIPv6 = request.host.contains(":")

@@ -27,18 +27,25 @@ final class MailSession: SocketWatcher, @unchecked Sendable {
 
     private let transfer: MailLogin
     private let loop: EventLoop
+    private let deadlines: MailDeadlines
     private let onClose: (MailSession) -> Void
     private var descriptor: Int32
     private var watched: UInt32 = 0
-    private var receiver: Pending<[UInt8]>?
+    private var receiver: Pending<[UInt8]?>?
+    /// The receiver's entry among the deadlines.
+    private var waitID: UInt64?
     private var senders: [SendOrder] = []
     /// Read for a receiver that was cancelled meanwhile: one chunk at most.
     private var leftover: [UInt8] = []
     private var ending: MailConnectionError?
 
     /// - Parameter onClose: called once, to take the transfer out of its multi handle.
-    init(_ transfer: MailLogin, descriptor: Int32, loop: EventLoop, onClose: @escaping (MailSession) -> Void) {
-        (self.transfer, self.descriptor, self.loop, self.onClose) = (transfer, descriptor, loop, onClose)
+    init(
+        _ transfer: MailLogin, descriptor: Int32, loop: EventLoop, deadlines: MailDeadlines,
+        onClose: @escaping (MailSession) -> Void
+    ) {
+        (self.transfer, self.descriptor, self.loop) = (transfer, descriptor, loop)
+        (self.deadlines, self.onClose) = (deadlines, onClose)
     }
 
     /// Ties the connection to the handle. libcurl lets go of it after the login, and until the first read or
@@ -47,7 +54,7 @@ final class MailSession: SocketWatcher, @unchecked Sendable {
         if case .done(let bytes) = tryReceive() { leftover = bytes }
     }
 
-    func receive(_ pending: Pending<[UInt8]>) {
+    func receive(_ pending: Pending<[UInt8]?>, until deadline: Moment) {
         if let ending {
             pending.settle(.failure(ending))
             return
@@ -58,13 +65,34 @@ final class MailSession: SocketWatcher, @unchecked Sendable {
             pending.settle(.failure(error))
             return
         }
+        // One that was cancelled before its order came.
+        guard pending.isOpen else { return }
+        takeReceiver()
         receiver = pending
         // TLS may hold decrypted bytes that epoll knows nothing of: try before waiting.
         pump()
+        if receiver != nil { waitID = deadlines.insert(self, due: deadline) }
     }
 
     func cancelReceive() {
-        if let receiver, !receiver.isOpen { self.receiver = nil }
+        if let receiver, !receiver.isOpen { takeReceiver() }
+    }
+
+    /// Nothing came for the receiver in its time.
+    func deadlinePassed() {
+        waitID = nil
+        // What came in the last moment counts before the time that ran out meanwhile.
+        pump()
+        takeReceiver()?.settle(.success(nil))
+    }
+
+    /// Nobody receives any more.
+    @discardableResult
+    private func takeReceiver() -> Pending<[UInt8]?>? {
+        if let waitID { deadlines.remove(waitID) }
+        waitID = nil
+        defer { receiver = nil }
+        return receiver
     }
 
     func send(_ order: SendOrder) {
@@ -96,8 +124,7 @@ final class MailSession: SocketWatcher, @unchecked Sendable {
         watched = 0
         descriptor = -1
         onClose(self)
-        receiver?.settle(.failure(error))
-        receiver = nil
+        takeReceiver()?.settle(.failure(error))
         for order in senders { order.done.settle(.failure(error)) }
         senders = []
         leftover = []
@@ -151,13 +178,13 @@ final class MailSession: SocketWatcher, @unchecked Sendable {
     private func pumpReceive() {
         guard let receiver else { return }
         if !leftover.isEmpty {
-            self.receiver = nil
+            takeReceiver()
             if receiver.settle(.success(leftover)) { leftover = [] }
             return
         }
         switch tryReceive() {
         case .done(let bytes):
-            self.receiver = nil
+            takeReceiver()
             if !receiver.settle(.success(bytes)) { leftover = bytes }
         case .blocked: break
         case .failed(let error): close(error)

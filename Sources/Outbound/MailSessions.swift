@@ -25,6 +25,7 @@ final class MailSessions: @unchecked Sendable {
 
     private let configuration: HTTPClient.Configuration
     private let loop: EventLoop
+    private(set) lazy var deadlines = MailDeadlines(loop: loop)
     private var multis: [CurlMulti] = []
     private var waiting: [Order] = []
     private var waitingHead = 0
@@ -122,7 +123,8 @@ final class MailSessions: @unchecked Sendable {
         }
         login.forgetTranscript()
         let multi = entry.multi
-        let session = MailSession(login, descriptor: descriptor, loop: loop) { [unowned self] session in
+        let session = MailSession(login, descriptor: descriptor, loop: loop, deadlines: deadlines) {
+            [unowned self] session in
             multi.remove(session.login)
             sessions[ObjectIdentifier(session)] = nil
         }

@@ -16,8 +16,8 @@ final class FileLock: Sendable {
                 context: ["path": path, "reason": FileSystem.lastError])
         }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            // `deinit` runs also after this and closes the descriptor.
             let (code, reason) = (errno, FileSystem.lastError)
-            close(descriptor)
             if code == EWOULDBLOCK {
                 throw StoreError(
                     .inUse, "another Farbell process uses this database; stop it first", context: ["path": path])
@@ -29,5 +29,5 @@ final class FileLock: Sendable {
     }
 
     // The file stays: removing it would let a third process lock a new file of the same name.
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 }

@@ -81,7 +81,7 @@ struct PresenceBench: Sendable {
     /// Logs each device in to the app.
     /// - Returns: a line for each session: its id and the device's token.
     private func open(_ port: Int) async throws -> [String] {
-        let http = HTTPClient()
+        let http = try HTTPClient()
         return try await withThrowingTaskGroup(of: String.self) { group in
             var lines: [String] = []
             for number in 0..<sessions {

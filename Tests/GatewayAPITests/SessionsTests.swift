@@ -66,6 +66,44 @@ import Testing
         }
     }
 
+    @Test("SG-7 gone repeated after a lost answer is answered as before, from the same device and for 300 s")
+    func repeatedGone() async throws {
+        try await TestAPI.run { api in
+            let (phone, tablet) = (try await api.device(), try await api.device("alice", "tablet"))
+            try await api.register(phone)
+            let session = try await api.logIn(phone)
+            let first = try await api.report(phone, session, 5, "gone")
+            api.test.time.advance(by: .seconds(299))
+            let second = try await api.report(phone, session, 5, "gone")
+            #expect((second.status, second.text) == (200, first.text))
+            #expect(second.json == ["state": "gone", "leaseSeconds": 0])
+            #expect(api.test.log.records(of: .sessionClosed).count == 1)
+            #expect(try await api.report(tablet, session, 5, "gone").status == 404)
+            #expect(try await api.report(phone, session, 6, "visible").status == 404)
+            #expect(try await api.call("GET", "/v1/sessions", token: phone.token).items.isEmpty)
+            api.test.time.advance(by: .seconds(1))
+            #expect(try await api.report(phone, session, 5, "gone").status == 404)
+        }
+    }
+
+    @Test("SG-3 a session opened again after its registration was replaced by another names the new one")
+    func registeredAnew() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let old = try await api.register(client)
+            let session = try await api.logIn(client)
+            #expect(try await api.call("DELETE", "/v1/registrations/\(old)", token: client.token).status == 204)
+            let new = try await api.register(client)
+            #expect(new != old)
+            let reply = try await api.call(
+                "POST", "/v1/sessions", token: client.token, ["app": "mail", "instance": "run-1"])
+            #expect((reply.status, reply["id"]?.string) == (200, session))
+            #expect(reply["registration"]?.string == new)
+            let listed = try await api.call("GET", "/v1/sessions", token: client.token).items
+            #expect(listed.map { $0["registration"]?.string } == [new])
+        }
+    }
+
     @Test("A report is answered in place, without a task") func inPlace() async throws {
         try await TestAPI.run { api in
             let client = try await api.device()

@@ -34,7 +34,7 @@ import Testing
         try await TestAPI.run { api in
             try await api.test.account("alice")
             try await serve(api) { port in
-                let client = try SocketClient(port: port)
+                let client = try WireClient(port: port)
                 let basic = "Authorization: Basic \(Array("alice:\(TestAPI.password)".utf8).base64)"
                 let body = TestAPI.description("inst").serializedBytes
                 let bound = try client.call("POST", "/v1/devices", headers: [basic], body: body)
@@ -75,14 +75,14 @@ import Testing
                 }
                 try await serve(api) { port in
                     do {
-                        let client = try SocketClient(port: port)
+                        let client = try WireClient(port: port)
                         let head = try client.head(
                             "GET", "/v1/stream", headers: ["Authorization: Bearer \(device.token)"])
                         #expect(head.status == 200)
                         #expect(head.headers["Content-Type"] == "text/event-stream")
-                        #expect(try client.read(through: "event: hello\ndata: ").contains("retry: 2000\n\n"))
-                        #expect(try client.read(through: "\n\n").contains("\"device\":\"\(device.id)\""))
-                        let message = try client.read(through: "\"subject\":\"Over the wire\"")
+                        #expect(try client.read(until: "event: hello\ndata: ").contains("retry: 2000\n\n"))
+                        #expect(try client.read(until: "\n\n").contains("\"device\":\"\(device.id)\""))
+                        let message = try client.read(until: "\"subject\":\"Over the wire\"")
                         #expect(message.contains("event: message"))
                         #expect(message.contains("id: "))
                     }
@@ -103,18 +103,18 @@ import Testing
     @Test("A server that stops ends its streams with another time to come back") func shutdown() async throws {
         try await TestAPI.run { api in
             let device = try await api.device()
-            let client = Locked<SocketClient?>(nil)
+            let client = Locked<WireClient?>(nil)
             try await serve(api) { port in
-                let socket = try SocketClient(port: port)
+                let socket = try WireClient(port: port)
                 _ = try socket.head("GET", "/v1/stream", headers: ["Authorization: Bearer \(device.token)"])
-                _ = try socket.read(through: "event: hello")
+                _ = try socket.read(until: "event: hello")
                 client.withLock { $0 = socket }
             }
             try await Eventually.wait("the gateway knows that the stream ended") {
                 !api.gateway.streams.isConnected(DeviceID(device.id))
             }
             #expect(api.test.log.records(of: .streamClosed).last?.fields["reason"] == "shutdown")
-            let rest = try client.withLock { try $0?.read(through: "0\r\n\r\n") }
+            let rest = try client.withLock { try $0?.read(until: "0\r\n\r\n") }
             #expect(rest?.contains("retry: ") == true)
         }
     }

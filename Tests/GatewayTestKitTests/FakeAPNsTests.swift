@@ -54,6 +54,27 @@ import Testing
         #expect(recorded.connection == 1)
     }
 
+    @Test(
+        "an accepted push is answered by one HEADERS frame that ends the stream, a refused one by HEADERS and DATA",
+        .enabled(if: FileSystem.exists("/usr/bin/nghttp"), "needs nghttp2-client"))
+    func frames() async throws {
+        let body = try TemporaryFolder()
+        let file = try body.write(#"{"aps":{"alert":"hello"}}"#, to: "push.json")
+        for (type, headersFlags, dataFrames) in [("alert", "0x05", 0), ("unheard of", "0x04", 1)] {
+            let result = try await ChildProcess.run(
+                "/usr/bin/nghttp",
+                [
+                    "-nv", "-d", file, "-H", "authorization: \(try token())", "-H", "apns-topic: org.example.app",
+                    "-H", "apns-push-type: \(type)", "\(fake.origin)/3/device/\(Self.device)",
+                ])
+            let received = result.output.filter { $0.contains("recv HEADERS") || $0.contains("recv DATA") }
+            #expect(
+                received.count { $0.contains("HEADERS") && $0.contains("flags=\(headersFlags)") } == 1, "\(received)")
+            #expect(received.count { $0.contains("DATA") } == dataFrames, "\(received)")
+        }
+        withExtendedLifetime(body) {}
+    }
+
     @Test("HTTP/1.1 is not spoken") func http2Only() async throws {
         await #expect(throws: PeerError.self) {
             _ = try await CurlAnswer.send(

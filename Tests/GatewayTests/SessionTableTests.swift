@@ -71,6 +71,47 @@ struct SessionTableTests {
         #expect(table.count(of: "d1") == (presence == .gone ? 0 : 1))
     }
 
+    @Test("SG-7 gone may be repeated for 300 s: the client may not have heard the answer")
+    func repeatedGone() {
+        var table = table()
+        _ = table.report("s1", seq: 3, presence: .gone, now: now, at: noon)
+        let last = now + (SessionTable.repeatGoneFor - .nanoseconds(1))
+        for seq in [Int64(3), 2, 4] {
+            guard case .stale(let session) = table.report("s1", seq: seq, presence: .gone, now: last, at: noon) else {
+                Issue.record("a repeated end is unknown")
+                continue
+            }
+            #expect(session.presence == .gone && session.device == "d1" && session.seq == 3)
+        }
+        #expect(table.report("s1", seq: 4, presence: .active, now: last, at: noon) == .unknown)
+        #expect(table.count == 0 && table["s1"] == nil)
+        let late = now + SessionTable.repeatGoneFor
+        #expect(table.report("s1", seq: 3, presence: .gone, now: late, at: noon) == .unknown)
+        #expect(table.ended("s1") == nil)
+    }
+
+    @Test("SG-7 10,000 ended sessions are remembered, for 300 s, whether anybody asks for them or not")
+    func rememberedGone() {
+        var table = SessionTable()
+        for number in 0...SessionTable.rememberedGone {
+            let id = SessionID("s\(number)")
+            table.open(session(id))
+            let moment = now + .milliseconds(number)
+            guard case .applied = table.report(id, seq: 1, presence: .gone, now: moment, at: noon) else {
+                Issue.record("\(id) did not end")
+                return
+            }
+        }
+        #expect(table.ended("s0") == nil)
+        #expect(table.ended("s1") != nil && table.ended("s10000") != nil)
+        _ = table.expire(now: now + .milliseconds(1) + SessionTable.repeatGoneFor)
+        #expect(table.ended("s1") == nil && table.ended("s2") != nil)
+        // A session that was logged out by another did not say goodbye itself.
+        table.open(session("other"))
+        table.remove("other")
+        #expect(table.report("other", seq: 1, presence: .gone, now: now, at: noon) == .unknown)
+    }
+
     @Test("SG-7 farm facts only lower")
     func farmFacts() {
         var table = table()

@@ -1,4 +1,5 @@
 import Base
+import GatewayTestKit
 import Testing
 
 @testable import Inbound
@@ -43,7 +44,7 @@ import Testing
     func answers() async throws {
         try await withServer(router) { port, _ in
             let (now, later) = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 return (try client.call("GET", "/now"), try client.call("GET", "/later"))
             }
             #expect(now.status == 200 && now.text == "in place")
@@ -59,7 +60,7 @@ import Testing
     func decodes() async throws {
         try await withServer(router) { port, _ in
             let response = try await onThread {
-                try TestClient(port: port).call("GET", "/things/a%2Fb%C3%A4/parts/x+y?q=1+2&q=%26&flag&e=")
+                try WireClient(port: port).call("GET", "/things/a%2Fb%C3%A4/parts/x+y?q=1+2&q=%26&flag&e=")
             }
             #expect(response.text == "a/bä/x+y?q=1 2|q=&|flag=|e= from 127.0.0.1")
         }
@@ -69,12 +70,12 @@ import Testing
     func refusesEncodings(target: String) async throws {
         try await withServer(router) { port, _ in
             let (response, next) = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 return (try client.call("GET", target), try client.call("GET", "/now"))
             }
             #expect(response.status == 400)
             #expect(response.headers["Content-Type"] == "application/problem+json")
-            #expect(response.json?["code"]?.string == "malformed_request")
+            #expect(response.json["code"]?.string == "malformed_request")
             #expect(next.status == 200)
         }
     }
@@ -84,7 +85,7 @@ import Testing
         try await withServer(router) { port, _ in
             let body = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
             let (plain, chunked) = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 let plain = try client.call("POST", target, headers: ["X-CUSTOM: yes"], body: body)
                 client.send("POST \(target) HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for start in stride(from: 0, to: body.count, by: 10_000) {
@@ -106,13 +107,13 @@ import Testing
         let sink = RecordingLogSink()
         try await withServer(router, log: Log(sink: sink)) { port, _ in
             let responses = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 return try ["/problem", "/problem-later", "/fault", "/fault-later", "/bad-header", "/none"].map {
                     try client.call("GET", $0)
                 }
             }
             #expect(responses.map(\.status) == [409, 410, 500, 500, 500, 404])
-            let codes = responses.map { $0.json?["code"]?.string }
+            let codes = responses.map { $0.json["code"]?.string }
             #expect(
                 codes == [
                     "lock_lost", "launch_expired", "internal_error", "internal_error", "internal_error", "not_found",
@@ -121,8 +122,8 @@ import Testing
             #expect(responses.allSatisfy { $0.headers["Farbell-Request-Id"] != nil })
             #expect(responses[0].headers["Retry-After"] == "7")
             #expect(
-                responses[0].json?.object?.keys == ["type", "title", "status", "detail", "code", "field"])
-            #expect(responses[0].json?["title"]?.string == "Conflict")
+                responses[0].json.object?.keys == ["type", "title", "status", "detail", "code", "field"])
+            #expect(responses[0].json["title"]?.string == "Conflict")
             #expect(!responses[2].text.contains("Unexpected"))
             let logged = sink.records(of: "http.failed").map { $0.fields["requestId"] }
             #expect(
@@ -134,14 +135,14 @@ import Testing
     func methods() async throws {
         try await withServer(router) { port, _ in
             let (wrong, head, next, unknown) = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 return (
                     try client.call("DELETE", "/now"), try client.call("HEAD", "/now"), try client.call("GET", "/now"),
                     try client.call("BREW", "/later")
                 )
             }
             #expect(wrong.status == 405 && wrong.headers["Allow"] == "GET, HEAD")
-            #expect(wrong.json?["code"]?.string == "method_not_allowed")
+            #expect(wrong.json["code"]?.string == "method_not_allowed")
             #expect(head.status == 200 && head.headers["Content-Length"] == "8")
             #expect(next.text == "in place")
             #expect(unknown.status == 405)
@@ -152,7 +153,7 @@ import Testing
     func pipelining() async throws {
         try await withServer(router) { port, server in
             let texts = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 let targets = (0..<60).map { $0 % 3 == 1 ? "/later" : "/now" }
                 client.send(targets.map { "GET \($0) HTTP/1.1\r\nHost: test\r\n\r\n" }.joined())
                 return try targets.map { _ in try client.readResponse().text }
@@ -166,7 +167,7 @@ import Testing
     func absoluteTarget() async throws {
         try await withServer(router, address: "::1") { port, _ in
             let (absolute, peer) = try await onThread {
-                let client = try TestClient(port: port, address: "::1")
+                let client = try WireClient(port: port, address: "::1")
                 return (try client.call("GET", "http://test/now"), try client.call("GET", "/things/1/parts/2"))
             }
             #expect(absolute.text == "in place")
@@ -184,19 +185,19 @@ import Testing
         }
         try await withServer(router, limits: { $0.pendingRequests = 2 }) { port, server in
             let waiting = try await onThread {
-                let clients = try (0..<2).map { _ in try TestClient(port: port) }
+                let clients = try (0..<2).map { _ in try WireClient(port: port) }
                 for client in clients { client.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n") }
                 return SendableBox(clients)
             }
             await eventually("two requests wait") { gate.arrivals.get == 2 }
-            let refused = try await onThread { try TestClient(port: port).call("GET", "/wait") }
+            let refused = try await onThread { try WireClient(port: port).call("GET", "/wait") }
             #expect(refused.status == 503 && refused.headers["Retry-After"] == "1")
-            #expect(refused.json?["code"]?.string == "overloaded")
+            #expect(refused.json["code"]?.string == "overloaded")
             gate.open()
             let statuses = try await onThread { try waiting.value.map { try $0.readResponse().status } }
             #expect(statuses == [204, 204])
             await eventually("the places are free") { server.statistics.pendingRequests == 0 }
-            let next = try await onThread { try TestClient(port: port).call("GET", "/wait") }
+            let next = try await onThread { try WireClient(port: port).call("GET", "/wait") }
             #expect(next.status == 204)
         }
     }
@@ -216,7 +217,7 @@ import Testing
         }
         try await withServer(router) { port, _ in
             let client = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 client.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
                 return SendableBox(client)
             }

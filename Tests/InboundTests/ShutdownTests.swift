@@ -1,24 +1,36 @@
 import Base
+import GatewayTestKit
 import Testing
 
 @testable import Inbound
 
 @Suite(.timeLimit(.minutes(2))) struct ShutdownTests {
-    @Test("streams are told when to come back, a running request is answered, nobody else gets in")
-    func drain() async throws {
+    /// A server that always has something to do: `/stream` stays open, and `/wait` is answered when the gate opens.
+    private struct Busy {
         let log = StreamLog()
         let gate = TestGate()
-        var router = Router()
-        router.addNow("GET", "/stream") { _ in .stream(log.make()) }
-        router.addLater("GET", "/wait") { _ in
-            await gate.pass()
-            return .text("done")
+
+        var router: Router {
+            let (log, gate) = (log, gate)
+            var router = Router()
+            router.addNow("GET", "/stream") { _ in .stream(log.make()) }
+            router.addLater("GET", "/wait") { _ in
+                await gate.pass()
+                return .text("done")
+            }
+            return router
         }
+    }
+
+    @Test("streams are told when to come back, a running request is answered, nobody else gets in")
+    func drain() async throws {
+        let busy = Busy()
+        let (log, gate, router) = (busy.log, busy.gate, busy.router)
         try await withServer(router) { port, server in
             let clients = try await onThread {
-                let stream = try TestClient(port: port)
+                let stream = try WireClient(port: port)
                 _ = try stream.openStream()
-                let waiting = try TestClient(port: port)
+                let waiting = try WireClient(port: port)
                 waiting.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
                 return SendableBox((stream: stream, waiting: waiting))
             }
@@ -32,7 +44,7 @@ import Testing
             #expect(goodbye.hasPrefix(": the server stops\n\nretry: "))
             let milliseconds = Int(goodbye.split(separator: " ").last?.split(separator: "\n").first ?? "")
             #expect((2000..<4000).contains(milliseconds ?? 0))
-            await eventually("the port is closed") { (try? TestClient(port: port)) == nil }
+            await eventually("the port is closed") { (try? WireClient(port: port)) == nil }
             gate.open()
             let answer = try await onThread { try clients.value.waiting.readResponse() }
             #expect(answer.text == "done")
@@ -51,7 +63,7 @@ import Testing
         }
         try await withServer(router, limits: { $0.drainTimeout = .milliseconds(100) }) { port, server in
             let client = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 client.send("GET /forever HTTP/1.1\r\nHost: test\r\n\r\n")
                 return SendableBox(client)
             }
@@ -65,14 +77,8 @@ import Testing
 
     @Test("cancelling run() ends it with streams, handlers and half requests open")
     func cancelled() async throws {
-        let log = StreamLog()
-        let gate = TestGate()
-        var router = Router()
-        router.addNow("GET", "/stream") { _ in .stream(log.make()) }
-        router.addLater("GET", "/wait") { _ in
-            await gate.pass()
-            return .empty()
-        }
+        let busy = Busy()
+        let (log, gate, router) = (busy.log, busy.gate, busy.router)
         let server = try Server(ServerConfiguration(), handler: router, log: Log(sink: NullLogSink()))
         try server.listen()
         let port = try #require(server.port)
@@ -82,7 +88,7 @@ import Testing
                 let texts = ["/stream HTTP/1.1\r\nHost: a\r\n\r\n", "/wait HTTP/1.1\r\nHost: a\r\n\r\n", "/half HT"]
                 return SendableBox(
                     try texts.map { text in
-                        let client = try TestClient(port: port)
+                        let client = try WireClient(port: port)
                         client.send("GET \(text)")
                         return client
                     })
@@ -115,8 +121,8 @@ import Testing
                     SystemThread.start(name: "load") {
                         // Fails when the server has gone, which is the end of the loop.
                         do {
-                            let client = try TestClient(port: port)
-                            let stream = try TestClient(port: port)
+                            let client = try WireClient(port: port)
+                            let stream = try WireClient(port: port)
                             _ = try stream.openStream()
                             while try client.call("GET", "/later").status == 200 { answered.change { $0 += 1 } }
                         } catch {}

@@ -1,4 +1,5 @@
 import Base
+import GatewayTestKit
 import Testing
 
 @testable import Inbound
@@ -26,7 +27,7 @@ import Testing
         let log = StreamLog()
         try await withServer(router(log)) { port, _ in
             let (client, head) = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 let head = try client.openStream(target)
                 return (SendableBox(client), head)
             }
@@ -62,7 +63,7 @@ import Testing
         let limits = StreamLimits()
         try await withServer(router(log, limits: limits)) { port, _ in
             let client = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 _ = try client.openStream()
                 return SendableBox(client)
             }
@@ -101,7 +102,7 @@ import Testing
         let log = StreamLog()
         try await withServer(router(log)) { port, server in
             let client = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 _ = try client.openStream()
                 return SendableBox(client)
             }
@@ -125,8 +126,8 @@ import Testing
             }
         ) { port, _ in
             let (slow, steady) = try await onThread {
-                let slow = try TestClient(port: port, receiveBuffer: 4096)
-                let steady = try TestClient(port: port, receiveBuffer: 4096)
+                let slow = try WireClient(port: port, receiveBuffer: 4096)
+                let steady = try WireClient(port: port, receiveBuffer: 4096)
                 _ = try slow.openStream()
                 _ = try steady.openStream()
                 return (SendableBox(slow), SendableBox(steady))
@@ -164,7 +165,7 @@ import Testing
         try await withServer(router(log, limits: limits), limits: { $0.stream.socketBufferBytes = 4096 }) {
             port, server in
             let client = try await onThread {
-                let client = try TestClient(port: port, receiveBuffer: 4096)
+                let client = try WireClient(port: port, receiveBuffer: 4096)
                 _ = try client.openStream()
                 return SendableBox(client)
             }
@@ -186,7 +187,7 @@ import Testing
         let log = StreamLog()
         try await withServer(router(log), limits: { $0.stream.pingInterval = .milliseconds(50) }) { port, _ in
             let text = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 _ = try client.openStream()
                 return try client.readStream(until: ": ping\n\n: ping\n\n")
             }
@@ -199,14 +200,14 @@ import Testing
         let log = StreamLog()
         try await withServer(router(log), limits: { $0.streams = 1 }) { port, _ in
             let (first, second, head) = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 return (
-                    try client.openStream(), try TestClient(port: port).call("GET", "/stream"),
-                    try TestClient(port: port).call("HEAD", "/stream")
+                    try client.openStream(), try WireClient(port: port).call("GET", "/stream"),
+                    try WireClient(port: port).call("HEAD", "/stream")
                 )
             }
             #expect(first.status == 200)
-            #expect(second.status == 503 && second.json?["code"]?.string == "overloaded")
+            #expect(second.status == 503 && second.json["code"]?.string == "overloaded")
             #expect(head.status == 200 && head.headers["Content-Type"] == "text/event-stream")
             await eventually("all are told") { log.reasons.get.count == 3 }
             #expect(Set(log.reasons.get) == [.clientGone, .refused, .headersOnly])
@@ -218,7 +219,7 @@ import Testing
         let log = StreamLog()
         try await withServer(router(log)) { port, _ in
             let client = try await onThread {
-                let client = try TestClient(port: port)
+                let client = try WireClient(port: port)
                 client.send("GET /stream HTTP/1.0\r\n\r\n")
                 _ = try client.readHead()
                 return SendableBox(client)
@@ -234,12 +235,12 @@ import Testing
     @Test("500 streams are woken and each gets its own event")
     func manyStreams() async throws {
         let log = StreamLog()
-        DescriptorLimit.raise()
+        Inbound.DescriptorLimit.raise()
         try await withServer(router(log)) { port, server in
             let clients = try await onThread {
                 SendableBox(
                     try (0..<500).map { _ in
-                        let client = try TestClient(port: port)
+                        let client = try WireClient(port: port)
                         _ = try client.openStream()
                         return client
                     })

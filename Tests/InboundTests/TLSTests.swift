@@ -1,4 +1,5 @@
 import Base
+import GatewayTestKit
 import Testing
 
 @testable import Inbound

@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Testing
 
 @testable import Outbound
@@ -20,7 +21,7 @@ struct EventLoopTests {
     @Test("losing the client's last reference ends its thread, with mail connections open")
     func ends() async throws {
         let peer = try await Peer("mail_peer.py")
-        var client: HTTPClient? = HTTPClient()
+        var client: HTTPClient? = try HTTPClient()
         let reference = Reference(try #require(client).loop)
         let connection = try await #require(client).connectMail(
             MailConnectionRequest(
@@ -34,9 +35,31 @@ struct EventLoopTests {
         #expect(stranded)
     }
 
+    @Test("without a descriptor left there is an error and no client")
+    func descriptorLimit() async {
+        // In a process of its own: the limit is the whole process's.
+        await #expect(processExitsWith: .success) {
+            for left in 0..<2 {
+                // The lowest free number, and with it the number of descriptors that can still be had.
+                let free = dup(0)
+                close(free)
+                var limit = rlimit(rlim_cur: rlim_t(Int(free) + left), rlim_max: 4096)
+                try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+                let error = #expect(throws: HTTPTransportError.self) { try HTTPClient() }
+                #expect(error?.code == .overloaded && error?.surelyNotProcessed == true)
+                limit.rlim_cur = 1024
+                try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
+                // What was opened before the fault was closed.
+                let next = dup(0)
+                close(next)
+                #expect(next == free)
+            }
+        }
+    }
+
     @Test("orders run in order, also those posted before the stop, and none after it")
     func orders() async throws {
-        let loop = EventLoop(name: "test", time: SystemTime())
+        let loop = try EventLoop(name: "test", time: SystemTime())
         let seen = Locked([Int]())
         for index in 0..<1000 { loop.post { seen.withLock { $0.append(index) } } }
         loop.stop()
@@ -46,7 +69,7 @@ struct EventLoopTests {
 
     @Test("a timer fires once, after its deadline")
     func timer() async throws {
-        let loop = EventLoop(name: "test", time: SystemTime())
+        let loop = try EventLoop(name: "test", time: SystemTime())
         let timer = Timer()
         loop.post {
             timer.deadline = loop.now + .milliseconds(20)

@@ -4,7 +4,9 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct HTTPClientTests {
-    let client = HTTPClient()
+    let client: HTTPClient
+
+    init() throws { client = try HTTPClient() }
 
     private func failure(_ request: HTTPRequest, with client: HTTPClient? = nil) async -> HTTPTransportError? {
         do {
@@ -162,7 +164,7 @@ struct HTTPClientTests {
         var configuration = HTTPClient.Configuration()
         configuration.runningPerPool = 1
         configuration.waitingPerPool = 1
-        let client = HTTPClient(configuration)
+        let client = try HTTPClient(configuration)
         let url = "http://127.0.0.1:\(peer.port)"
         let first = Task { try await client.send(HTTPRequest("GET", "\(url)/hang")) }
         #expect(try await eventually { await client.statistics().running == 1 })

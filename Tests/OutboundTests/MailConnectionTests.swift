@@ -4,7 +4,9 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct MailConnectionTests {
-    let client = HTTPClient()
+    let client: HTTPClient
+
+    init() throws { client = try HTTPClient() }
 
     private func request(_ peer: Peer, user: String = "ann", password: String = "secret-pw") -> MailConnectionRequest {
         MailConnectionRequest(
@@ -243,7 +245,7 @@ struct MailConnectionTests {
         let peer = try await Peer("mail_peer.py", ["--greeting", "hang"])
         var configuration = HTTPClient.Configuration()
         configuration.mailLogins = 2
-        let client = HTTPClient(configuration)
+        let client = try HTTPClient(configuration)
         let tasks = (0..<5).map { _ in Task { try await client.connectMail(request(peer)) } }
         #expect(try await eventually { await client.statistics().mailLogins == 5 })
         for task in tasks.reversed() { task.cancel() }
@@ -269,7 +271,7 @@ struct MailConnectionTests {
         let peer = try await Peer("mail_peer.py")
         var configuration = HTTPClient.Configuration()
         configuration.mailConnections = 2
-        let client = HTTPClient(configuration)
+        let client = try HTTPClient(configuration)
         let first = try await client.connectMail(request(peer))
         let second = try await client.connectMail(request(peer))
         let error = await #expect(throws: MailConnectionError.self) { try await client.connectMail(request(peer)) }

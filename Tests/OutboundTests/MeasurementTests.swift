@@ -33,7 +33,7 @@ struct MeasurementTests {
             try text.write(toFile: roots, atomically: true, encoding: .utf8)
         }
         let peer = try await Peer("mail_peer.py", authority.serverArguments + ["--implicit"])
-        let client = HTTPClient()
+        let client = try HTTPClient()
         var request = MailConnectionRequest(
             .imap, host: "localhost", port: peer.port, security: .implicitTLS,
             login: .password(user: "ann", Secret("secret-pw")))
@@ -60,7 +60,7 @@ struct MeasurementTests {
     func throughput() async throws {
         let tests = try await MultiplexingTests()
         let (process, port) = try await tests.start(1000)
-        let client = HTTPClient()
+        let client = try HTTPClient()
         var request = tests.request(port)
         request.method = "POST"
         request.body = [UInt8](repeating: 65, count: 300)

@@ -36,7 +36,7 @@ struct MultiplexingTests {
                 "nghttpd", "-a", "127.0.0.1", "-m", "\(streams)", "-d", authority.folder, "\(port)", authority.key,
                 authority.certificate,
             ])
-        let probe = HTTPClient()
+        let probe = try HTTPClient()
         let isUp = try await eventually {
             (try? await probe.send(request(port)))?.status == 200
         }
@@ -61,7 +61,7 @@ struct MultiplexingTests {
     @Test("1,000 requests at once share one HTTP/2 connection")
     func thousand() async throws {
         let (process, port) = try await start(1000)
-        let client = HTTPClient()
+        let client = try HTTPClient()
         // Before the server's SETTINGS are known, libcurl may replace a connection that a burst is too much for.
         try await sendMany(client, request(port), count: 1)
         try await sendMany(client, request(port), count: 1000)
@@ -75,7 +75,7 @@ struct MultiplexingTests {
         let (process, port) = try await start(20)
         var configuration = HTTPClient.Configuration()
         configuration.connectionsPerHost = 2
-        let client = HTTPClient(configuration)
+        let client = try HTTPClient(configuration)
         try await sendMany(client, request(port), count: 500)
         // A burst may exceed the server's number of streams before its SETTINGS arrive; libcurl then replaces the
         // connection, but never opens one for each request.
@@ -86,7 +86,7 @@ struct MultiplexingTests {
     @Test("cancelling one stream leaves the others of its connection alone")
     func cancelOne() async throws {
         let (process, port) = try await start(1000)
-        let client = HTTPClient()
+        let client = try HTTPClient()
         let request = request(port)
         for _ in 0..<20 {
             let doomed = Task { try await client.send(request) }

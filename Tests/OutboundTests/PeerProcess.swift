@@ -1,6 +1,7 @@
 import Base
 import FoundationEssentials
 import Glibc
+import Outbound
 
 /// A server in a process of its own, ended by its id when the last reference goes.
 final class PeerProcess: Sendable {
@@ -133,6 +134,16 @@ func eventually(_ limit: Duration = .seconds(10), _ condition: () async throws -
         try await Task.sleep(for: .milliseconds(5))
     }
     return try await condition()
+}
+
+extension MailConnection {
+    /// Waits as long as it takes.
+    func receive() async throws -> [UInt8] {
+        guard let bytes = try await receive(until: .distantFuture) else { throw DeadlineInTheFuture() }
+        return bytes
+    }
+
+    struct DeadlineInTheFuture: Error {}
 }
 
 extension HTTPResponse {

@@ -4,10 +4,13 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct TLSTests {
-    let client = HTTPClient()
+    let client: HTTPClient
     let authority: TestAuthority
 
-    init() async throws { authority = try await TestAuthority() }
+    init() async throws {
+        client = try HTTPClient()
+        authority = try await TestAuthority()
+    }
 
     private func request(
         _ port: Int, _ version: HTTPRequest.Version = .automatic, host: String = "localhost"

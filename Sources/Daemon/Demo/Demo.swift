@@ -17,7 +17,7 @@ package struct Demo: Sendable {
     package func run() async throws {
         let folder = try makeFolder()
         defer { remove(folder) }
-        let http = HTTPClient()
+        let http = try HTTPClient()
         let phone = DemoPhone()
         let server = try Server(
             ServerConfiguration(address: "127.0.0.1", port: 0), handler: phone, log: Log(sink: NullLogSink()))

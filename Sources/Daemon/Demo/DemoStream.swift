@@ -10,7 +10,8 @@ final class DemoStream: Sendable {
     }
 
     private let events: AsyncStream<Event>
-    private let descriptor: Int32
+    /// nil once the reader has closed it: the number may then be somebody else's.
+    private let descriptor: Locked<Int32?>
 
     /// - Throws: `DaemonError` when the gateway does not answer.
     init(port: Int, token: Secret) throws {
@@ -33,14 +34,17 @@ final class DemoStream: Sendable {
             throw DaemonError(.unavailable, "the gateway's stream cannot be opened: \(FileSystem.lastError)")
         }
         let (events, sink) = AsyncStream<Event>.makeStream()
-        (self.events, self.descriptor) = (events, descriptor)
+        let open = Locked<Int32?>(descriptor)
+        (self.events, self.descriptor) = (events, open)
         SystemThread.start(name: "demo-stream") {
             Self.read(descriptor, into: sink)
+            open.withLock { $0 = nil }
+            close(descriptor)
             sink.finish()
         }
     }
 
-    deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    deinit { descriptor.withLock { if let descriptor = $0 { _ = shutdown(descriptor, Int32(SHUT_RDWR)) } } }
 
     /// The next event of a name, passing over others.
     func next(_ name: String) async throws -> Event {
@@ -70,6 +74,5 @@ final class DemoStream: Sendable {
                 }
             }
         }
-        close(descriptor)
     }
 }

@@ -7,7 +7,9 @@ package struct Identifier<Entity>: Sendable, Hashable, Comparable, CustomStringC
     package var description: String { text }
 }
 
-/// An account's id is its login name.
+/// An account's id is its login name, as it was written when the account was made. Swift compares and hashes text
+/// by canonical equivalence, so that either form of "ü" finds it; what goes to a store must be the id of the
+/// account found, never the text a caller sent, because a store may compare bytes.
 package typealias AccountID = Identifier<Account>
 package typealias DeviceID = Identifier<Device>
 /// An app's id is its key under `apps` in the configuration.

@@ -22,7 +22,7 @@ package struct Session: Sendable, Hashable {
     package let app: AppID
     /// The client's own random id of this run.
     package let instance: String
-    package let registration: RegistrationID
+    package var registration: RegistrationID
     package var presence: Presence
     /// The highest sequence number seen; lower and equal ones are dropped.
     package var seq: Int64

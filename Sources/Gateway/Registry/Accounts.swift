@@ -90,9 +90,12 @@ package final class Accounts: Sendable {
     /// - Throws: `not_found`.
     package func remove(_ id: AccountID) async throws {
         try await directory.change { directory in
-            guard directory.accounts[id] != nil else { throw GatewayError(.notFound, "there is no account '\(id)'") }
+            guard let account = directory.accounts[id] else {
+                throw GatewayError(.notFound, "there is no account '\(id)'")
+            }
             directory.removeAccount(id)
-            return ((), [.deleteAccount(id)])
+            // Names are equal here when they are canonically equivalent in Unicode; a store may compare bytes.
+            return ((), [.deleteAccount(account.id)])
         }
         log.info(.accountDeleted, "An account was deleted", ["account": .id(id)])
     }

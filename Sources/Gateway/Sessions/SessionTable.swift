@@ -9,6 +9,10 @@ package struct SessionTable: Sendable {
     package static let beat: Duration = .seconds(5)
     /// A row nobody reports on any more is dropped after this.
     package static let forgetAfter: Duration = .seconds(86_400)
+    /// A client whose answer was lost may repeat its `gone` for so long.
+    package static let repeatGoneFor: Duration = .seconds(300)
+    /// At most so many ended sessions are remembered for that; beyond, the one that ended first is forgotten.
+    package static let rememberedGone = 10_000
 
     /// What a report did.
     package enum Outcome: Sendable, Hashable {
@@ -23,12 +27,17 @@ package struct SessionTable: Sendable {
     private var byDevice: [DeviceID: Set<SessionID>] = [:]
     /// Sessions in front whose lease has not been seen to end.
     private var leased: Set<SessionID> = []
+    /// Sessions that ended with `gone`, and the same in the order they are forgotten.
+    private var ended: [SessionID: Session] = [:]
+    private var endings = DeadlineQueue<SessionID>()
 
     package init() {}
 
     package var count: Int { sessions.count }
     package var all: [Session] { Array(sessions.values) }
     package subscript(_ id: SessionID) -> Session? { sessions[id] }
+    /// A session that ended with `gone` not long ago.
+    package func ended(_ id: SessionID) -> Session? { ended[id] }
 
     package func sessions(of account: AccountID) -> [Session] {
         sessions.values.filter { $0.account == account }.sorted { ($0.opened, $0.id) < ($1.opened, $1.id) }
@@ -53,11 +62,15 @@ package struct SessionTable: Sendable {
     }
 
     /// Takes a client's report. Farther numbers win, whatever order they arrive in; `hidden` and `gone`
-    /// end the lease at once; `gone` removes the row.
+    /// end the lease at once; `gone` removes the row, and may be repeated for `repeatGoneFor`.
     package mutating func report(
         _ id: SessionID, seq: Int64, presence: Session.Presence, now: Moment, at timestamp: Timestamp
     ) -> Outcome {
-        guard var session = sessions[id] else { return .unknown }
+        guard var session = sessions[id] else {
+            forgetEnded(now: now)
+            guard presence == .gone, let session = ended[id] else { return .unknown }
+            return .stale(session)
+        }
         guard seq > session.seq else { return .stale(session) }
         let previous = session.presence
         let wasForeground = session.isForeground(at: now)
@@ -65,9 +78,24 @@ package struct SessionTable: Sendable {
         session.presence = presence
         session.reported = timestamp
         session.leaseEnd = presence.isForeground ? now + Self.lease : now
-        if presence == .gone { remove(id) } else { sessions[id] = session }
+        if presence == .gone {
+            remove(id)
+            remember(session, now: now)
+        } else {
+            sessions[id] = session
+        }
         if session.presence.isForeground { leased.insert(id) } else { leased.remove(id) }
         return .applied(session, previous: previous, wasForeground: wasForeground)
+    }
+
+    private mutating func remember(_ session: Session, now: Moment) {
+        ended[session.id] = session
+        endings.insert(session.id, due: now + Self.repeatGoneFor)
+        if ended.count > Self.rememberedGone, let first = endings.pop(at: .distantFuture) { ended[first] = nil }
+    }
+
+    private mutating func forgetEnded(now: Moment) {
+        while let id = endings.pop(at: now) { ended[id] = nil }
     }
 
     /// Lowers what a farm knows to be out of sight; the client's next report with a higher number counts
@@ -114,9 +142,10 @@ package struct SessionTable: Sendable {
 
     /// Sessions whose lease has ended since the last call; their clients are frozen, crashed or cut off.
     package mutating func expire(now: Moment) -> [Session] {
-        let ended = leased.compactMap { sessions[$0] }.filter { !$0.isForeground(at: now) }
-        for session in ended { leased.remove(session.id) }
-        return ended
+        let unheard = leased.compactMap { sessions[$0] }.filter { !$0.isForeground(at: now) }
+        for session in unheard { leased.remove(session.id) }
+        forgetEnded(now: now)
+        return unheard
     }
 
     /// Drops rows whose client has not reported for `forgetAfter`.

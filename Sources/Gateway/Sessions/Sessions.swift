@@ -62,6 +62,8 @@ package final class Sessions: Service {
             if let known = table.session(device: device, app: app, instance: instance) {
                 var session = known
                 session.presence = .active
+                // Another one, when the account has registered anew since.
+                session.registration = registration
                 // The client may have started anew and then counts from one again: else all it says were stale.
                 session.seq = 0
                 session.leaseEnd = now + SessionTable.lease
@@ -87,11 +89,12 @@ package final class Sessions: Service {
         return (session, isNew)
     }
 
-    /// Takes a client's report; nil when there is no such session of the device.
+    /// Takes a client's report; nil when there is no such session of the device. A `gone` of a session that ended
+    /// with one counts as taken for `SessionTable.repeatGoneFor`: the first answer may have been lost.
     package func report(_ id: SessionID, device: DeviceID, seq: Int64, presence: Session.Presence) -> Session? {
         let now = time.now
         let outcome = table.withLock { table -> SessionTable.Outcome in
-            guard table[id]?.device == device else { return .unknown }
+            guard (table[id] ?? table.ended(id))?.device == device else { return .unknown }
             return table.report(id, seq: seq, presence: presence, now: now, at: time.timestamp)
         }
         switch outcome {

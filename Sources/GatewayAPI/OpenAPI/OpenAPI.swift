@@ -14,7 +14,9 @@ package enum OpenAPI {
                 Watches remote applications for their users and brings the news to their devices. Times are RFC 3339 \
                 in UTC with milliseconds; ids are opaque. Unknown fields in a request are refused. Lists are asked \
                 for with limit and after and answered with items and next, which is the after of the next page or \
-                null. Errors are RFC 9457 documents with a stable code. Every answer carries Farbell-Request-Id.
+                null. Errors are RFC 9457 documents with a stable code. Every answer carries Farbell-Request-Id. Only \
+                what cannot be read as an HTTP request is answered without both: 400, 413, 431 or 505 with a line of \
+                HTML, and the connection ends.
                 """,
             ],
             "servers": [["url": .string(publicURL)]],

@@ -86,7 +86,10 @@ extension OpenAPI {
             answers: [(201, .json("Session")), (200, .json("Session"))], problems: [404, 409]),
         Operation(
             method: "POST", path: "/v1/sessions/{id}/presence", access: .device,
-            summary: "Reports whether the client is in front; a stale number changes nothing",
+            summary: """
+                Reports whether the client is in front; a stale number changes nothing. gone ends the session and may \
+                be repeated for 5 minutes
+                """,
             body: "PresenceReport", answers: [(200, .json("Presence"))]),
         Operation(
             method: "GET", path: "/v1/sessions", access: .device, summary: "The account's sessions", query: page,

@@ -188,6 +188,18 @@ extension Scenario {
         try await dovecot().deliver(Self.message(subject, from: from), to: user)
     }
 
+    /// Speaks for the administrator: calls `/v1/admin/` and a path under it.
+    func administrator() throws -> (String, String, JSON?) async throws -> PlainResponse {
+        let file = gateway.folder.file("data/admin.token")
+        let token = String(decoding: try #require(FileSystem.contents(of: file, limit: 4096)), as: UTF8.self)
+            .trimmingSpace
+        gateway.keepSecret(token)
+        return { [gateway] method, path, body in
+            try await TerminalClient.send(
+                gateway, method, "/v1/admin/\(path)", authorization: "Bearer \(token)", body)
+        }
+    }
+
     /// Waits until the log tells a decision.
     @discardableResult
     func decided(_ decision: String, after: Int = 0, device: String? = nil) async throws -> GatewayLog.Line {

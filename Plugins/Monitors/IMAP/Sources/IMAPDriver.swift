@@ -1,14 +1,12 @@
 internal import Base
 internal import Gateway
 
-/// Performs a session's actions on a stream. While the mailbox is quiet it holds one pending read and one sleep.
+/// Performs a session's actions on a stream. While the mailbox is quiet it holds one pending read.
 struct IMAPDriver: Sendable {
     private enum Event: Sendable {
         case bytes([UInt8])
         case disconnected(String)
         case deadline
-        /// Cancelled because the other one came first.
-        case none
     }
 
     let stream: any MailStream
@@ -20,9 +18,11 @@ struct IMAPDriver: Sendable {
     func run(_ session: inout IMAPSession) async throws {
         try await perform(session.start(instant), &session)
         while true {
-            for event in try await nextEvents(before: session.deadline) {
-                try await perform(actions(after: event, &session), &session)
-            }
+            let event = try await nextEvent(before: session.deadline)
+            let arrival = time.now
+            try await perform(actions(after: event, &session), &session)
+            // A server that never stops talking must not keep a wait from its end.
+            if session.deadline <= arrival { try await perform(actions(after: .deadline, &session), &session) }
         }
     }
 
@@ -33,7 +33,6 @@ struct IMAPDriver: Sendable {
         case .bytes(let bytes): session.received(bytes, instant)
         case .disconnected(let reason): session.disconnected(instant, reason)
         case .deadline: session.deadlinePassed(instant)
-        case .none: []
         }
     }
 
@@ -94,35 +93,18 @@ struct IMAPDriver: Sendable {
         try await accepted
     }
 
-    /// Waits for bytes or for the deadline. Both can come at once: bytes are never dropped.
-    private func nextEvents(before deadline: Moment) async throws -> [Event] {
-        try await withThrowingTaskGroup(of: Event.self) { group in
-            group.addTask { [stream] in
-                do {
-                    let bytes = try await stream.receive()
-                    return bytes.isEmpty ? .disconnected("the server closed the connection") : .bytes(bytes)
-                } catch is CancellationError {
-                    return .none
-                } catch {
-                    return .disconnected(IMAPSyntax.clean("receiving failed: \(error)"))
-                }
-            }
-            group.addTask { [time] in
-                do {
-                    try await time.sleep(until: deadline)
-                    return .deadline
-                } catch {
-                    return .none
-                }
-            }
-            var events: [Event] = []
-            while let event = try await group.next() {
-                // What the server said counts before the time that ran out meanwhile.
-                if case .deadline = event { events.append(event) } else { events.insert(event, at: 0) }
-                group.cancelAll()
-            }
-            try Task.checkCancellation()
-            return events
+    /// Waits for bytes or for the deadline. No task of its own and nothing to cancel: ten thousand mailboxes wait here.
+    private func nextEvent(before deadline: Moment) async throws -> Event {
+        do {
+            guard let bytes = try await stream.receive(until: deadline) else { return .deadline }
+            return bytes.isEmpty ? .disconnected("the server closed the connection") : .bytes(bytes)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            return .disconnected(Self.reason(error))
         }
     }
+
+    @inline(never)
+    private static func reason(_ error: any Error) -> String { IMAPSyntax.clean("receiving failed: \(error)") }
 }

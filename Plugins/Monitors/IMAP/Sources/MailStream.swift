@@ -32,9 +32,10 @@ package protocol MailStream: Sendable {
     /// Hands bytes over, in order.
     /// - Throws: when the connection is gone.
     func send(_ bytes: [UInt8]) async throws
-    /// Returns the next bytes, at most some 64 KiB; empty when the server closed. One call at a time. When the task is
-    /// cancelled it throws `CancellationError` and has taken no bytes.
-    func receive() async throws -> [UInt8]
+    /// Returns the next bytes, at most some 64 KiB; empty when the server closed, nil when nothing came before the
+    /// deadline (by the connector's monotonic clock). One call at a time. When the task is cancelled it throws
+    /// `CancellationError` and has taken no bytes.
+    func receive(until deadline: Moment) async throws -> [UInt8]?
     /// Closes the connection; bytes handed over are still sent where that takes no waiting.
     func close()
 }

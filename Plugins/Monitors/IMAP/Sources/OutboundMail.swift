@@ -4,6 +4,7 @@ internal import Outbound
 
 /// Logs in through the daemon's own client (libcurl): SASL, TLS and their failures are its work.
 struct OutboundMailConnector: MailConnector {
+    /// Its clock keeps the deadlines.
     let client: HTTPClient
     let time: any TimeSource
 
@@ -49,6 +50,6 @@ private struct OutboundMailStream: MailStream {
     let connection: MailConnection
 
     func send(_ bytes: [UInt8]) async throws { try await connection.send(bytes) }
-    func receive() async throws -> [UInt8] { try await connection.receive() }
+    func receive(until deadline: Moment) async throws -> [UInt8]? { try await connection.receive(until: deadline) }
     func close() { connection.close() }
 }

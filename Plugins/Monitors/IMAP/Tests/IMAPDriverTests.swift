@@ -15,9 +15,13 @@ final class MemoryStream: MailStream, MailConnector {
         var waiter: CheckedContinuation<Void, Never>?
         var connections = 0
         var fault: String?
+        var chatter: [UInt8]?
     }
     private let state = Locked(State())
+    private let time: ManualTime
     struct Broken: Error {}
+
+    init(_ time: ManualTime) { self.time = time }
 
     func connect(_ login: MailLogin) async throws -> any MailStream {
         state.withLock { state in
@@ -34,19 +38,35 @@ final class MemoryStream: MailStream, MailConnector {
         }
     }
 
-    func receive() async throws -> [UInt8] {
+    func receive(until deadline: Moment) async throws -> [UInt8]? {
+        try await withThrowingTaskGroup(of: Void.self) { [time] group in
+            group.addTask {
+                try await time.sleep(until: deadline)
+                self.wake()
+            }
+            defer { group.cancelAll() }
+            return try await bytes(until: deadline)
+        }
+    }
+
+    private func bytes(until deadline: Moment) async throws -> [UInt8]? {
         while true {
             try Task.checkCancellation()
             let bytes: [UInt8]? = state.withLock { state in
-                if state.incoming.isEmpty { return state.isOver ? [] : nil }
+                if state.incoming.isEmpty { return state.isOver ? [] : state.chatter }
                 defer { state.incoming = [] }
                 return state.incoming
             }
             if let bytes { return bytes }
+            if time.now >= deadline { return nil }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
                     let isReady = state.withLock { state in
-                        if !state.incoming.isEmpty || state.isOver || Task.isCancelled { return true }
+                        if !state.incoming.isEmpty || state.chatter != nil || state.isOver || Task.isCancelled
+                            || time.now >= deadline
+                        {
+                            return true
+                        }
                         state.waiter = continuation
                         return false
                     }
@@ -86,6 +106,11 @@ final class MemoryStream: MailStream, MailConnector {
         state.withLock { $0.isOver = true }
         wake()
     }
+    /// Says this whenever there is nothing else to say; nil for silence.
+    func chatter(_ text: String?) {
+        state.withLock { $0.chatter = text.map { Array("\($0)\r\n".utf8) } }
+        wake()
+    }
     func breakSending() { state.withLock { $0.fault = "broken" } }
     var sent: [String] { state.withLock { $0.sent } }
     var isClosed: Bool { state.withLock { $0.isClosed } }
@@ -100,9 +125,11 @@ final class MemoryStream: MailStream, MailConnector {
 }
 
 @Suite(.timeLimit(.minutes(1))) struct IMAPDriverTests {
-    let stream = MemoryStream()
+    let stream: MemoryStream
     let time = ManualTime()
     let host = RecordingMonitorHost()
+
+    init() { stream = MemoryStream(time) }
 
     func during(_ body: @escaping @Sendable () async throws -> Void) async throws {
         let monitor = IMAPMonitor(
@@ -131,7 +158,7 @@ final class MemoryStream: MailStream, MailConnector {
         #expect(stream.isClosed)
     }
 
-    @Test("one pending read and one sleep while the mailbox is quiet")
+    @Test("one pending read with a deadline while the mailbox is quiet")
     func quiet() async throws {
         try await during { [stream, host, time] in
             try await stream.serveUntilIdle()
@@ -158,6 +185,23 @@ final class MemoryStream: MailStream, MailConnector {
             time.advanceToNextDeadline()
             let failures = try await host.waitForFailures()
             #expect(failures[0].code == .network && failures[0].message.contains("DONE"))
+        }
+    }
+
+    @Test("a server that never stops talking does not keep IDLE from its end")
+    func talkative() async throws {
+        try await during { [stream, host, time] in
+            try await stream.serveUntilIdle()
+            try await host.waitForWatching()
+            try await Eventually.wait("idling deadline") {
+                time.nextDeadline.map { $0 - time.now > .seconds(200) } ?? false
+            }
+            // Bytes come first, whenever there are any; here there always are.
+            stream.chatter("* OK still here")
+            #expect(stream.sent.isEmpty)
+            time.advance(by: .seconds(400))
+            try await Eventually.wait("DONE") { stream.sent.contains("DONE") }
+            stream.chatter(nil)
         }
     }
 

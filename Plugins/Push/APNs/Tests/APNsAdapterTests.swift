@@ -18,7 +18,7 @@ struct APNsAdapterTests {
         #expect(request.method == "POST")
         #expect(request.url == "https://api.push.apple.com/3/device/\(deviceToken)")
         #expect(request.version == .http2)
-        #expect(request.pool == "apns:apple:\(Rig.keyID)")
+        #expect(request.pool == "apns:tested:\(Rig.keyID)")
         #expect(request.redirectLimit == 0)
         #expect(request.timeout <= .seconds(15))
         #expect(request.caFile == nil)
@@ -49,14 +49,11 @@ struct APNsAdapterTests {
 
     @Test("the example configuration is read")
     func example() throws {
-        let plugin = FileSystem.folder(of: FileSystem.folder(of: #filePath))
-        let bytes = try #require(FileSystem.contents(of: "\(plugin)/config.example.json", limit: 65_536))
-        let object = try #require(JSONParser.parse(bytes)["push"]?["apple"]?.object)
+        let example = try APNsPlugin().example("apple")
         let folder = try TemporaryFolder()
-        try folder.write(ES256Key.generate().pem().bytes, to: #require(object["keyFile"]?.string))
-        let text = JSON.object(JSONObject(members: object.members.filter { $0.key != "kind" })).serialized
-        #expect(object["kind"]?.string == APNsPlugin().kind)
-        let adapter = try configure(text, folder: folder.path, http: nothing, time: SystemTime())
+        try folder.write(ES256Key.generate().pem().bytes, to: #require(example["keyFile"]?.string))
+        let adapter = try APNsPlugin().adapter(
+            example.serialized, folder: folder.path, http: nothing, time: SystemTime())
         #expect(adapter.concurrency == APNsPlugin.defaultConcurrency)
         #expect(adapter.canClear)
         #expect(try adapter.subscriptionKey() == nil)
@@ -93,7 +90,7 @@ struct APNsAdapterTests {
         try folder.write(ES256Key.generate().pem().bytes, to: "key.p8")
         try folder.write(Array("not a key".utf8), to: "bad.p8")
         do {
-            _ = try configure(text, folder: folder.path, http: nothing, time: SystemTime())
+            _ = try APNsPlugin().adapter(text, folder: folder.path, http: nothing, time: SystemTime())
             Issue.record("taken without a fault")
         } catch let error as ConfigError {
             for message in messages { #expect(error.description.contains(message), "\(error)") }

@@ -13,12 +13,16 @@ import Testing
     private let rig: Rig
     private var adapter: any PushAdapter { rig.adapter }
 
-    init() throws {
+    convenience init() throws { try self.init(resetLimit: nil) }
+
+    /// - Parameter resetLimit: see `FakeAPNs.Configuration`.
+    private init(resetLimit: (burst: Int, perSecond: Int)?) throws {
         authority = try TestCertificateAuthority()
         let key = try ECKey()
         var configuration = FakeAPNs.Configuration(
             keys: [.init(teamID: Rig.team, keyID: Rig.keyID, key: key)], topics: ["com.example.client": Rig.team])
         configuration.acceptsAnyDevice = true
+        configuration.resetLimit = resetLimit
         apple = try FakeAPNs(configuration, identity: authority.localhost)
         rig = try Rig(
             HTTPClient(), pem: Secret(bytes: key.privatePEM()),
@@ -51,6 +55,36 @@ import Testing
         #expect(outcomes.allSatisfy { $0 == .delivered })
         #expect(apple.pushes.count == 200)
         #expect(Set(apple.requests.all.compactMap { $0.headers["authorization"] }).count == 1)
+    }
+
+    /// Sends pushes, 50 at a time, and returns the outcomes of those not delivered.
+    private func send(_ count: Int) async -> [PushOutcome] {
+        await withTaskGroup(of: PushOutcome.self) { group in
+            var lost: [PushOutcome] = []
+            for number in 0..<count {
+                if number >= 50, let outcome = await group.next(), outcome != .delivered { lost.append(outcome) }
+                group.addTask { [adapter] in await adapter.send(push()).outcome }
+            }
+            return await group.reduce(into: lost) { if $1 != .delivered { $0.append($1) } }
+        }
+    }
+
+    // libcurl 7.88 sends RST_STREAM after every answer without a body, although END_STREAM has closed the stream.
+    @Test("2,000 pushes go over one connection, and each is taken once")
+    func oneConnection() async throws {
+        #expect(await send(2000) == [])
+        #expect(apple.counts.connections == 1)
+        #expect(apple.pushes.count == 2000)
+    }
+
+    @Test("a service that takes libcurl's resets for an attack ends connections; what it costs is sent again")
+    func resets() async throws {
+        let strict = try APNsServiceTests(resetLimit: (burst: 100, perSecond: 1))
+        let lost = await strict.send(1000)
+        #expect(strict.apple.counts.resets > 100)
+        #expect(strict.apple.counts.connections > 1)
+        #expect(lost.allSatisfy { $0 == .retry(after: nil, .service) }, "\(lost)")
+        #expect(strict.apple.pushes.count >= 1000 - lost.count)
     }
 
     @Test("a token that died is gone since the time Apple names")

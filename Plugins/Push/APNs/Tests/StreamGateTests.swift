@@ -8,7 +8,7 @@ import Testing
 @Suite("one stream until the first success")
 struct StreamGateTests {
     private func pass(_ entry: StreamGate.Entry) throws -> StreamGate.Pass {
-        guard case .proceed(let pass) = entry else { throw NoAdapter() }
+        guard case .proceed(let pass) = entry else { throw PeerError(.stopped, "not let through") }
         return pass
     }
 

@@ -25,7 +25,7 @@ struct WebPushAdapterTests {
         let rig = try Rig(http, more: #","allowHosts":["localhost"],"caFile":"ca.pem""#)
         let browser = try Browser("https://push.example:8443/s/1")
         let expires = rig.time.timestamp + .seconds(3600)
-        #expect(await rig.adapter.send(push(to: browser.address, expires: expires)).outcome == .delivered)
+        #expect(await rig.adapter.send(.sample(to: browser.address, expires: expires)).outcome == .delivered)
         let request = try #require(http.requests.last)
         #expect(request.method == "POST")
         #expect(request.url == "https://push.example:8443/s/1")
@@ -35,9 +35,9 @@ struct WebPushAdapterTests {
         #expect(request.headers["Topic"] == "c1")
         #expect(request.destination == .publicExcept(hosts: ["localhost"]))
         #expect(request.redirectLimit == 0)
-        #expect(request.pool == "webpush:browsers")
+        #expect(request.pool == "webpush:tested")
         #expect(request.caFile == "\(rig.folder.path)/ca.pem")
-        #expect(try browser.text(request) == golden)
+        #expect(try browser.text(request) == Push.sampleDocument)
         #expect(
             try claims(request) == [
                 "aud": "https://push.example:8443",
@@ -49,9 +49,9 @@ struct WebPushAdapterTests {
     func contents() async throws {
         let browser = try Browser()
         let rig = try Rig(nothing)
-        _ = await rig.adapter.send(push(to: browser.address, payload: .wakeup))
-        #expect(try browser.text(#require(nothing.requests.last)) == goldenIDs)
-        _ = await rig.adapter.send(push(to: browser.address, clear: ["n1"]))
+        _ = await rig.adapter.send(.sample(to: browser.address, payload: .wakeup))
+        #expect(try browser.text(#require(nothing.requests.last)) == Push.sampleIDs)
+        _ = await rig.adapter.send(.sample(to: browser.address, clear: ["n1"]))
         #expect(try browser.text(#require(nothing.requests.last)) == #"{"clear":["n1"],"badge":0,"collapse":"c1"}"#)
     }
 
@@ -59,9 +59,9 @@ struct WebPushAdapterTests {
     func safari() async throws {
         let browser = try Browser("https://web.push.apple.com/Qabc")
         let rig = try Rig(nothing)
-        #expect(await rig.adapter.send(push(to: browser.address, clear: ["n1"])).reason == "clear_not_allowed")
+        #expect(await rig.adapter.send(.sample(to: browser.address, clear: ["n1"])).reason == "clear_not_allowed")
         #expect(nothing.requests.count == 0)
-        #expect(await rig.adapter.send(push(to: browser.address)).outcome == .delivered)
+        #expect(await rig.adapter.send(.sample(to: browser.address)).outcome == .delivered)
     }
 
     @Test("a body never exceeds 4096 bytes", arguments: ["a", "👨‍👩‍👧‍👦", "e\u{301}"])
@@ -69,7 +69,7 @@ struct WebPushAdapterTests {
         let browser = try Browser()
         let rig = try Rig(nothing)
         let text = String(repeating: unit, count: 6000)
-        #expect(await rig.adapter.send(push(to: browser.address, title: text, body: text)).outcome == .delivered)
+        #expect(await rig.adapter.send(.sample(to: browser.address, title: text, body: text)).outcome == .delivered)
         let request = try #require(nothing.requests.last)
         #expect((4050...4096).contains(request.body.count))
         #expect(try JSONParser.parse(browser.text(request))["body"]?.string?.hasSuffix("\(unit)…") == true)
@@ -105,11 +105,11 @@ struct WebPushAdapterTests {
         let rig = try Rig(nothing)
         let (one, two) = (try Browser("https://a.example/1"), try Browser("https://a.example/2"))
         let other = try Browser("https://b.example/1")
-        for browser in [one, two, other] { _ = await rig.adapter.send(push(to: browser.address)) }
+        for browser in [one, two, other] { _ = await rig.adapter.send(.sample(to: browser.address)) }
         rig.time.advance(by: .seconds(6 * 3600 - 1))
-        _ = await rig.adapter.send(push(to: one.address))
+        _ = await rig.adapter.send(.sample(to: one.address))
         rig.time.advance(by: .seconds(1))
-        _ = await rig.adapter.send(push(to: one.address))
+        _ = await rig.adapter.send(.sample(to: one.address))
         let values = try nothing.requests.all.map { try #require($0.headers["Authorization"]) }
         #expect(values[0] == values[1])
         #expect(values[0] != values[2])
@@ -143,7 +143,7 @@ struct WebPushAdapterTests {
         let folder = try TemporaryFolder()
         let sink = RecordingLogSink()
         let text = #"{"subject":"mailto:a@b.example","keyFile":"key.pem"}"#
-        let adapter = try configure(
+        let adapter = try WebPushPlugin().adapter(
             text, folder: folder.path, http: nothing, time: SystemTime(), log: Log(sink: sink, level: .trace))
         let path = "\(folder.path)/key.pem"
         #expect(!FileSystem.exists(path), "configuring changes nothing")
@@ -153,7 +153,7 @@ struct WebPushAdapterTests {
         #expect(unsafe stat(path, &status) == 0)
         #expect(status.st_mode & 0o777 == 0o600)
         #expect(sink.records(of: "push.key_created").count == 1)
-        let again = try configure(text, folder: folder.path, http: nothing, time: SystemTime())
+        let again = try WebPushPlugin().adapter(text, folder: folder.path, http: nothing, time: SystemTime())
         #expect(try again.subscriptionKey() == key)
         #expect(try adapter.subscriptionKey() == key)
     }
@@ -163,16 +163,16 @@ struct WebPushAdapterTests {
         let folder = try TemporaryFolder()
         let path = try folder.write("not a key", to: "key.pem")
         #expect(throws: ConfigError.self) {
-            try configure(
+            try WebPushPlugin().adapter(
                 #"{"subject":"mailto:a@b.example","keyFile":"key.pem"}"#, folder: folder.path, http: nothing,
                 time: SystemTime())
         }
         #expect(FileSystem.contents(of: path, limit: 100) == Array("not a key".utf8))
-        let adapter = try configure(
+        let adapter = try WebPushPlugin().adapter(
             #"{"subject":"mailto:a@b.example","keyFile":"none/key.pem"}"#, folder: folder.path, http: nothing,
             time: SystemTime())
         #expect(throws: (any Error).self) { try adapter.subscriptionKey() }
-        let report = await adapter.send(push(to: try Browser().address))
+        let report = await adapter.send(.sample(to: try Browser().address))
         #expect(report == PushReport(.credential, reason: "key_unavailable"))
     }
 
@@ -204,8 +204,8 @@ struct WebPushAdapterTests {
     @Test("the example configuration is read")
     func exampleConfiguration() throws {
         let folder = try TemporaryFolder()
-        let text = try example(kind: WebPushPlugin().kind, name: "browsers")
-        let adapter = try configure(text, folder: folder.path, http: nothing, time: SystemTime())
+        let text = try WebPushPlugin().example("browsers").serialized
+        let adapter = try WebPushPlugin().adapter(text, folder: folder.path, http: nothing, time: SystemTime())
         #expect(adapter.concurrency == WebPushPlugin.defaultConcurrency)
         #expect(adapter.canClear)
         #expect(try adapter.subscriptionKey() != nil)
@@ -224,7 +224,7 @@ struct WebPushAdapterTests {
         ])
     func faults(text: String, message: String) throws {
         do {
-            _ = try configure(text, folder: ".", http: nothing, time: SystemTime())
+            _ = try WebPushPlugin().adapter(text, folder: ".", http: nothing, time: SystemTime())
             Issue.record("taken without a fault")
         } catch let error as ConfigError {
             #expect(error.description.contains(message), "\(error)")

@@ -10,7 +10,7 @@ struct WebPushAnswerTests {
     private func report(_ response: HTTPResponse) async throws -> (PushReport, requests: Int) {
         let http = StubTransport { _, _ in response }
         let rig = try Rig(http)
-        return (await rig.adapter.send(push(to: try Browser().address)), http.requests.count)
+        return (await rig.adapter.send(.sample(to: try Browser().address)), http.requests.count)
     }
 
     @Test(
@@ -49,7 +49,7 @@ struct WebPushAnswerTests {
     func transport(code: HTTPTransportError.Code) async throws {
         let http = StubTransport { _, _ in throw HTTPTransportError(code, "no", surelyNotProcessed: false) }
         let rig = try Rig(http)
-        let report = try await rig.adapter.send(push(to: Browser().address))
+        let report = try await rig.adapter.send(.sample(to: Browser().address))
         let isFinal = code == .addressRefused || code == .invalidRequest
         #expect(report == PushReport(isFinal ? .rejected : .retry(after: nil, .device), reason: code.rawValue))
     }
@@ -59,17 +59,17 @@ struct WebPushAnswerTests {
         let browser = try Browser()
         let http = StubTransport { _, number in HTTPResponse(status: number == 1 ? 413 : 201) }
         let rig = try Rig(http)
-        let report = await rig.adapter.send(push(to: browser.address))
+        let report = await rig.adapter.send(.sample(to: browser.address))
         #expect(report.outcome == .delivered)
         let texts = try http.requests.all.map(browser.text)
-        #expect(texts == [golden, goldenIDs])
+        #expect(texts == [Push.sampleDocument, Push.sampleIDs])
     }
 
     @Test("a wakeup that is too large cannot become smaller")
     func tooLargeWakeup() async throws {
         let http = StubTransport { _, _ in HTTPResponse(status: 413) }
         let rig = try Rig(http)
-        let report = try await rig.adapter.send(push(to: Browser().address, payload: .wakeup))
+        let report = try await rig.adapter.send(.sample(to: Browser().address, payload: .wakeup))
         #expect(report.outcome == .rejected)
         #expect(http.requests.count == 1)
     }
@@ -145,13 +145,13 @@ struct WebPushAnswerTests {
         }
         let rig = try Rig(http)
         let (dead, good) = (try Browser("https://dead.example/1"), try Browser())
-        for _ in 0..<5 { #expect(await rig.adapter.send(push(to: dead.address)).reason == "connect") }
+        for _ in 0..<5 { #expect(await rig.adapter.send(.sample(to: dead.address)).reason == "connect") }
         #expect(
-            await rig.adapter.send(push(to: dead.address))
+            await rig.adapter.send(.sample(to: dead.address))
                 == PushReport(.retry(after: OriginHealth.pause, .device), reason: "origin_paused"))
         #expect(http.requests.count == 5)
-        #expect(await rig.adapter.send(push(to: good.address)).outcome == .delivered)
+        #expect(await rig.adapter.send(.sample(to: good.address)).outcome == .delivered)
         rig.time.advance(by: OriginHealth.pause)
-        #expect(await rig.adapter.send(push(to: dead.address)).reason == "connect")
+        #expect(await rig.adapter.send(.sample(to: dead.address)).reason == "connect")
     }
 }

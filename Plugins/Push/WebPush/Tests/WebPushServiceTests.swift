@@ -16,7 +16,7 @@ import WebPush
         authority = try TestCertificateAuthority()
         service = try FakeWebPushService(.init(identity: authority.localhost))
         folder = try TemporaryFolder()
-        adapter = try configure(
+        adapter = try WebPushPlugin().adapter(
             #"{"subject":"mailto:a@b.example","keyFile":"k.pem","caFile":"\#(authority.caFile)","allowHosts":["localhost"]}"#,
             folder: folder.path, http: HTTPClient(), time: SystemTime())
     }
@@ -37,9 +37,9 @@ import WebPush
     func delivered() async throws {
         let (_, address) = try subscribe()
         #expect(adapter.fault(in: address) == nil)
-        #expect(await adapter.send(push(to: address)) == PushReport(.delivered, status: 201))
+        #expect(await adapter.send(.sample(to: address)) == PushReport(.delivered, status: 201))
         let received = try #require(try await service.pushes.wait(count: 1).first)
-        #expect(received.plaintext == Array(golden.utf8))
+        #expect(received.plaintext == Array(Push.sampleDocument.utf8))
         #expect(received.headers["Topic"] == "c1")
         #expect(received.headers["Urgency"] == "normal")
     }
@@ -48,7 +48,7 @@ import WebPush
     func gone(forgetting: Bool) async throws {
         let (subscription, address) = try subscribe()
         service.unsubscribe(subscription, forgetting: forgetting)
-        let report = await adapter.send(push(to: address))
+        let report = await adapter.send(.sample(to: address))
         #expect(report == PushReport(.gone(since: nil), status: forgetting ? 404 : 410, reason: "subscription_gone"))
     }
 
@@ -57,7 +57,7 @@ import WebPush
         let subscription = try service.subscribe(sender: ECKey().publicPoint)
         let address = Channel.Address.subscription(
             endpoint: subscription.endpoint, p256dh: subscription.p256dh, auth: subscription.auth)
-        let report = await adapter.send(push(to: address))
+        let report = await adapter.send(.sample(to: address))
         #expect(report.outcome == .rejected)
         #expect(report.status == 403 || report.status == 401 || report.status == 400)
     }
@@ -69,49 +69,49 @@ import WebPush
             subscription, .status(429, retryAfter: "30"), .status(503),
             .redirect(302, location: "https://localhost:1/"),
             .reset, .status(413))
-        #expect(await adapter.send(push(to: address)).outcome == .retry(after: .seconds(30), .device))
-        #expect(await adapter.send(push(to: address)).outcome == .retry(after: nil, .device))
-        #expect(await adapter.send(push(to: address)).reason == "redirect")
-        let cut = await adapter.send(push(to: address))
+        #expect(await adapter.send(.sample(to: address)).outcome == .retry(after: .seconds(30), .device))
+        #expect(await adapter.send(.sample(to: address)).outcome == .retry(after: nil, .device))
+        #expect(await adapter.send(.sample(to: address)).reason == "redirect")
+        let cut = await adapter.send(.sample(to: address))
         #expect(cut.outcome == .retry(after: nil, .device))
         #expect(cut.status == nil)
-        #expect(await adapter.send(push(to: address)).outcome == .delivered)
+        #expect(await adapter.send(.sample(to: address)).outcome == .delivered)
         let last = try #require(service.pushes.last)
-        #expect(last.plaintext == Array(goldenIDs.utf8))
+        #expect(last.plaintext == Array(Push.sampleIDs.utf8))
     }
 
     @Test("the longest texts still fit", arguments: ["a", "👨‍👩‍👧‍👦"])
     func longest(unit: String) async throws {
         let (_, address) = try subscribe()
         let text = String(repeating: unit, count: 5000)
-        #expect(await adapter.send(push(to: address, title: text, body: text)).outcome == .delivered)
+        #expect(await adapter.send(.sample(to: address, title: text, body: text)).outcome == .delivered)
         #expect(service.pushes.last?.json?["title"]?.string?.hasSuffix("…") == true)
     }
 
     @Test("an endpoint with a private address is refused unless its host is allowed")
     func privateAddress() async throws {
-        let strict = try configure(
+        let strict = try WebPushPlugin().adapter(
             #"{"subject":"mailto:a@b.example","keyFile":"k.pem","caFile":"\#(authority.caFile)"}"#,
             folder: folder.path, http: HTTPClient(), time: SystemTime())
         let (_, address) = try subscribe()
-        #expect(await strict.send(push(to: address)) == PushReport(.rejected, reason: "address_refused"))
+        #expect(await strict.send(.sample(to: address)) == PushReport(.rejected, reason: "address_refused"))
         #expect(service.requests.count == 0)
     }
 
     @Test("a certificate of nobody we trust is a failed hop")
     func untrusted() async throws {
-        let other = try configure(
+        let other = try WebPushPlugin().adapter(
             #"{"subject":"mailto:a@b.example","keyFile":"k.pem","allowHosts":["localhost"]}"#, folder: folder.path,
             http: HTTPClient(), time: SystemTime())
         let (_, address) = try subscribe()
-        #expect(await other.send(push(to: address)) == PushReport(.retry(after: nil, .device), reason: "tls"))
+        #expect(await other.send(.sample(to: address)) == PushReport(.retry(after: nil, .device), reason: "tls"))
     }
 
     @Test("a hundred pushes at once all arrive")
     func many() async throws {
         let (_, address) = try subscribe()
         let outcomes = await withTaskGroup(of: PushOutcome.self) { group in
-            for _ in 0..<100 { group.addTask { [adapter] in await adapter.send(push(to: address)).outcome } }
+            for _ in 0..<100 { group.addTask { [adapter] in await adapter.send(.sample(to: address)).outcome } }
             return await group.reduce(into: []) { $0.append($1) }
         }
         #expect(outcomes.allSatisfy { $0 == .delivered })

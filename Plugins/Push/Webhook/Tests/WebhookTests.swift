@@ -10,19 +10,20 @@ struct WebhookTests {
     private let url = Channel.Address.url("https://hook.example/x?y=1")
 
     private func adapter(_ http: any HTTPTransport, _ text: String = "{}") throws -> any PushAdapter {
-        try configure(text, folder: ".", http: http, time: ManualTime())
+        try WebhookPlugin().adapter(text, folder: ".", http: http, time: ManualTime())
     }
 
     private func report(_ response: HTTPResponse) async throws -> PushReport {
-        try await adapter(StubTransport { _, _ in response }).send(push(to: url))
+        try await adapter(StubTransport { _, _ in response }).send(.sample(to: url))
     }
 
     @Test("TT-9 a push is one plain request with the document")
     func request() async throws {
         let http = StubTransport { _, _ in HTTPResponse(status: 204) }
         let time = ManualTime()
-        let adapter = try configure(#"{"allowHosts":["Fridge.home"]}"#, folder: ".", http: http, time: time)
-        #expect(await adapter.send(push(to: url)) == PushReport(.delivered, status: 204))
+        let adapter = try WebhookPlugin().adapter(
+            #"{"allowHosts":["Fridge.home"]}"#, folder: ".", http: http, time: time)
+        #expect(await adapter.send(.sample(to: url)) == PushReport(.delivered, status: 204))
         let request = try #require(http.requests.last)
         #expect(request.method == "POST")
         #expect(request.url == "https://hook.example/x?y=1")
@@ -31,7 +32,7 @@ struct WebhookTests {
                 "Content-Type": "application/json", "webhook-id": "11111111-2222-4333-8444-555555555555",
                 "webhook-timestamp": String(time.timestamp.seconds),
             ])
-        #expect(String(decoding: request.body, as: UTF8.self) == golden)
+        #expect(String(decoding: request.body, as: UTF8.self) == Push.sampleDocument)
         #expect(request.destination == .publicExcept(hosts: ["fridge.home"]))
         #expect(request.redirectLimit == 0)
     }
@@ -40,21 +41,21 @@ struct WebhookTests {
     func contents() async throws {
         let http = StubTransport { _, _ in HTTPResponse(status: 204) }
         let adapter = try adapter(http)
-        _ = await adapter.send(push(to: url, payload: .wakeup))
-        _ = await adapter.send(push(to: url, clear: ["n1", "n2"]))
+        _ = await adapter.send(.sample(to: url, payload: .wakeup))
+        _ = await adapter.send(.sample(to: url, clear: ["n1", "n2"]))
         #expect(
             http.requests.all.map { String(decoding: $0.body, as: UTF8.self) }
-                == [goldenIDs, #"{"clear":["n1","n2"],"badge":0,"collapse":"c1"}"#])
+                == [Push.sampleIDs, #"{"clear":["n1","n2"],"badge":0,"collapse":"c1"}"#])
     }
 
     @Test("the signature is the published example's, with its secret and time")
     func signature() async throws {
         let http = StubTransport { _, _ in HTTPResponse(status: 204) }
         let time = ManualTime(timestamp: Timestamp(seconds: 1_614_265_330))
-        let adapter = try configure(
+        let adapter = try WebhookPlugin().adapter(
             #"{"secret":{"env":"SECRET"}}"#, folder: ".", http: http, time: time,
             environment: ["SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
-        _ = await adapter.send(push(to: url, id: "msg_p5jXN8AQM9LWM0D4loKWxJek"))
+        _ = await adapter.send(.sample(to: url, id: "msg_p5jXN8AQM9LWM0D4loKWxJek"))
         let request = try #require(http.requests.last)
         #expect(request.headers["webhook-timestamp"] == "1614265330")
         let value = try #require(request.headers["webhook-signature"])
@@ -86,7 +87,7 @@ struct WebhookTests {
         let http = StubTransport { _, _ in throw HTTPTransportError(code, "no", surelyNotProcessed: false) }
         let isFinal = [.addressRefused, .invalidRequest, .responseTooLarge].contains(code)
         #expect(
-            try await adapter(http).send(push(to: url))
+            try await adapter(http).send(.sample(to: url))
                 == PushReport(isFinal ? .rejected : .retry(after: nil, .device), reason: code.rawValue))
     }
 
@@ -108,7 +109,7 @@ struct WebhookTests {
     @Test("a bad address that got through is never sent to")
     func badAddress() async throws {
         let http = StubTransport { _, _ in HTTPResponse(status: 204) }
-        let report = try await adapter(http).send(push(to: .url("http://a.example/")))
+        let report = try await adapter(http).send(.sample(to: .url("http://a.example/")))
         #expect(report == PushReport(.rejected, reason: "invalid_address"))
         #expect(http.requests.count == 0)
     }
@@ -118,8 +119,8 @@ struct WebhookTests {
         let folder = try TemporaryFolder()
         try folder.write("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", to: "webhook.secret")
         let http = StubTransport { _, _ in HTTPResponse(status: 204) }
-        let adapter = try configure(
-            example(kind: WebhookPlugin().kind, name: "things"), folder: folder.path, http: http, time: SystemTime())
+        let adapter = try WebhookPlugin().adapter(
+            WebhookPlugin().example("things").serialized, folder: folder.path, http: http, time: SystemTime())
         #expect(adapter.concurrency == WebhookPlugin.defaultConcurrency)
         #expect(adapter.fault(in: .url("http://fridge.home.example/")) == nil)
     }
@@ -135,7 +136,7 @@ struct WebhookTests {
         ])
     func faults(text: String, message: String) throws {
         do {
-            _ = try configure(
+            _ = try WebhookPlugin().adapter(
                 text, folder: ".", http: HTTPClient(), time: SystemTime(), environment: ["SHORT": "whsec_AAAA"])
             Issue.record("taken without a fault")
         } catch let error as ConfigError {
@@ -153,7 +154,7 @@ struct WebhookTests {
 
     init() throws {
         receiver = try FakeWebhookReceiver(.init(secret: Self.secret))
-        adapter = try configure(
+        adapter = try WebhookPlugin().adapter(
             #"{"secret":{"env":"SECRET"},"allowHosts":["localhost"]}"#, folder: ".", http: HTTPClient(),
             time: SystemTime(), environment: ["SECRET": Self.secret])
     }
@@ -164,20 +165,20 @@ struct WebhookTests {
 
     @Test("SG-13 a push arrives once, signed, with its id")
     func delivered() async throws {
-        #expect(await adapter.send(push(to: address)) == PushReport(.delivered, status: 204))
+        #expect(await adapter.send(.sample(to: address)) == PushReport(.delivered, status: 204))
         let call = try #require(receiver.calls.last)
         #expect(call.id == "11111111-2222-4333-8444-555555555555")
         #expect(call.path == "/ring")
-        #expect(call.body == Array(golden.utf8))
+        #expect(call.body == Array(Push.sampleDocument.utf8))
         #expect(receiver.refusals.count == 0)
     }
 
     @Test("a receiver with another secret refuses, and that is final")
     func otherSecret() async throws {
-        let other = try configure(
+        let other = try WebhookPlugin().adapter(
             #"{"secret":{"env":"SECRET"},"allowHosts":["localhost"]}"#, folder: ".", http: HTTPClient(),
             time: SystemTime(), environment: ["SECRET": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
-        #expect(await other.send(push(to: address)) == PushReport(.rejected, status: 401, reason: "refused"))
+        #expect(await other.send(.sample(to: address)) == PushReport(.rejected, status: 401, reason: "refused"))
         #expect(receiver.calls.count == 0)
     }
 
@@ -185,18 +186,18 @@ struct WebhookTests {
     func faults() async throws {
         receiver.script(
             .status(429, retryAfter: "9"), .status(500), .redirect(301, location: "http://localhost:1/"), .status(410))
-        #expect(await adapter.send(push(to: address)).outcome == .retry(after: .seconds(9), .device))
-        #expect(await adapter.send(push(to: address)).outcome == .retry(after: nil, .device))
-        #expect(await adapter.send(push(to: address)).reason == "redirect")
-        #expect(await adapter.send(push(to: address)).outcome == .gone(since: nil))
-        #expect(await adapter.send(push(to: address)).outcome == .delivered)
+        #expect(await adapter.send(.sample(to: address)).outcome == .retry(after: .seconds(9), .device))
+        #expect(await adapter.send(.sample(to: address)).outcome == .retry(after: nil, .device))
+        #expect(await adapter.send(.sample(to: address)).reason == "redirect")
+        #expect(await adapter.send(.sample(to: address)).outcome == .gone(since: nil))
+        #expect(await adapter.send(.sample(to: address)).outcome == .delivered)
     }
 
     @Test("a push whose answer was lost is tried again under the same id")
     func unknownOutcome() async throws {
         receiver.script(.acceptThenReset)
-        #expect(await adapter.send(push(to: address)).outcome == .retry(after: nil, .device))
-        #expect(await adapter.send(push(to: address)).outcome == .delivered)
+        #expect(await adapter.send(.sample(to: address)).outcome == .retry(after: nil, .device))
+        #expect(await adapter.send(.sample(to: address)).outcome == .delivered)
         #expect(receiver.calls.count == 2)
         #expect(Set(receiver.calls.all.compactMap(\.id)).count == 1)
     }
@@ -206,9 +207,9 @@ struct WebhookTests {
         let authority = try TestCertificateAuthority()
         let secure = try FakeWebhookReceiver(.init(identity: authority.localhost))
         defer { secure.stop() }
-        let strict = try configure(
+        let strict = try WebhookPlugin().adapter(
             #"{"caFile":"\#(authority.caFile)"}"#, folder: ".", http: HTTPClient(), time: SystemTime())
-        let report = await strict.send(push(to: .url("\(secure.origin)/")))
+        let report = await strict.send(.sample(to: .url("\(secure.origin)/")))
         #expect(report == PushReport(.rejected, reason: "address_refused"))
         #expect(secure.counts.requests == 0)
     }

@@ -26,6 +26,8 @@ package final class FakeAPNs: Sendable {
         package var limitsTokenUpdates = true
         /// Streams at a time before the first success on a connection, and after it.
         package var streamLimits = (initial: 1, proven: 1000)
+        /// See `HTTPPeer.Options.resetLimit`. Whether Apple has such a limit is not known.
+        package var resetLimit: (burst: Int, perSecond: Int)?
         package var port = 0
         package var time: any TimeSource = SystemTime()
 
@@ -65,6 +67,7 @@ package final class FakeAPNs: Sendable {
         var options = HTTPPeer.Options()
         options.protocols = ["h2"]
         options.streamLimit = configuration.streamLimits.initial
+        options.resetLimit = configuration.resetLimit
         options.bodyLimit = 65_536
         options.time = configuration.time
         peer = try HTTPPeer(name: "fake-apns", identity: identity, port: configuration.port, options: options) {

@@ -3,7 +3,10 @@ internal import CNGHTTP2
 /// nghttp2's callbacks, which find the `HTTP2Server` in the user data.
 enum HTTP2Callbacks {
     /// A server session whose callbacks call `server`, which must outlive it.
-    static func makeSession(for server: HTTP2Server) -> OpaquePointer? {
+    /// - Parameter resetLimit: see `HTTPPeer.Options`.
+    static func makeSession(
+        for server: HTTP2Server, resetLimit: (burst: Int, perSecond: Int)?
+    ) -> OpaquePointer? {
         var callbacks: OpaquePointer?
         unsafe nghttp2_session_callbacks_new(&callbacks)
         defer { unsafe nghttp2_session_callbacks_del(callbacks) }
@@ -35,14 +38,21 @@ enum HTTP2Callbacks {
             if isRequest, header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 {
                 server.endOfRequest(header.stream_id)
             }
+            if header.type == UInt8(NGHTTP2_RST_STREAM.rawValue) { server.resetReceived() }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, _, user in
             unsafe HTTP2Callbacks.owner(user)?.streamEnded(id)
             return 0
         }
+        var option: OpaquePointer?
+        unsafe nghttp2_option_new(&option)
+        defer { unsafe nghttp2_option_del(option) }
+        let limit = resetLimit ?? (burst: .max, perSecond: .max)
+        unsafe nghttp2_option_set_stream_reset_rate_limit(option, UInt64(limit.burst), UInt64(limit.perSecond))
         var session: OpaquePointer?
-        unsafe nghttp2_session_server_new(&session, callbacks, Unmanaged.passUnretained(server).toOpaque())
+        unsafe nghttp2_session_server_new2(
+            &session, callbacks, Unmanaged.passUnretained(server).toOpaque(), option)
         return unsafe session
     }
 

@@ -40,7 +40,7 @@ internal import CNGHTTP2
     ) {
         (self.connection, self.options, self.counter) = (connection, options, counter)
         (self.responder, streamLimit) = (responder, options.streamLimit)
-        unsafe session = HTTP2Callbacks.makeSession(for: self)
+        unsafe session = HTTP2Callbacks.makeSession(for: self, resetLimit: options.resetLimit)
     }
 
     deinit { if let session = unsafe session { unsafe nghttp2_session_del(session) } }
@@ -127,6 +127,8 @@ internal import CNGHTTP2
             perform(reply, id)
         }
     }
+
+    func resetReceived() { counter.withLock { $0.resets += 1 } }
 
     func streamEnded(_ id: Int32) {
         if let stream = streams.removeValue(forKey: id), !stream.refused { openCount -= 1 }

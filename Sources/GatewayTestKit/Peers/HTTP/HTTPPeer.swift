@@ -63,6 +63,9 @@ package final class HTTPPeer: Sendable {
         package var protocols = ["h2", "http/1.1"]
         /// Streams a new HTTP/2 connection may open at a time; more are refused.
         package var streamLimit = 1000
+        /// RST_STREAM frames a client may send on an HTTP/2 connection, at once and then each second; one more ends
+        /// the connection with GOAWAY. nghttp2's own limit is (1000, 33); nil for none.
+        package var resetLimit: (burst: Int, perSecond: Int)?
         /// Longer request bodies are cut there (the fakes' own limits are far below).
         package var bodyLimit = 1 << 20
         /// Wherever a fake takes the time from.
@@ -77,6 +80,8 @@ package final class HTTPPeer: Sendable {
         package var requests = 0
         /// Streams opened above the limit.
         package var refusedForLimit = 0
+        /// RST_STREAM frames from clients (HTTP/2).
+        package var resets = 0
     }
 
     package let listener: PeerListener

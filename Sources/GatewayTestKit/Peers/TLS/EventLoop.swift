@@ -42,6 +42,13 @@ package final class EventLoop: @unchecked Sendable {
         SystemThread.start(name: name) { self.run() }
     }
 
+    // Not at the thread's end: who has handed over work, or stops the loop, may ring only after that, and the number
+    // would be somebody else's by then.
+    deinit {
+        if wake >= 0 { close(wake) }
+        if epoll >= 0 { close(epoll) }
+    }
+
     /// Ends the thread and closes everything; returns when that is done, on the loop's own thread at once.
     package func stop() {
         let (first, isOwn) = inbox.withLock { inbox in
@@ -145,8 +152,6 @@ package final class EventLoop: @unchecked Sendable {
         for source in sources.values { source.abandon() }
         sources = [:]
         timers = []
-        close(wake)
-        close(epoll)
         ended.signal()
     }
 

@@ -89,6 +89,8 @@ package protocol PeerHandler: AnyObject {
     }
 
     func abandon() {
+        // Another connection's handler may have closed this one when its own was abandoned.
+        guard !isClosed else { return }
         isClosed = true
         if let tls = unsafe tls { unsafe SSL_free(tls) }
         unsafe tls = nil

@@ -27,6 +27,9 @@ extension IMAPSession {
         /// UIDs that answered a flags comparison, or a search's result.
         var found: [UInt32] = []
         var candidates: [(uid: UInt32, item: Item)] = []
+
+        /// UIDs kept; what else there is has bounds of its own.
+        var size: Int { incomplete.count + complete.count + found.count }
     }
 
     /// The header fields a summary needs, cut by the server: a Subject of 200 kB stays there.

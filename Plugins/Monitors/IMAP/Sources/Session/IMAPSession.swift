@@ -18,6 +18,8 @@ struct IMAPSession: Sendable {
         var reconcile = Duration.seconds(300)
         /// Items of one batch; more are emitted in several.
         var batchLimit = 100
+        /// Messages that the answers to one question may name; a server that names more is given up.
+        var passLimit = 250_000
     }
 
     /// A time on both clocks.
@@ -116,7 +118,15 @@ struct IMAPSession: Sendable {
             // A long answer that keeps coming is no silence.
             if phase != .idling && phase != .pausing { deadline = time.now + options.commandTimeout }
             var actions: [Action] = []
-            for response in responses where phase != .ended { actions += received(response, time) }
+            for response in responses where phase != .ended {
+                actions += received(response, time)
+                if pass.size > options.passLimit && phase != .ended {
+                    actions += fail(
+                        MonitorFailure(
+                            .protocolViolation,
+                            "the answer to \(command) names more than \(options.passLimit) messages"))
+                }
+            }
             return actions
         } catch {
             return fail(MonitorFailure(.protocolViolation, error.message))

@@ -1,27 +1,29 @@
-import Base
-import Glibc
+package import Base
+internal import Glibc
 
 /// An answer as it came over the wire.
-struct WireResponse: Sendable {
-    var status: Int
-    var headers: HTTPFields
-    var body: [UInt8]
-    var text: String { String(decoding: body, as: UTF8.self) }
-    var json: JSON? { try? JSONParser.parse(body) }
+package struct WireResponse: Sendable {
+    package var status: Int
+    package var headers: HTTPFields
+    package var body: [UInt8]
+    package var text: String { String(decoding: body, as: UTF8.self) }
+    /// null where the body is no JSON.
+    package var json: JSON { (try? JSONParser.parse(body)) ?? .null }
 }
 
-struct WireError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
+/// What a `WireClient` met instead of an answer.
+package struct WireError: Error, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
 }
 
-/// A blocking client over one socket, for tests: it shows what HTTP libraries hide. Every read has a deadline.
-final class TestClient {
+/// A blocking HTTP/1.1 client over one socket on loopback: it shows what HTTP libraries hide. Every read has a deadline.
+package final class WireClient {
     private let descriptor: Int32
     private var buffer: [UInt8] = []
     private var isClosed = false
 
-    init(port: UInt16, address: String = "127.0.0.1", receiveBuffer: Int32? = nil, seconds: Int = 20) throws {
+    package init(port: UInt16, address: String = "127.0.0.1", receiveBuffer: Int32? = nil, seconds: Int = 20) throws {
         let isSix = address.contains(":")
         descriptor = socket(isSix ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw WireError("socket: \(FileSystem.lastError)") }
@@ -58,14 +60,15 @@ final class TestClient {
 
     deinit { hangUp() }
 
-    func hangUp() {
+    /// Closes the socket.
+    package func hangUp() {
         if !isClosed { close(descriptor) }
         isClosed = true
     }
 
     /// Sends all; false when the other end does not take it.
     @discardableResult
-    func send(_ bytes: [UInt8]) -> Bool {
+    package func send(_ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes {
@@ -77,8 +80,9 @@ final class TestClient {
         return true
     }
 
+    /// The same in UTF-8.
     @discardableResult
-    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+    package func send(_ text: String) -> Bool { send(Array(text.utf8)) }
 
     /// Reads what is there, at least one byte; false at the end of the connection.
     private func fill() throws -> Bool {
@@ -93,7 +97,7 @@ final class TestClient {
     private var shown: String { String(decoding: buffer.prefix(300), as: UTF8.self) }
 
     /// Reads up to and without `end`.
-    func read(until end: String) throws -> String {
+    package func read(until end: String) throws -> String {
         let end = Array(end.utf8)
         var start = 0
         while true {
@@ -109,7 +113,8 @@ final class TestClient {
         }
     }
 
-    func read(count: Int) throws -> [UInt8] {
+    /// Reads so many bytes.
+    package func read(count: Int) throws -> [UInt8] {
         while buffer.count < count {
             if try !fill() { throw WireError("the connection ended; so far: \(shown)") }
         }
@@ -118,14 +123,14 @@ final class TestClient {
     }
 
     /// Reads to the end of the connection.
-    func readToEnd() throws -> [UInt8] {
+    package func readToEnd() throws -> [UInt8] {
         while try fill() {}
         defer { buffer = [] }
         return buffer
     }
 
     /// Reads the head of an answer.
-    func readHead() throws -> WireResponse {
+    package func readHead() throws -> WireResponse {
         let lines = try read(until: "\r\n\r\n").split(separator: "\r\n")
         guard let first = lines.first, let status = Int(first.split(separator: " ")[1]) else {
             throw WireError("no status line")
@@ -138,9 +143,26 @@ final class TestClient {
         return WireResponse(status: status, headers: headers, body: [])
     }
 
+    /// Sends a request and reads the head of its answer.
+    package func head(
+        _ method: String, _ target: String, headers: [String] = [], body: [UInt8]? = nil
+    ) throws
+        -> WireResponse
+    {
+        var head = "\(method) \(target) HTTP/1.1\r\nHost: test\r\n"
+        for header in headers { head += header + "\r\n" }
+        if let body { head += "Content-Length: \(body.count)\r\n" }
+        send(Array((head + "\r\n").utf8) + (body ?? []))
+        return try readHead()
+    }
+
     /// Reads an answer with a length.
-    func readResponse(hasBody: Bool = true) throws -> WireResponse {
-        var response = try readHead()
+    package func readResponse(hasBody: Bool = true) throws -> WireResponse {
+        try withBody(readHead(), hasBody)
+    }
+
+    private func withBody(_ head: WireResponse, _ hasBody: Bool) throws -> WireResponse {
+        var response = head
         if hasBody, let length = response.headers["Content-Length"].flatMap({ Int($0) }) {
             response.body = try read(count: length)
         }
@@ -148,7 +170,7 @@ final class TestClient {
     }
 
     /// One chunk of a chunked answer; empty at the end.
-    func readChunk() throws -> [UInt8] {
+    package func readChunk() throws -> [UInt8] {
         guard let size = Int(try read(until: "\r\n"), radix: 16) else { throw WireError("no chunk") }
         let bytes = try read(count: size)
         _ = try read(until: "\r\n")
@@ -156,22 +178,19 @@ final class TestClient {
     }
 
     /// Sends a request and reads its answer.
-    func call(_ method: String, _ target: String, headers: [String] = [], body: [UInt8]? = nil) throws -> WireResponse {
-        var head = "\(method) \(target) HTTP/1.1\r\nHost: test\r\n"
-        for header in headers { head += header + "\r\n" }
-        if let body { head += "Content-Length: \(body.count)\r\n" }
-        send(Array((head + "\r\n").utf8) + (body ?? []))
-        return try readResponse(hasBody: method != "HEAD")
+    package func call(
+        _ method: String, _ target: String, headers: [String] = [], body: [UInt8]? = nil
+    ) throws
+        -> WireResponse
+    {
+        try withBody(head(method, target, headers: headers, body: body), method != "HEAD")
     }
 
     /// Opens a stream and reads the head of its answer.
-    func openStream(_ target: String = "/stream") throws -> WireResponse {
-        send("GET \(target) HTTP/1.1\r\nHost: test\r\n\r\n")
-        return try readHead()
-    }
+    package func openStream(_ target: String = "/stream") throws -> WireResponse { try head("GET", target) }
 
     /// Collects chunks until their text contains `end`.
-    func readStream(until end: String) throws -> String {
+    package func readStream(until end: String) throws -> String {
         var text = ""
         while !text.contains(end) {
             let chunk = try readChunk()
@@ -183,7 +202,7 @@ final class TestClient {
 }
 
 /// Runs blocking client code off the cooperative pool.
-func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+package func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     let thread = WorkThread(name: "client")
     defer { thread.stop() }
     return try await thread.run(body)

@@ -1,0 +1,43 @@
+import Base
+import GatewayTestKit
+import Testing
+
+/// Whether the benchmarks still run, in their smallest sizes. No time is judged: the build has no optimisation, and
+/// other tests run beside it.
+@Suite(.timeLimit(.minutes(2))) struct BenchmarkTests {
+    private static let program = "\(FileSystem.folder(of: GatewayProcess.program))/farbell-bench"
+
+    private static func run(_ arguments: String...) async throws -> (ChildProcess.Exit, output: String, errors: String)
+    {
+        let result = try await ChildProcess.run(program, arguments, deadline: .seconds(100))
+        return (result.exit, result.output.joined(separator: "\n"), result.errors.joined(separator: "\n"))
+    }
+
+    @Test("the ring benchmark loses and doubles nothing, and measures idle mailboxes")
+    func ring() async throws {
+        let (exit, output, errors) = try await Self.run(
+            "ring", "--quick", "--mailboxes", "5", "--seconds", "1", "--idle-mailboxes", "10")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        #expect(output.contains("20 mails at 20/s over 5 mailboxes"), "\(output)")
+        #expect(output.contains("missed 0, doubled 0, without a record 0"), "\(output)")
+        #expect(output.contains("| Farbell |        10 |"), "\(output)")
+    }
+
+    @Test(
+        "the presence benchmark has all its beats taken",
+        .enabled(if: FileSystem.exists("/usr/bin/wrk"), "needs wrk"))
+    func presence() async throws {
+        let (exit, output, errors) = try await Self.run("presence", "--quick", "--seconds", "1")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        #expect(output.contains("20 sessions, 8 connections kept alive"), "\(output)")
+    }
+
+    @Test("what is not a benchmark, or not an option of it, ends with 64 and a suggestion")
+    func usage() async throws {
+        for (arguments, word) in [(["rung"], "'ring'"), (["ring", "--secnds", "1"], "seconds")] {
+            let result = try await ChildProcess.run(Self.program, arguments)
+            #expect(result.exit == .code(64))
+            #expect(result.errors.joined().contains(word), "\(result.errors)")
+        }
+    }
+}
