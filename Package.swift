@@ -66,8 +66,11 @@ let pluginModules: [Target.Dependency] = plugins.map { .target(name: $0.name) }
 
 let package = Package(
     name: "farbell",
+    // For the client library, which builds for Apple's systems too.
+    platforms: [.macOS(.v13), .iOS(.v16)],
     products: [
-        .executable(name: "farbell", targets: ["farbell"])
+        .executable(name: "farbell", targets: ["farbell"]),
+        .library(name: "FarbellClient", targets: ["FarbellClient"]),
     ],
     targets: [
         library("CCurl", "libcurl", "libcurl4-openssl-dev"),
@@ -88,6 +91,7 @@ let package = Package(
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
+        module("FarbellClient"),
         module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         .executableTarget(
@@ -110,8 +114,9 @@ let package = Package(
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
+        tests("FarbellClient", ["FarbellClient", "Inbound", "Base", "GatewayTestKit"]),
         tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
-        tests("EndToEnd", ["farbell", "farbell-bench", "Base", "GatewayTestKit"]),
+        tests("EndToEnd", ["farbell", "farbell-bench", "FarbellClient", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
 )
