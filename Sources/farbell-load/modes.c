@@ -1,0 +1,297 @@
+// What is measured. Each mode prints one line of JSON.
+#include "load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const double warmup_seconds = 0.3;
+/// A consumer that gets nothing so many times in a row has seen the end of the queue.
+static const int empty_answers = 3;
+/// Nothing completed for so long: the queue is empty, for peers that do not say so.
+static const uint64_t idle_nanoseconds = 700000000;
+
+static uint64_t nanoseconds(double seconds) { return (uint64_t)(seconds * 1e9); }
+
+/// What a run in a closed loop counts: everything, and what ended within the window.
+static struct {
+    uint64_t begin, end, last;
+    uint64_t processor, processor_last;
+    long total, begun, counted;
+    int running;
+    struct times times;
+} tally;
+
+static void count(struct connection *connection, int messages) {
+    uint64_t time = now();
+    tally.total += messages;
+    if (time < tally.begin) return;
+    if (tally.processor == 0) {
+        // The window begins with the first request that ends in it, so that nothing of the warm-up counts.
+        tally.processor = processor_time();
+        tally.begin = time;
+    } else if (time <= tally.end) {
+        tally.counted += messages;
+        tally.last = time;
+        times_add(&tally.times, time - connection->since);
+    }
+    if (time <= tally.end) tally.processor_last = processor_time();
+}
+
+static void report(void) {
+    double seconds = (double)(tally.last - tally.begin) / 1e9;
+    double share = seconds > 0 ? (double)(tally.processor_last - tally.processor) / 1e9 / seconds : 0;
+    printf("{\"messages\":%ld,\"seconds\":%.6f,\"total\":%ld,\"clientShare\":%.4f,\"p50\":%.1f,\"p99\":%.1f,"
+           "\"max\":%.1f}\n",
+           tally.counted, seconds, tally.total, share, times_percentile(&tally.times, 0.5),
+           times_percentile(&tally.times, 0.99), times_percentile(&tally.times, 1));
+}
+
+static struct connection **open_all(bool consumes) {
+    struct connection **all = calloc((size_t)settings.clients, sizeof *all);
+    for (int number = 0; number < settings.clients; number++) all[number] = connection_open(number, consumes);
+    settle(all, settings.clients);
+    return all;
+}
+
+static void open_window(void) {
+    double warmup = settings.count > 0 ? 0 : warmup_seconds;
+    tally.begin = now() + nanoseconds(warmup);
+    tally.end = settings.seconds > 0 ? tally.begin + nanoseconds(settings.seconds) : UINT64_MAX;
+    tally.last = tally.begin;
+    tally.running = settings.clients;
+}
+
+// MARK: Put
+
+static void put_next(struct connection *connection) {
+    bool is_over = settings.count > 0 && tally.begun >= settings.count;
+    if (is_over || now() >= tally.end) {
+        tally.running--;
+        return;
+    }
+    int batch = settings.batch;
+    if (settings.count > 0 && settings.count - tally.begun < batch) batch = (int)(settings.count - tally.begun);
+    tally.begun += batch;
+    begin_put(connection, batch);
+}
+
+static void put_done(struct connection *connection) {
+    count(connection, connection->count);
+    put_next(connection);
+}
+
+/// Puts for `seconds`, or until there are `count`, with one request under way in each connection.
+void put_mode(void) {
+    struct connection **all = open_all(false);
+    open_window();
+    for (int number = 0; number < settings.clients; number++) put_next(all[number]);
+    while (tally.running > 0) turn(100, put_done);
+    report();
+}
+
+// MARK: Take and complete
+
+/// When the pair of requests under way began, by connection.
+static uint64_t *pair_since;
+
+static void take_next(struct connection *connection) {
+    if (now() >= tally.end || connection->empty >= empty_answers) {
+        connection->has_ended = true;
+        tally.running--;
+        return;
+    }
+    begin_take(connection, settings.batch, false);
+    pair_since[connection->number] = connection->since;
+}
+
+static void take_done(struct connection *connection) {
+    if (connection->verb == COMPLETE) {
+        connection->since = pair_since[connection->number];
+        count(connection, connection->count);
+        take_next(connection);
+    } else if (connection->held_count == 0) {
+        connection->empty++;
+        take_next(connection);
+    } else {
+        connection->empty = 0;
+        begin_complete(connection);
+    }
+}
+
+/// Takes and completes until `seconds` have passed or the queue is empty.
+void take_mode(void) {
+    struct connection **all = open_all(true);
+    pair_since = calloc((size_t)settings.clients, sizeof *pair_since);
+    open_window();
+    for (int number = 0; number < settings.clients; number++) take_next(all[number]);
+    long total = 0;
+    uint64_t progress = now();
+    while (tally.running > 0) {
+        turn(100, take_done);
+        if (tally.total != total) progress = now();
+        total = tally.total;
+        if (now() - progress > idle_nanoseconds) break;
+    }
+    report();
+}
+
+// MARK: Hand-off
+
+enum { PRODUCER, CONSUMER };
+/// How long the consumer has been waiting when the message is sent.
+static const uint64_t settle_nanoseconds = 2000000;
+
+static struct {
+    uint64_t sent, next;
+    /// Whether a message is on its way; whether the consumer waits again.
+    bool is_sent, is_waiting;
+    struct times taken, accepted;
+} handoff;
+
+static void handoff_done(struct connection *connection) {
+    uint64_t time = now();
+    if (connection->number == PRODUCER) {
+        times_add(&handoff.accepted, time - handoff.sent);
+    } else if (connection->verb == TAKE) {
+        // A wait that ended by itself begins anew.
+        if (connection->held_count == 0) {
+            begin_take(connection, 1, true);
+            return;
+        }
+        if (!handoff.is_sent) fail("the queue was not empty");
+        handoff.is_sent = false;
+        times_add(&handoff.taken, time - handoff.sent);
+        begin_complete(connection);
+    } else {
+        begin_take(connection, 1, true);
+        handoff.is_waiting = true;
+        handoff.next = now() + settle_nanoseconds;
+    }
+}
+
+/// One message at a time, from the producer's send until the waiting consumer has it.
+void handoff_mode(void) {
+    struct connection *pair[] = {connection_open(PRODUCER, false), connection_open(CONSUMER, true)};
+    settle(pair, 2);
+    uint64_t begin = now(), processor = processor_time();
+    uint64_t end = begin + nanoseconds(settings.seconds);
+    begin_take(pair[CONSUMER], 1, true);
+    handoff.next = now() + nanoseconds(warmup_seconds);
+    handoff.is_waiting = true;
+    while (now() < end || !handoff.is_waiting || pair[PRODUCER]->is_busy) {
+        if (now() > end + nanoseconds(5)) fail("a message was not handed over within 5 s");
+        if (handoff.is_waiting && !pair[PRODUCER]->is_busy && now() >= handoff.next && now() < end) {
+            handoff.is_waiting = false;
+            handoff.is_sent = true;
+            handoff.sent = now();
+            begin_put(pair[PRODUCER], 1);
+        }
+        turn(1, handoff_done);
+    }
+    double share = (double)(processor_time() - processor) / (double)(now() - begin);
+    printf("{\"messages\":%zu,\"clientShare\":%.4f,\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f,\"acceptedP50\":%.1f}\n",
+           handoff.taken.count, share, times_percentile(&handoff.taken, 0.5), times_percentile(&handoff.taken, 0.99),
+           times_percentile(&handoff.taken, 1), times_percentile(&handoff.accepted, 0.5));
+}
+
+// MARK: Drain
+
+static struct {
+    uint64_t first, all;
+    long taken, completed;
+} drain;
+
+static void drain_done(struct connection *connection) {
+    if (connection->verb == TAKE) {
+        if (drain.taken == 0 && connection->held_count > 0) drain.first = now();
+        drain.taken += connection->held_count;
+        if (drain.taken == settings.count && connection->held_count > 0) drain.all = now();
+        if (connection->held_count > 0) {
+            begin_complete(connection);
+            return;
+        }
+    } else if (connection->verb == COMPLETE) {
+        drain.completed += connection->count;
+        if (drain.completed >= settings.count) return;
+    }
+    long left = settings.count - drain.taken;
+    begin_take(connection, (int)(left < settings.batch ? left : settings.batch), true);
+}
+
+/// Puts `count` messages, then a new client connects, takes all in batches and completes them.
+void drain_mode(void) {
+    struct times first = {0}, all = {0}, completed = {0};
+    struct connection *producer = connection_open(0, false);
+    settle(&producer, 1);
+    uint64_t processor = 0, elapsed = 0;
+    for (int round = 0; round < settings.rounds; round++) {
+        for (long put = 0; put < settings.count; put += 100) {
+            begin_put(producer, (int)(settings.count - put < 100 ? settings.count - put : 100));
+            settle(&producer, 1);
+        }
+        drain.taken = drain.completed = 0;
+        uint64_t used = processor_time(), begin = now();
+        struct connection *consumer = connection_open(1, true);
+        while (drain.completed < settings.count) {
+            turn(1000, drain_done);
+            if (now() - begin > nanoseconds(30)) fail("only %ld of %ld came out", drain.completed, settings.count);
+        }
+        uint64_t end = now();
+        processor += processor_time() - used;
+        elapsed += end - begin;
+        times_add(&first, drain.first - begin);
+        times_add(&all, drain.all - begin);
+        times_add(&completed, end - begin);
+        connection_close(consumer);
+    }
+    printf("{\"messages\":%ld,\"clientShare\":%.4f,\"first\":%.1f,\"all\":%.1f,\"p50\":%.1f,\"max\":%.1f}\n",
+           settings.count * settings.rounds, (double)processor / (double)elapsed, times_percentile(&first, 0.5),
+           times_percentile(&all, 0.5), times_percentile(&completed, 0.5), times_percentile(&completed, 1));
+}
+
+// MARK: First message after a start
+
+static bool has_first;
+
+static void first_done(struct connection *connection) {
+    if (connection->verb == TAKE && connection->held_count > 0) {
+        has_first = true;
+    } else {
+        begin_take(connection, 1, true);
+    }
+}
+
+/// Tries until a server that was just started hands out a message; the time since its start.
+void first_mode(void) {
+    patient = true;
+    struct connection *connection = NULL;
+    while (!has_first) {
+        if (now() - settings.server_start > nanoseconds(settings.seconds)) fail("no message in time");
+        if (!connection) connection = connection_open(0, true);
+        // A millisecond between two attempts.
+        if (!turn(1, first_done)) connection = NULL;
+    }
+    printf("{\"milliseconds\":%.1f}\n", (double)(now() - settings.server_start) / 1e6);
+}
+
+// MARK: Ready
+
+static bool is_ready;
+
+static void ready_done(struct connection *connection) {
+    (void)connection;
+    is_ready = true;
+}
+
+/// Tries until the server greets.
+void ready_mode(void) {
+    patient = true;
+    uint64_t begin = now();
+    struct connection *connection = NULL;
+    while (!is_ready) {
+        if (now() - begin > nanoseconds(settings.seconds)) fail("%s is not ready in time", settings.protocol->name);
+        if (!connection) connection = connection_open(0, false);
+        if (!turn(10, ready_done)) connection = NULL;
+    }
+    printf("{\"milliseconds\":%.1f}\n", (double)(now() - begin) / 1e6);
+}
