@@ -9,6 +9,7 @@ static const int time_to_run = 60;
 
 static void greet(struct connection *connection) {
     // There is no greeting: any command will do.
+    if (!is_preparing) return;
     connection->awaited = 1;
     buffer_print(&connection->out, "use default\r\n");
 }

@@ -97,6 +97,7 @@ struct connection *connection_open(int number, bool consumes) {
     connection->is_busy = true;
     connection->verb = GREET;
     settings.protocol->greet(connection);
+    connection->is_busy = buffer_count(&connection->out) > 0;
     flush(connection);
     return connection;
 }
@@ -129,6 +130,7 @@ void begin_take(struct connection *connection, int count, bool waits) {
     begin(connection, TAKE, count);
     connection->waits = waits;
     connection->held_count = 0;
+    connection->first = 0;
     settings.protocol->take(connection, count, waits);
     flush(connection);
 }
@@ -157,6 +159,7 @@ static bool receive(struct connection *connection) {
     connection->in.end += (size_t)count;
     while (buffer_count(&connection->in) > 0) {
         enum reply reply = settings.protocol->read(connection);
+        if (connection->verb == TAKE && connection->held_count > 0 && !connection->first) connection->first = now();
         if (reply == PARTIAL) break;
         if (reply == REFUSED) return false;
         if (reply == MORE) continue;

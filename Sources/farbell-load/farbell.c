@@ -19,6 +19,7 @@ static void request(struct connection *connection, const char *path) {
 }
 
 static void greet(struct connection *connection) {
+    if (!is_preparing) return;
     buffer_print(&connection->out, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", settings.port);
 }
 

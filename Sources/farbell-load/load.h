@@ -65,6 +65,8 @@ struct connection {
     int count;
     bool waits;
     uint64_t since;
+    /// When the first message of the request under way was there.
+    uint64_t first;
     /// Messages taken and not completed.
     struct held *held;
     int held_count;
@@ -80,7 +82,7 @@ struct connection {
 
 struct protocol {
     const char *name;
-    /// Writes the first request of a new connection.
+    /// Writes what a new connection begins with, or nothing.
     void (*greet)(struct connection *);
     /// Writes requests that put `count` messages.
     void (*put)(struct connection *, int count);
@@ -122,6 +124,8 @@ extern char *body;
 extern size_t body_count;
 /// Refusals close a connection instead of ending the program.
 extern bool patient;
+/// The queue has to be made, and the server has to answer.
+extern bool is_preparing;
 
 /// Nanoseconds of the monotonic clock.
 uint64_t now(void);

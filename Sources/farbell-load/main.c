@@ -9,6 +9,7 @@ struct settings settings = {.clients = 1, .batch = 1, .seconds = 2, .rounds = 11
 char *body;
 size_t body_count = 512;
 bool patient;
+bool is_preparing;
 
 static const struct protocol *const protocols[] = {
     &farbell_protocol,  &beanstalkd_protocol, &redis_protocol,

@@ -203,7 +203,7 @@ static struct {
 
 static void drain_done(struct connection *connection) {
     if (connection->verb == TAKE) {
-        if (drain.taken == 0 && connection->held_count > 0) drain.first = now();
+        if (drain.taken == 0) drain.first = connection->first;
         drain.taken += connection->held_count;
         if (drain.taken == settings.count && connection->held_count > 0) drain.all = now();
         if (connection->held_count > 0) {
@@ -232,6 +232,7 @@ void drain_mode(void) {
         drain.taken = drain.completed = 0;
         uint64_t used = processor_time(), begin = now();
         struct connection *consumer = connection_open(1, true);
+        if (!consumer->is_busy) drain_done(consumer);
         while (drain.completed < settings.count) {
             turn(1000, drain_done);
             if (now() - begin > nanoseconds(30)) fail("only %ld of %ld came out", drain.completed, settings.count);
@@ -267,7 +268,10 @@ void first_mode(void) {
     struct connection *connection = NULL;
     while (!has_first) {
         if (now() - settings.server_start > nanoseconds(settings.seconds)) fail("no message in time");
-        if (!connection) connection = connection_open(0, true);
+        if (!connection) {
+            connection = connection_open(0, true);
+            if (connection && !connection->is_busy) first_done(connection);
+        }
         // A millisecond between two attempts.
         if (!turn(1, first_done)) connection = NULL;
     }
@@ -283,9 +287,9 @@ static void ready_done(struct connection *connection) {
     is_ready = true;
 }
 
-/// Tries until the server greets.
+/// Tries until the server greets and the queue is made.
 void ready_mode(void) {
-    patient = true;
+    patient = is_preparing = true;
     uint64_t begin = now();
     struct connection *connection = NULL;
     while (!is_ready) {

@@ -9,22 +9,25 @@ enum { BINARY = 1, TYPE_BYTEA = 17, TYPE_INT8 = 20, TYPE_INT4 = 23 };
 #define READY(limit) \
     "SELECT id FROM queue WHERE locked_until < now() ORDER BY id LIMIT " limit " FOR UPDATE SKIP LOCKED"
 
-/// By name: a lease is a column, so that a consumer's connection may break; `open` holds it as an open transaction.
+enum use { PRODUCING, ONE, MANY, LEASING, HOLDING, CONSUMING };
+
+/// A lease is a column, so that a consumer's connection may break; "hold" makes it an open transaction.
 static const struct {
+    enum use use;
     const char *name, *text;
 } statements[] = {
-    {"put", "WITH added AS (INSERT INTO queue (body) VALUES ($1::bytea)) SELECT pg_notify('queue', '')"},
-    {"quiet", "INSERT INTO queue (body) VALUES ($1::bytea)"},
-    {"many", "INSERT INTO queue (body) SELECT unnest($1::bytea[])"},
-    {"take", "UPDATE queue SET locked_until = now() + interval '60 s', delivery = delivery + 1"
+    {PRODUCING, "put", "WITH added AS (INSERT INTO queue (body) VALUES ($1::bytea)) SELECT pg_notify('queue', '')"},
+    {PRODUCING, "quiet", "INSERT INTO queue (body) VALUES ($1::bytea)"},
+    {PRODUCING, "many", "INSERT INTO queue (body) SELECT unnest($1::bytea[])"},
+    {ONE, "take", "UPDATE queue SET locked_until = now() + interval '60 s', delivery = delivery + 1"
              " WHERE id = (" READY("1") ") RETURNING id, body, delivery"},
-    {"some", "UPDATE queue SET locked_until = now() + interval '60 s', delivery = delivery + 1"
+    {MANY, "some", "UPDATE queue SET locked_until = now() + interval '60 s', delivery = delivery + 1"
              " WHERE id = ANY (ARRAY(" READY("$1") ")) RETURNING id, body, delivery"},
-    {"done", "DELETE FROM queue WHERE id = ANY ($1::int8[])"},
-    {"hold", "SELECT id, body, delivery FROM queue ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"},
-    {"begin", "BEGIN"},
-    {"commit", "COMMIT"},
-    {"listen", "LISTEN queue"},
+    {CONSUMING, "done", "DELETE FROM queue WHERE id = ANY ($1::int8[])"},
+    {HOLDING, "hold", "SELECT id, body, delivery FROM queue ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED"},
+    {HOLDING, "begin", "BEGIN"},
+    {HOLDING, "commit", "COMMIT"},
+    {LEASING, "listen", "LISTEN queue"},
 };
 
 /// Begins a message of a type (0 for none); returns where its length stands.
@@ -58,10 +61,27 @@ static void greet(struct connection *connection) {
     connection->step = 0;
 }
 
-/// Asks for all statements to be prepared.
+static bool is_open(void) { return settings.protocol == &postgresql_open_protocol; }
+
+/// Whether a connection will execute statements of that use: it prepares no others.
+static bool needs(const struct connection *connection, enum use use) {
+    if (!connection->consumes) return use == PRODUCING;
+    switch (use) {
+    case PRODUCING: return false;
+    case ONE: return !is_open() && settings.batch == 1;
+    case MANY: return !is_open() && settings.batch > 1;
+    case LEASING: return !is_open();
+    case HOLDING: return is_open();
+    case CONSUMING: return true;
+    }
+    return false;
+}
+
+/// Asks for the statements to be prepared.
 static void prepare(struct connection *connection) {
     struct buffer *out = &connection->out;
     for (size_t index = 0; index < sizeof statements / sizeof *statements; index++) {
+        if (!needs(connection, statements[index].use)) continue;
         size_t place = open_message(out, 'P');
         text(out, statements[index].name);
         text(out, statements[index].text);
@@ -120,8 +140,6 @@ static void put(struct connection *connection, int count) {
     sync(&connection->out);
 }
 
-static bool is_open(void) { return settings.protocol == &postgresql_open_protocol; }
-
 static void write_take(struct connection *connection) {
     static struct buffer argument;
     buffer_clear(&argument);
@@ -129,7 +147,7 @@ static void write_take(struct connection *connection) {
     // After an empty answer the transaction is still open.
     if (is_open() && !connection->step) execute(&connection->out, "begin", NULL);
     if (is_open()) connection->step = 1;
-    bool is_single = connection->count == 1;
+    bool is_single = settings.batch == 1;
     execute(&connection->out, is_open() ? "hold" : is_single ? "take" : "some",
             is_single && !is_open() ? NULL : &argument);
     sync(&connection->out);
@@ -137,7 +155,7 @@ static void write_take(struct connection *connection) {
 
 static void take(struct connection *connection, int count, bool waits) {
     connection->count = count;
-    if (waits && !notifies) {
+    if (waits && !notifies && !is_open()) {
         notifies = true;
         execute(&connection->out, "listen", NULL);
     }

@@ -174,7 +174,10 @@ static enum reply method(struct connection *connection, const char *payload, siz
     case METHOD_ID(CONNECTION, 30): open_connection(out, rest); return MORE;
     case METHOD_ID(CONNECTION, 41): open_channel(out); return MORE;
     case METHOD_ID(CHANNELS, 11): declare(out); return MORE;
-    case METHOD_ID(QUEUE, 11): confirm(out); return MORE;
+    case METHOD_ID(QUEUE, 11):
+        if (connection->consumes) return DONE;
+        confirm(out);
+        return MORE;
     case METHOD_ID(CONFIRM, 11): return DONE;
     case METHOD_ID(BASIC, 11):
     case METHOD_ID(BASIC, 21): return MORE;

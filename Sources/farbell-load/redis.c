@@ -14,6 +14,7 @@ static void words(struct buffer *out, int extra, const char *const *all, int cou
 
 static void greet(struct connection *connection) {
     static const char *const command[] = {"XGROUP", "CREATE", "queue", "group", "0", "MKSTREAM"};
+    if (!is_preparing) return;
     words(&connection->out, 0, command, 6);
     connection->awaited = 1;
 }

@@ -116,7 +116,8 @@ struct QueueRunner: Sendable {
 
     /// The server hurries while it is filled and starts again in good order.
     func start(_ server: QueueServer, _ report: inout QueueReport) async throws {
-        let filled = try await load(server, "put", Self.fillClients, Self.putBatch, ["--count", "\(held)"])
+        let filled = try await load(
+            server, "put", Self.fillClients, Self.putBatch, ["--count", "\(held)", "--seconds", "0"])
         guard filled.total == held else { throw BenchError("only \(filled.total) of \(held) messages were taken") }
         await server.stop()
         let begin = try await server.start()
