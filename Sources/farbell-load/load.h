@@ -75,9 +75,8 @@ struct connection {
     int step;
     uint64_t tag;
     bool flag;
-    /// For the modes: empty answers in a row, whether it has ended.
+    /// For the modes: empty answers in a row.
     int empty;
-    bool has_ended;
 };
 
 struct protocol {
@@ -127,6 +126,10 @@ extern bool patient;
 /// The queue has to be made, and the server has to answer.
 extern bool is_preparing;
 
+/// Connections and the server get used to each other for so long before anything counts.
+static const double warmup_seconds = 0.3;
+
+static inline uint64_t nanoseconds(double seconds) { return (uint64_t)(seconds * 1e9); }
 /// Nanoseconds of the monotonic clock.
 uint64_t now(void);
 /// Nanoseconds of processor time this program has used.

@@ -21,13 +21,18 @@ static void greet(struct connection *connection) {
 
 static void put(struct connection *connection, int count) {
     static const char *const command[] = {"XADD", "queue", "*", "body"};
+    static const char *const multi[] = {"MULTI"}, *const exec[] = {"EXEC"};
+    // A transaction, because a pipeline is read and synced in several pieces.
+    bool is_batch = count > 1;
+    if (is_batch) words(&connection->out, 0, multi, 1);
     for (int index = 0; index < count; index++) {
         words(&connection->out, 1, command, 4);
         buffer_print(&connection->out, "$%zu\r\n", body_count);
         buffer_append(&connection->out, body, body_count);
         buffer_append(&connection->out, "\r\n", 2);
     }
-    connection->awaited = count;
+    if (is_batch) words(&connection->out, 0, exec, 1);
+    connection->awaited = is_batch ? count + 2 : 1;
 }
 
 static void take(struct connection *connection, int count, bool waits) {

@@ -30,7 +30,7 @@ enum QueuePeer: String, CaseIterable, Sendable {
                 + " with a sync for each."
         case .redis:
             "Redis `appendfsync always`: streams; XADD, XREADGROUP, XACK with XDEL in one write. Who has a message is"
-                + " synced too. Many are a pipeline, or COUNT."
+                + " synced too. Many are put in MULTI … EXEC and taken with COUNT."
         case .rabbitmq:
             "RabbitMQ: one quorum queue on one node; publisher confirms; consumers with a prefetch as large as the batch."
                 + " It does not answer an acknowledgement: a consumer is measured by its next delivery, which comes after it,"

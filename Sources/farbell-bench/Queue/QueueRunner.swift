@@ -22,6 +22,8 @@ struct QueueRunner: Sendable {
     private static let expected = [(1, 12_000), (8, 30_000)]
     private static let expectedBeyond = 90_000
     private static let expectedBatches = 200_000
+    /// Nor more than so many times the best it has shown so far.
+    private static let expectedGrowth = 3.0
     private static let drained = 1000
 
     private static let putBars = [8: 25_000.0, 64: 45_000]
@@ -37,9 +39,11 @@ struct QueueRunner: Sendable {
 
     func throughput(_ server: QueueServer, puts: Bool, takes: Bool, _ report: inout QueueReport) async throws {
         var inside = 0
+        var best = 0.0
         for (clients, batch) in rows(Self.putBatch) where puts {
             let result = try await load(server, "put", clients, batch, ["--seconds", "\(seconds)"])
             inside += result.total
+            best = max(best, result.rate.value)
             let measure = QueueMeasure(
                 title: Self.title("put", clients, batch), unit: .perSecond,
                 bar: batch == 1 ? Self.putBars[clients] : nil,
@@ -47,9 +51,11 @@ struct QueueRunner: Sendable {
             report.add(measure, server.peer, result.rate)
         }
         for (clients, batch) in rows(Self.takeBatch) where takes {
-            try await fill(server, to: needed(clients, batch), &inside)
+            try await fill(server, to: needed(clients, batch, best), &inside)
             let result = try await load(server, "take", clients, batch, ["--seconds", "\(seconds)"])
             inside -= result.total
+            // Without puts before, the first takes alone would promise too little.
+            if puts { best = max(best, result.rate.value) }
             let measure = QueueMeasure(
                 title: Self.title("receive and complete", clients, batch), unit: .perSecond,
                 bar: batch == 1 ? Self.takeBars[clients] : nil, leads: clients > 1 || batch > 1)
@@ -65,11 +71,12 @@ struct QueueRunner: Sendable {
         what + (batch > 1 ? ", \(batch) at a time" : "") + ", \(clients) " + (clients == 1 ? "client" : "clients")
     }
 
-    private func needed(_ clients: Int, _ batch: Int) -> Int {
-        let rate =
+    private func needed(_ clients: Int, _ batch: Int, _ best: Double) -> Int {
+        let expected =
             batch > 1
             ? Self.expectedBatches : Self.expected.first { clients <= $0.0 }?.1 ?? Self.expectedBeyond
-        return rate * (seconds + 1) / (isQuick ? 10 : 1)
+        let rate = best > 0 ? min(expected, Int(best * Self.expectedGrowth)) : expected
+        return rate * (seconds + 1) / (isQuick ? 4 : 1)
     }
 
     private func fill(_ server: QueueServer, to count: Int, _ inside: inout Int) async throws {
