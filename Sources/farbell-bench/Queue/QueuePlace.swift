@@ -98,7 +98,7 @@ final class QueuePlace: Sendable {
             "admin": ["tokenFile": "admin.token"],
             "log": ["format": "json", "level": "warning", "statsSeconds": 0],
             "apps": [.init(Self.app): ["name": "Bench", "key": ["file": "app.key"]]],
-            "limits": ["requestsPerSecond": 10_000_000, "queueMessages": 4_000_000],
+            "limits": ["requestsPerSecond": 1_000_000, "queueMessages": 4_000_000],
         ]
         try folder.write(configuration.serialized, to: "farbell.json")
     }
