@@ -84,6 +84,8 @@ struct QueueMeasure: Sendable, Hashable {
     var bar: Double?
     /// Whether Farbell has to be ahead of every peer.
     var leads = false
+    /// Whether it is the machine that is measured, so that one sees who met a busy one.
+    var isMachine = false
 
     /// Whether less is better.
     var isTime: Bool { unit != .perSecond }

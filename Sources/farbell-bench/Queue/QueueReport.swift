@@ -25,6 +25,7 @@ struct QueueReport: Sendable {
 
     /// How many times as good as the best other one Farbell is; nil without both.
     private func ratio(_ measure: QueueMeasure) -> Double? {
+        guard !measure.isMachine else { return nil }
         let others = peers.filter { $0 != .farbell }.compactMap { figure(measure, $0)?.value }.filter { $0 > 0 }
         guard let own = figure(measure, .farbell)?.value, own > 0,
             let best = measure.isTime ? others.min() : others.max()
@@ -32,10 +33,11 @@ struct QueueReport: Sendable {
         return measure.isTime ? best / own : own / best
     }
 
-    /// Whether Farbell met each bar and led where it has to; false when it was not measured or something failed.
+    /// Whether nothing failed and Farbell, where it is one of the peers, met each bar and led where it has to.
     var isGood: Bool {
-        failures.isEmpty && !measures.isEmpty
-            && measures.allSatisfy { verdict($0) == Report.verdict(true) || !isJudged($0) }
+        guard failures.isEmpty, !measures.isEmpty else { return false }
+        return !peers.contains(.farbell)
+            || measures.allSatisfy { verdict($0) == Report.verdict(true) || !isJudged($0) }
     }
 
     private func isJudged(_ measure: QueueMeasure) -> Bool { measure.bar != nil || measure.leads }
