@@ -104,6 +104,10 @@ let package = Package(
                 "Base", "CMicroHTTPD", "Gateway", "GatewayTestKit", "Inbound", "Storage", "Cryptography", "Outbound",
             ],
             path: "Sources/farbell-bench", swiftSettings: strict),
+        // The load client of `Scripts/bench queue`: it shares the processors with what it measures.
+        .executableTarget(
+            name: "farbell-load", path: "Sources/farbell-load",
+            cSettings: [.define("_GNU_SOURCE"), .treatAllWarnings(as: .error)]),
 
         tests("Base", ["Base", "GatewayTestKit"]),
         tests("Outbound", ["Outbound", "Base", "GatewayTestKit"], exclude: ["Peers"]),

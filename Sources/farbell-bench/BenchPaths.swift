@@ -12,10 +12,16 @@ enum BenchPaths {
 
     /// The gateway's program.
     /// - Throws: `BenchError` when it was not built.
-    static func gateway() throws -> String {
-        let path = "\(FileSystem.folder(of: program))/farbell"
+    static func gateway() throws -> String { try sibling("farbell") }
+
+    /// The load client of `queue`.
+    /// - Throws: `BenchError` when it was not built.
+    static func load() throws -> String { try sibling("farbell-load") }
+
+    private static func sibling(_ name: String) throws -> String {
+        let path = "\(FileSystem.folder(of: program))/\(name)"
         guard FileSystem.exists(path) else {
-            throw BenchError("there is no \(path): build the product 'farbell' too, as Scripts/bench does")
+            throw BenchError("there is no \(path): build the product '\(name)' too, as Scripts/bench does")
         }
         return path
     }

@@ -10,6 +10,7 @@ struct FarbellBench {
             "ring", "mail to push: own latency, memory and CPU of idle mailboxes, Dovecot; beside other watchers",
             RingBench.options
         ),
+        ("queue", "messages through HTTP; beside other durable queues", QueueBench.options),
         ("presence", "presence beats a second through HTTP, driven by wrk", PresenceBench.options),
         ("answers", "requests a second through the HTTP server alone, by kind of answer", AnswersBench.options),
         ("streams", "one event to each of many connected streams: time and memory", StreamsBench.options),
@@ -37,6 +38,7 @@ struct FarbellBench {
             let options = try BenchOptions(arguments, known: known)
             _ = DescriptorLimit.raise()
             switch name {
+            case "queue": return try await QueueBench(options).run() ? 0 : 1
             case "ring": return try await RingBench(options).run() ? 0 : 1
             case "answers": return try await AnswersBench(options).run() ? 0 : 1
             case "streams": return try await StreamsBench(options).run() ? 0 : 1

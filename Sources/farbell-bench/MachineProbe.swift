@@ -4,11 +4,11 @@ internal import Glibc
 
 /// How punctual the machine itself is at the moment: below these times nothing can stay that runs on it.
 enum MachineProbe {
-    private static let rounds = 300
+    static let rounds = 300
 
     /// How late a thread wakes that sleeps 10 ms, and how long syncing 4 KiB takes.
     /// - Throws: `BenchError` when the file cannot be written.
-    static func run() async throws -> (wake: Distribution, sync: Distribution) {
+    static func run(rounds: Int = rounds) async throws -> (wake: Distribution, sync: Distribution) {
         try await WorkThread(name: "probe").run {
             let time = SystemTime()
             let folder = try TemporaryFolder()

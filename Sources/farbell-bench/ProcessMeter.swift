@@ -43,6 +43,18 @@ enum ProcessMeter {
         return .milliseconds((user + system) * 1000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
     }
 
+    /// The same of a process, those it started, and those of them that have ended; what cannot be read counts nothing.
+    static func treeTime(of process: Int32) -> Duration {
+        var sum = Duration.zero
+        if let text = try? text("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") {
+            // After user and system time those of children that were waited for.
+            let ticks = text[text.index(after: end)...].split(separator: " ").dropFirst(11).prefix(4)
+            let count = ticks.compactMap { Int64($0) }.reduce(0, +)
+            sum = .milliseconds(count * 1000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
+        }
+        return children(of: process).reduce(sum) { $0 + treeTime(of: $1) }
+    }
+
     /// Direct children of a process.
     static func children(of process: Int32) -> [Int32] {
         guard let bytes = FileSystem.contents(of: "/proc/\(process)/task/\(process)/children", limit: 65_536) else {
