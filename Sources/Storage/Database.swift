@@ -88,6 +88,9 @@ internal import Gateway
     /// Rows the last finished statement inserted, changed or deleted itself.
     var changes: Int { unsafe Int(sqlite3_changes64(handle)) }
 
+    /// Whether SQLite refuses to write, be it for the file's rights or for what its header says.
+    var isReadOnly: Bool { unsafe sqlite3_db_readonly(handle, "main") == 1 }
+
     /// Whether no transaction is open, because none was begun or SQLite rolled it back itself.
     var isOutsideTransaction: Bool { unsafe sqlite3_get_autocommit(handle) != 0 }
 

@@ -37,6 +37,9 @@ struct SQLiteFailure {
             return StoreError(.corrupt, "the file is no database; restore it from a backup", context: context)
         case SQLITE_CORRUPT:
             return StoreError(.corrupt, SQLiteFailure.damaged, context: context)
+        // Looking at a sound file fails with codes of their own only.
+        case SQLITE_ERROR where activity == .open:
+            return StoreError(.corrupt, SQLiteFailure.damaged, context: context)
         case SQLITE_FULL:
             return StoreError(.full, "no room is left for the database", context: context)
         case SQLITE_BUSY, SQLITE_LOCKED:

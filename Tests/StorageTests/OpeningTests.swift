@@ -6,6 +6,16 @@ import Testing
 
 @testable import Storage
 
+/// Whether a lock file cannot be locked because another one has it.
+private func isRefused(_ path: String) -> Bool {
+    do {
+        _ = try FileLock(path: path)
+        return false
+    } catch {
+        return error.code == .inUse
+    }
+}
+
 @Suite("Opening tells what is wrong with a file")
 struct OpeningTests {
     /// A store with one account in it, closed.
@@ -41,6 +51,23 @@ struct OpeningTests {
         #expect(await failure(opening: folder.database) == nil)
     }
 
+    @Test("a lock that is refused closes no file of others")
+    func refusedLock() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.database + ".lock"
+        let held = try FileLock(path: path)
+        async let refusals = Task.detached { (0..<20_000).count { _ in isRefused(path) } }.value
+        var lost = 0
+        for _ in 0..<20_000 {
+            let descriptor = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+            sched_yield()
+            if close(descriptor) != 0 { lost += 1 }
+        }
+        #expect(await refusals == 20_000)
+        #expect(lost == 0)
+        withExtendedLifetime(held) {}
+    }
+
     @Test("another program's lock is told apart from damage")
     func lockedByAnotherProgram() async throws {
         let folder = try TemporaryFolder()
@@ -74,7 +101,9 @@ struct OpeningTests {
     func folderInPlace() async throws {
         let folder = try TemporaryFolder()
         try #require(FileSystem.createFolder(folder.database))
-        #expect(await failure(opening: folder.database)?.code == .unavailable)
+        let error = try #require(await failure(opening: folder.database))
+        #expect(error.code == .unavailable)
+        #expect(error.message.contains("no file; name another one"))
     }
 
     @Test("a newer Farbell's file is left alone")
@@ -119,63 +148,58 @@ struct OpeningTests {
         #expect(try database.integer("SELECT count(*) FROM sqlite_schema") == 1)
     }
 
-    @Test("a truncated file is damaged", arguments: [0.5, 0.99])
-    func truncated(share: Double) async throws {
+    @Test("an empty file is no new database")
+    func emptyFile() async throws {
         let folder = try TemporaryFolder()
-        let store = try await SQLiteStore.open(path: folder.database)
-        try await store.commit((1...500).map { .insertMessage(StoreSamples.message(1, Int64($0))) })
-        await store.close()
-        let bytes = try #require(FileSystem.contents(of: folder.database, limit: 1 << 24))
-        let kept = Array(bytes.prefix(Int(Double(bytes.count) * share)))
-        try #require(FileSystem.writePrivate(kept, to: folder.database, replacing: true))
+        try #require(FileSystem.writePrivate([], to: folder.database))
         let error = try #require(await failure(opening: folder.database))
         #expect(error.code == .corrupt)
-        #expect(error.message.contains(".recover"))
+        #expect(error.context["path"] == folder.database)
+        #expect(error.message.contains("restore it from a backup, or remove it"))
+        #expect(FileSystem.contents(of: folder.database, limit: 1) == [], "it was not touched")
     }
 
-    @Test("damage inside is found by the first look or by the read that meets it")
-    func damagedPages() async throws {
-        let folder = try TemporaryFolder()
-        var store = try await SQLiteStore.open(path: folder.database)
-        try await store.commit((1...2000).map { .insertMessage(StoreSamples.message(1, Int64($0))) })
-        await store.close()
-        var bytes = try #require(FileSystem.contents(of: folder.database, limit: 1 << 24))
-        // The header's page stays as it is.
-        for index in stride(from: 4096, to: bytes.count, by: 1) { bytes[index] = 0xA5 }
-        try #require(FileSystem.writePrivate(bytes, to: folder.database, replacing: true))
-        // The first look may find it; else the read that comes across it must.
-        var failure = await StorageTests.failure(opening: folder.database)
-        if failure == nil {
-            store = try await SQLiteStore.open(path: folder.database)
-            do { _ = try await store.openKeys() } catch {
-                failure = error as? StoreError
-            }
-            await store.close()
-        }
-        #expect(failure?.code == .corrupt)
-    }
-
-    @Test("a log cut at any place still opens with whole submissions only", arguments: [1, 32, 5000, 9000, 20_000])
-    func cutLog(length: Int) async throws {
+    @Test("a log without its database, or with an empty one, is left alone", arguments: [true, false])
+    func orphanedLog(isMissing: Bool) async throws {
         let folder = try TemporaryFolder()
         let store = try await SQLiteStore.open(path: folder.database)
-        for pair in 0..<20 {
-            let first = Int64(pair * 2 + 1)
-            try await store.commit([
-                .insertMessage(StoreSamples.message(1, first)), .insertMessage(StoreSamples.message(1, first + 1)),
-            ])
-        }
-        let copy = "\(folder.path)/copy.db"
-        let main = try #require(FileSystem.contents(of: folder.database, limit: 1 << 24))
+        try await store.commit([.putAccount(StoreSamples.account("alice"))])
         let log = try #require(FileSystem.contents(of: folder.database + "-wal", limit: 1 << 24))
         await store.close()
-        try #require(log.count > 20_000)
-        try #require(FileSystem.writePrivate(main, to: copy))
-        try #require(FileSystem.writePrivate(Array(log.dropLast(length)), to: copy + "-wal"))
-        let opened = try await SQLiteStore.open(path: copy)
-        let seqs = try await opened.openKeys().map { Int($0.seq) }
-        await opened.close()
-        #expect(seqs == Array(1..<(seqs.count + 1)))
-        #expect(seqs.count % 2 == 0 && seqs.count < 40)
+        try #require(unsafe unlink(folder.database) == 0)
+        if !isMissing { try #require(FileSystem.writePrivate([], to: folder.database)) }
+        try #require(FileSystem.writePrivate(log, to: folder.database + "-wal"))
+        let error = try #require(await failure(opening: folder.database))
+        #expect(error.code == .corrupt)
+        #expect(error.message.contains(isMissing ? "put the file back" : "restore it from a backup"))
+        #expect(FileSystem.contents(of: folder.database + "-wal", limit: 1 << 24) == log, "it was not touched")
+    }
+
+    @Test("a creation that was cut off is begun anew")
+    func unfinishedCreation() async throws {
+        let folder = try TemporaryFolder()
+        try #require(FileSystem.writePrivate([1, 2, 3], to: folder.database + ".new"))
+        try #require(FileSystem.writePrivate([4, 5, 6], to: folder.database + ".new-journal"))
+        #expect(await failure(opening: folder.database) == nil)
+        #expect(!FileSystem.exists(folder.database + ".new"))
+        #expect(!FileSystem.exists(folder.database + ".new-journal"))
+    }
+
+    @Test("a file without the right to read and write it", .enabled(if: geteuid() == 0, "another user is needed"))
+    func unreadable() async throws {
+        let folder = try TemporaryFolder()
+        try await filled(folder.database)
+        try #require(unsafe chmod(folder.path, 0o777) == 0)
+        try #require(unsafe chmod(folder.database + ".lock", 0o666) == 0)
+        for mode in [mode_t(0), 0o444, 0o222] {
+            try #require(unsafe chmod(folder.database, mode) == 0)
+            await #expect(processExitsWith: .exitCode(7)) { [path = folder.database as String] in
+                try #require(setuid(65_534) == 0)
+                let error = await failure(opening: path)
+                if error?.code == .unavailable && error?.message.contains("give the daemon's user") == true { exit(7) }
+            }
+        }
+        try #require(unsafe chmod(folder.database, 0o600) == 0)
+        #expect(await failure(opening: folder.database) == nil)
     }
 }
