@@ -57,5 +57,6 @@ struct SQLiteFailure {
 
     /// What to do with a damaged file.
     static let damaged =
-        "the database is damaged; restore it from a backup, or save what can be read with 'sqlite3 FILE .recover'"
+        "the database is damaged; keep a copy of it and restore it from a backup. Without one, 'sqlite3 FILE .recover'"
+        + " saves what can be read (sqlite.org's build; Debian's lacks it)"
 }
