@@ -38,7 +38,7 @@ extension WriteConnection {
     func insert(_ message: Message) throws(StoreError) {
         if message.state.isTerminal { try insertSettled(message) } else { try insertOpen(message) }
         guard let origin = message.origin else { return }
-        try statements.insertItem.run { statement in
+        try statements.messages.insertItem.run { statement in
             statement.bind(origin.registration.text)
             statement.bind(origin.item)
             statement.bind(message.key)
@@ -53,7 +53,7 @@ extension WriteConnection {
         known.note(key, highest: highest)
         let isLarge = message.body.count > Self.inlineBodyLimit
         let (address, sender) = (known.address.text(message.address), known.sender.text(message.sender))
-        try statements.insertMessage.run { statement in
+        try statements.messages.insertMessage.run { statement in
             statement.bindCommon(of: message, address: address, sender: sender)
             statement.bind(message.settled?.milliseconds)
             statement.bind(message.subject)
@@ -61,7 +61,7 @@ extension WriteConnection {
         }
         if isLarge {
             known.hasBodies = true
-            try statements.insertBody.run { statement in
+            try statements.messages.insertBody.run { statement in
                 statement.bind(key)
                 statement.bind(message.body)
             }
@@ -70,7 +70,7 @@ extension WriteConnection {
 
     private func insertSettled(_ message: Message) throws(StoreError) {
         let (address, sender) = (known.address.text(message.address), known.sender.text(message.sender))
-        let inserted = try statements.insertSettled.run { statement in
+        let inserted = try statements.messages.insertSettled.run { statement in
             statement.bindCommon(of: message, address: address, sender: sender)
             statement.bind((message.settled ?? message.enqueued).milliseconds)
         }
@@ -84,14 +84,14 @@ extension WriteConnection {
 
     private func highest(of queue: Int64) throws(StoreError) -> Int64 {
         if let highest = known.highest(of: queue) { return highest }
-        statements.highest.bind(queue)
-        statements.highest.bind(Int64.min)
-        return try statements.highest.first { row in row.integer() } ?? .max
+        statements.messages.highest.bind(queue)
+        statements.messages.highest.bind(Int64.min)
+        return try statements.messages.highest.first { row in row.integer() } ?? .max
     }
 
     private func isSettled(_ key: MessageKey) throws(StoreError) -> Bool {
-        statements.isSettled.bind(key)
-        return try statements.isSettled.first { row in row.flag() } ?? false
+        statements.messages.isSettled.bind(key)
+        return try statements.messages.isSettled.first { row in row.flag() } ?? false
     }
 
     /// - Parameter delivered: when the message arrived, if that is noted with it.
@@ -101,7 +101,7 @@ extension WriteConnection {
                 .refused, "a message can only be settled to a terminal state",
                 context: ["state": update.state.rawValue])
         }
-        let moved = try statements.copySettled.run { statement in
+        let moved = try statements.messages.copySettled.run { statement in
             statement.bind(update)
             statement.bind(delivered?.milliseconds)
             statement.bind(key)
@@ -111,8 +111,8 @@ extension WriteConnection {
             if let delivered { try setDelivered(key, delivered) }
             return
         }
-        try statements.deleteMessage.run { $0.bind(key) }
-        if known.hasBodies { try statements.deleteBody.run { $0.bind(key) } }
+        try statements.messages.deleteMessage.run { $0.bind(key) }
+        if known.hasBodies { try statements.messages.deleteBody.run { $0.bind(key) } }
     }
 
     func update(_ key: MessageKey, _ update: MessageUpdate) throws(StoreError) {
@@ -120,7 +120,7 @@ extension WriteConnection {
             throw StoreError(
                 .refused, "a terminal state is for settling", context: ["state": update.state.rawValue])
         }
-        try statements.updateMessage.run { statement in
+        try statements.messages.updateMessage.run { statement in
             statement.bind(update)
             statement.bind(update.notBefore?.milliseconds)
             statement.bind(update.receipts?.rawValue)
@@ -129,7 +129,7 @@ extension WriteConnection {
     }
 
     func setDelivered(_ key: MessageKey, _ at: Timestamp) throws(StoreError) {
-        for statement in [statements.deliverOpen, statements.deliverSettled] {
+        for statement in [statements.messages.deliverOpen, statements.messages.deliverSettled] {
             let changed = try statement.run { statement in
                 statement.bind(at.milliseconds)
                 statement.bind(key)

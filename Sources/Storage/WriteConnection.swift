@@ -22,7 +22,7 @@ final class WriteConnection {
         (self.database, self.lock) = (database, lock)
         let statements = try WriteStatements(database)
         self.statements = statements
-        known = KnownMessages(hasBodies: try statements.anyBody.first { row in row.flag() } ?? true)
+        known = KnownMessages(hasBodies: try statements.messages.hasBodies.first { row in row.flag() } ?? true)
         database.countLoggedPages(in: logged)
     }
 

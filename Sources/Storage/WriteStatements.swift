@@ -6,9 +6,7 @@ struct WriteStatements {
     let begin, commit, rollback, savepoint, rollbackToSavepoint, release: Statement
     let putAccount, putDevice, deleteDevice, setDeviceCursor, setDeviceSeen: Statement
     let putRegistration, deleteRegistration, setMonitorCursor, putQueue, putLaunch: Statement
-    let insertMessage, insertSettled, insertBody, insertItem: Statement
-    let copySettled, deleteMessage, deleteBody, updateMessage: Statement
-    let deliverOpen, deliverSettled, highest, isSettled, anyBody: Statement
+    let messages: MessageStatements
     let putDelivery, insertEvent: Statement
     let devicesOfAccount, queueNumber: Statement
     /// All that belongs to a queue's number; the items must go before the messages.
@@ -16,22 +14,6 @@ struct WriteStatements {
     let deleteOfAccount: [Statement]
     let settledBefore, deleteSettled, deleteDeliveries, deleteItem, purgeEvents, purgeLaunches: Statement
 
-    /// The columns that open and settled messages share, as `Statement.bindCommon` binds them.
-    private static let common: SQL = """
-        queue, seq, receipts, enqueued, priority, expires, not_before, grp, collapse, sender_id, correlation, \
-        sender, registration, item, app, address, header, state, deliveries, delivered, token, consumer, reason
-        """
-    private static let question: SQL =
-        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
-    /// Of a message that is settled these stay.
-    private static let kept: SQL = """
-        queue, seq, receipts, enqueued, priority, expires, not_before, grp, collapse, sender_id, correlation, \
-        sender, registration, item, app, address, header
-        """
-    /// FAIL instead of ABORT: as one row at most is written there is nothing to undo, and no savepoint to pay for.
-    private static let settling: SQL =
-        "INSERT OR FAIL INTO settled (" + kept + ", state, at, reason, deliveries, consumer, token, delivered) SELECT "
-        + kept + ", ?, ?, ?, ?, ?, ?, coalesce(delivered, ?) FROM message WHERE queue = ? AND seq = ?"
     private static let eventsBefore: SQL = """
         DELETE FROM event WHERE (at, queue, number) IN (
             SELECT at, queue, number FROM event WHERE at < ? ORDER BY at LIMIT ?)
@@ -66,30 +48,7 @@ struct WriteStatements {
         putLaunch = try prepare(
             "INSERT OR REPLACE INTO launch (" + Launch.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 
-        insertMessage = try prepare(
-            "INSERT INTO message (" + Self.common + ", settled, subject, body) VALUES (" + Self.question + ", ?, ?, ?)")
-        insertSettled = try prepare(
-            "INSERT INTO settled (" + Self.common + ", at) SELECT " + Self.question + ", ?"
-                + " WHERE NOT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND seq = ?2)")
-        insertBody = try prepare("INSERT INTO body (queue, seq, data) VALUES (?, ?, ?)")
-        insertItem = try prepare("INSERT INTO item (registration, item, queue, seq) VALUES (?, ?, ?, ?)")
-        copySettled = try prepare(Self.settling)
-        deleteMessage = try prepare("DELETE FROM message WHERE queue = ? AND seq = ?")
-        deleteBody = try prepare("DELETE FROM body WHERE queue = ? AND seq = ?")
-        updateMessage = try prepare(
-            "UPDATE message SET state = ?, settled = ?, reason = ?, deliveries = ?, consumer = ?, token = ?,"
-                + " not_before = ?, receipts = coalesce(?, receipts) WHERE queue = ? AND seq = ?")
-        deliverOpen = try prepare(
-            "UPDATE message SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
-        deliverSettled = try prepare(
-            "UPDATE settled SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
-        highest = try prepare(
-            """
-            SELECT max(coalesce((SELECT max(seq) FROM message WHERE queue = ?1), ?2),
-                coalesce((SELECT max(seq) FROM settled WHERE queue = ?1), ?2))
-            """)
-        isSettled = try prepare("SELECT EXISTS (SELECT 1 FROM settled WHERE queue = ? AND seq = ?)")
-        anyBody = try prepare("SELECT EXISTS (SELECT 1 FROM body)")
+        messages = try MessageStatements(database)
         putDelivery = try prepare(
             "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?)")
         insertEvent = try prepare("INSERT INTO event (" + StoredEvent.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
@@ -134,5 +93,57 @@ struct WriteStatements {
             try database.prepare("DELETE FROM launch WHERE account = ?", .write),
             try database.prepare("DELETE FROM account WHERE id = ?", .write),
         ]
+    }
+}
+
+/// Those that write messages.
+struct MessageStatements {
+    let insertMessage, insertSettled, insertBody, insertItem: Statement
+    let copySettled, deleteMessage, deleteBody, updateMessage: Statement
+    let deliverOpen, deliverSettled, highest, isSettled, hasBodies: Statement
+
+    /// The columns that open and settled messages share, as `Statement.bindCommon` binds them.
+    private static let common: SQL = """
+        queue, seq, receipts, enqueued, priority, expires, not_before, grp, collapse, sender_id, correlation, \
+        sender, registration, item, app, address, header, state, deliveries, delivered, token, consumer, reason
+        """
+    private static let question: SQL =
+        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+    /// Of a message that is settled these stay.
+    private static let kept: SQL = """
+        queue, seq, receipts, enqueued, priority, expires, not_before, grp, collapse, sender_id, correlation, \
+        sender, registration, item, app, address, header
+        """
+    /// FAIL instead of ABORT: as one row at most is written there is nothing to undo, and no savepoint to pay for.
+    private static let settling: SQL =
+        "INSERT OR FAIL INTO settled (" + kept + ", state, at, reason, deliveries, consumer, token, delivered) SELECT "
+        + kept + ", ?, ?, ?, ?, ?, ?, coalesce(delivered, ?) FROM message WHERE queue = ? AND seq = ?"
+
+    init(_ database: Database) throws(StoreError) {
+        func prepare(_ sql: SQL) throws(StoreError) -> Statement { try database.prepare(sql, .write) }
+        insertMessage = try prepare(
+            "INSERT INTO message (" + Self.common + ", settled, subject, body) VALUES (" + Self.question + ", ?, ?, ?)")
+        insertSettled = try prepare(
+            "INSERT INTO settled (" + Self.common + ", at) SELECT " + Self.question + ", ?"
+                + " WHERE NOT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND seq = ?2)")
+        insertBody = try prepare("INSERT INTO body (queue, seq, data) VALUES (?, ?, ?)")
+        insertItem = try prepare("INSERT INTO item (registration, item, queue, seq) VALUES (?, ?, ?, ?)")
+        copySettled = try prepare(Self.settling)
+        deleteMessage = try prepare("DELETE FROM message WHERE queue = ? AND seq = ?")
+        deleteBody = try prepare("DELETE FROM body WHERE queue = ? AND seq = ?")
+        updateMessage = try prepare(
+            "UPDATE message SET state = ?, settled = ?, reason = ?, deliveries = ?, consumer = ?, token = ?,"
+                + " not_before = ?, receipts = coalesce(?, receipts) WHERE queue = ? AND seq = ?")
+        deliverOpen = try prepare(
+            "UPDATE message SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
+        deliverSettled = try prepare(
+            "UPDATE settled SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
+        highest = try prepare(
+            """
+            SELECT max(coalesce((SELECT max(seq) FROM message WHERE queue = ?1), ?2),
+                coalesce((SELECT max(seq) FROM settled WHERE queue = ?1), ?2))
+            """)
+        isSettled = try prepare("SELECT EXISTS (SELECT 1 FROM settled WHERE queue = ? AND seq = ?)")
+        hasBodies = try prepare("SELECT EXISTS (SELECT 1 FROM body)")
     }
 }
