@@ -97,7 +97,8 @@ let package = Package(
         .executableTarget(
             name: "farbell-bench",
             dependencies: [
-                "Base", "CMicroHTTPD", "Gateway", "GatewayTestKit", "Inbound", "Storage", "Cryptography", "Outbound",
+                "Base", "CMicroHTTPD", "Gateway", "GatewayAPI", "GatewayTestKit", "Inbound", "Storage", "Cryptography",
+                "Outbound",
             ],
             path: "Sources/farbell-bench", swiftSettings: strict),
 
