@@ -78,7 +78,7 @@ import Testing
                 try await api.receive(["queue": .string("device/\(alice.id)")], as: alice.token).first)
             #expect(received.body == "pong")
             #expect(received["correlation"]?.string == "c-1")
-            #expect(received["sender"]?.string == "account/bob")
+            #expect(received["sender"]?.string == "device/\(bob.id)")
             // Without a correlation of its own the answer names the message.
             let plain = try await api.send("hello")
             let back = try await api.call(
