@@ -101,7 +101,8 @@ let package = Package(
         .executableTarget(
             name: "farbell-bench",
             dependencies: [
-                "Base", "CMicroHTTPD", "Gateway", "GatewayTestKit", "Inbound", "Storage", "Cryptography", "Outbound",
+                "Base", "CMicroHTTPD", "Gateway", "GatewayAPI", "GatewayTestKit", "Inbound", "Storage", "Cryptography",
+                "Outbound",
             ],
             path: "Sources/farbell-bench", swiftSettings: strict),
         // The load client of `Scripts/bench queue`: it shares the processors with what it measures.

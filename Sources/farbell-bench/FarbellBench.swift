@@ -14,7 +14,8 @@ struct FarbellBench {
         ("presence", "presence beats a second through HTTP, driven by wrk", PresenceBench.options),
         ("answers", "requests a second through the HTTP server alone, by kind of answer", AnswersBench.options),
         ("streams", "one event to each of many connected streams: time and memory", StreamsBench.options),
-        ("inbound-peer", "the server of the two before", InboundPeer.options),
+        ("routes", "processor time of the queue's routes, without connection and disk", RoutesBench.options),
+        ("inbound-peer", "the server of 'answers' and 'streams'", InboundPeer.options),
     ]
 
     static func main() async {
@@ -42,6 +43,7 @@ struct FarbellBench {
             case "ring": return try await RingBench(options).run() ? 0 : 1
             case "answers": return try await AnswersBench(options).run() ? 0 : 1
             case "streams": return try await StreamsBench(options).run() ? 0 : 1
+            case "routes": return try await RoutesBench(options).run() ? 0 : 1
             case "inbound-peer": return try await InboundPeer(options).run() ? 0 : 1
             default: return try await PresenceBench(options).run() ? 0 : 1
             }

@@ -102,6 +102,10 @@ extension Mailroom {
             return Posted(key: MessageKey(queue: number, seq: seq), address: posting.to.address, message: nil)
         }
         let key = MessageKey(queue: number, seq: state.allocate(number, &changes))
+        // Receipts need a place to go to; a sender that was never written to has none yet.
+        if draft.receipts != .none {
+            _ = state.queue(Recipient(draft.sender, owner: draft.senderOwner), rules, &changes)
+        }
         let message = draft.message(key, to: posting.to.address, at: timestamp)
         changes.append(.insertMessage(message))
         if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }

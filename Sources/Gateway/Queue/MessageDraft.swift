@@ -3,6 +3,8 @@ package import Base
 /// A message before it has its number.
 package struct MessageDraft: Sendable {
     package var sender: QueueAddress
+    /// Whose device the sender is, where it is one: its receipts' queue is numbered with the account's.
+    package var senderOwner: AccountID?
     package var app: AppID?
     package var header: [String: String] = [:]
     package var subject: String?

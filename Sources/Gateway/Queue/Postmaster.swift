@@ -125,6 +125,7 @@ package final class Postmaster: Sendable {
             sender = isDevice ? .device(device.id) : .account(device.account)
         }
         var draft = MessageDraft(sender: sender, app: order.app)
+        if case .device = sender, case .device(let device) = party { draft.senderOwner = device.account }
         draft.receipts = order.receipts ?? .final
         if case .app(let id) = party {
             // An application speaks for itself, and hears of its messages' fortunes when it asks to.

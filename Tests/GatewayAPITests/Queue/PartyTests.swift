@@ -13,7 +13,7 @@ import Testing
                 #expect((reply.status, reply.code) == (401, "bad_token"))
                 #expect(reply.headers["WWW-Authenticate"]?.hasPrefix("Bearer") == true)
             }
-            #expect(api.test.log.records(of: .authRefused).count == 1)
+            #expect(api.test.log.records(of: .authRefused).count == 3)
             #expect(api.gateway.configuration.apps.allSatisfy { $0.key == nil })
         }
     }
