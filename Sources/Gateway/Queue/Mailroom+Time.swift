@@ -92,8 +92,9 @@ extension Mailroom {
                 (update.consumer, update.receiptToken) = (message.consumer, message.receiptToken)
                 changes.append(.updateMessage(key, update))
                 effects.touched.append(key.queue)
-                // Put back by a consumer it has been on the streams before.
-                guard message.deliveries == 0, let account = state.account(of: key.queue) else { continue }
+                // Also one that a consumer has put back for a time: a device may have been away meanwhile, and a
+                // replay leaves out what is not due.
+                guard let account = state.account(of: key.queue) else { continue }
                 let (number, device) = (state.allocate(key.queue, &changes), state.device(of: key.queue))
                 changes.append(
                     .insertEvent(

@@ -24,12 +24,9 @@ package final class Messages: Sendable {
     }
 
     /// Announces messages that were just stored.
-    /// - Parameter numbers: those they have on their accounts' streams, where these are not their own.
     /// - Returns: how far each came.
     @discardableResult
-    package func accepted(
-        _ messages: [Message], numbers: [MessageKey: Int64] = [:]
-    ) -> [MessageKey: NotifierMachine.Decision] {
+    package func accepted(_ messages: [Message]) -> [MessageKey: NotifierMachine.Decision] {
         for message in messages {
             log.info(
                 .messageAccepted, "A message is stored",
@@ -38,8 +35,8 @@ package final class Messages: Sendable {
                     "sender": .string(message.sender.description), "app": .string(message.app?.text ?? ""),
                 ])
         }
-        let ready = messages.filter { $0.state == .ready }
-        return notifier.announce(ready.compactMap { subject($0, number: numbers[$0.key] ?? $0.key.seq) })
+        return notifier.announce(
+            messages.filter { $0.state == .ready }.compactMap { subject($0, number: $0.key.seq) })
     }
 
     /// What the notifier works from; nil for a message that is not for a person's devices.
@@ -224,10 +221,7 @@ package final class Messages: Sendable {
     /// Does what time has brought up: scheduled messages are announced, what has expired is settled.
     package func tick() async throws {
         let ripe = try await mailroom.fire()
-        if !ripe.due.isEmpty {
-            let numbers = Dictionary(ripe.due.map { ($0.message.key, $0.number) }) { first, _ in first }
-            accepted(ripe.due.map(\.message), numbers: numbers)
-        }
+        notifier.announce(ripe.due.compactMap { subject($0.message, number: $0.number) })
         let byAddress = Dictionary(grouping: ripe.expired) { mailroom.address(of: $0.queue) }
         for (address, keys) in byAddress {
             guard let address else { continue }
