@@ -95,6 +95,8 @@ final class PendingAnswer: Sendable {
 
     /// The responder is gone.
     func dropped() {
+        // The usual end: nothing is built for it.
+        if state.withLock({ $0.phase == .answered }) { return }
         if finish(.problem(.internalError)) { destination.complain("A handler let a responder go without an answer.") }
     }
 
