@@ -43,7 +43,7 @@ package struct MessageKey: Sendable, Hashable, Comparable, CustomStringConvertib
         guard description == text else { return nil }
     }
 
-    package var description: String { "m\(String(queue, radix: 36))-\(String(seq, radix: 36))" }
+    package var description: String { "m" + String(queue, radix: 36) + "-" + String(seq, radix: 36) }
 
     package static func < (a: MessageKey, b: MessageKey) -> Bool { (a.queue, a.seq) < (b.queue, b.seq) }
 }
@@ -73,9 +73,10 @@ package enum QueueAddress: Sendable, Hashable, CustomStringConvertible {
 
     package var description: String {
         switch self {
-        case .account(let id): "account/\(id)"
-        case .device(let id): "device/\(id)"
-        case .app(let id): "app/\(id)"
+        // Joined, not interpolated: this is written with every message.
+        case .account(let id): "account/" + id.text
+        case .device(let id): "device/" + id.text
+        case .app(let id): "app/" + id.text
         }
     }
 }

@@ -20,8 +20,7 @@ package struct Subject: Sendable, Hashable {
 
     package init(
         key: MessageKey, number: Int64? = nil, account: AccountID, app: AppID?, registration: RegistrationID?,
-        priority: Message.Priority, expires: Timestamp, targets: NotifyPreferences.Targets,
-        quietHours: NotifyPreferences.QuietHours?,
+        priority: Message.Priority, expires: Timestamp, targets: NotifyPreferences.Targets, quietHours: NotifyPreferences.QuietHours?,
         group: Duration, hold: Duration, content: SummaryContent
     ) {
         (self.key, self.number) = (key, number ?? key.seq)

@@ -47,6 +47,14 @@ struct JSONText {
         bytes.appendJSON(text)
     }
 
+    /// A string that needs no escape.
+    mutating func add(_ name: String, write: (inout [UInt8]) -> Void) {
+        begin(name)
+        bytes.append(UInt8(ascii: "\""))
+        write(&bytes)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
     /// A member whose name is not ours.
     mutating func add(foreign name: String, _ text: String) {
         begin(nil)
@@ -61,10 +69,7 @@ struct JSONText {
     }
 
     mutating func add(_ name: String, _ time: Timestamp) {
-        begin(name)
-        bytes.append(UInt8(ascii: "\""))
-        time.write(to: &bytes)
-        bytes.append(UInt8(ascii: "\""))
+        add(name, write: time.write)
     }
 
     mutating func addNull(_ name: String) {

@@ -22,6 +22,7 @@ enum MessageCodec {
         text.add("queue", message.address.description)
         if let app = message.app { text.add("app", app.text) }
         text.object("header") { text in
+            if message.header.isEmpty { return }
             for (name, value) in message.header.sorted(by: { $0.key < $1.key }) { text.add(foreign: name, value) }
         }
         if let subject = message.subject { text.add("subject", subject) } else { text.addNull("subject") }

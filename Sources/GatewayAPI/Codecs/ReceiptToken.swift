@@ -23,15 +23,19 @@ struct ReceiptToken: Sendable {
         (self.token, self.delivery) = (Int64(bitPattern: token), delivery)
     }
 
-    var text: String {
-        let digits = String(UInt64(bitPattern: token), radix: 16)
-        return "\(delivery)-\(String(repeating: "0", count: 16 - digits.utf8.count))\(digits)"
+    private func write(to bytes: inout [UInt8]) {
+        bytes.appendDecimal(Int64(delivery))
+        bytes.append(UInt8(ascii: "-"))
+        for shift in stride(from: 60, through: 0, by: -4) {
+            let digit = UInt8(truncatingIfNeeded: UInt64(bitPattern: token) >> UInt64(shift)) & 15
+            bytes.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+        }
     }
 
     /// The message's property of PL-11 and PL-12.
     func write(remaining: Duration, to text: inout JSONText) {
         text.object("receipt") { object in
-            object.add("token", self.text)
+            object.add("token", write: write)
             object.add("remainingMilliseconds", remaining.milliseconds)
             object.add("delivery", Int64(delivery))
         }

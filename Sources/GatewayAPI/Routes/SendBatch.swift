@@ -75,7 +75,7 @@ struct SendBatch: Sendable {
         }
     }
 
-    /// Each message for itself, all handed over before the first is awaited.
+    /// Each message for itself, one after the other: rare, so that its syncs do not matter.
     private func oneByOne() async throws -> InboundResponse {
         var results: [Result<ArraySlice<Sent>, Problem>] = []
         var rest = postings[...]

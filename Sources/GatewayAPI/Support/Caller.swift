@@ -10,7 +10,16 @@ enum Authorization {
 
     init(_ request: InboundRequest) {
         self = .none
-        guard let header = request.headers["Authorization"], let space = header.firstIndex(of: " ") else { return }
+        guard let header = request.headers["Authorization"] else { return }
+        // As nearly everybody writes it, without a detour.
+        if header.hasPrefix("Bearer "), header.utf8.count > 7, header.utf8.last != UInt8(ascii: " ") {
+            let token = header.utf8.dropFirst(7)
+            if token.first != UInt8(ascii: " ") {
+                self = .bearer(Secret(bytes: Array(token)))
+                return
+            }
+        }
+        guard let space = header.firstIndex(of: " ") else { return }
         let value = String(header[space...]).trimmingSpace
         switch header[..<space].lowercased() {
         case "bearer": if !value.isEmpty { self = .bearer(Secret(value)) }
