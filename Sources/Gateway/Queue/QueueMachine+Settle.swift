@@ -92,7 +92,9 @@ extension QueueMachine {
 
     /// Prolongs a lock.
     /// - Returns: how long it holds from now; nil when the lock is lost.
-    package mutating func renew(_ seq: Int64, token: Int64, for duration: Duration, at now: Moment) -> (
+    package mutating func renew(
+        _ seq: Int64, token: Int64, for duration: Duration, at now: Moment
+    ) -> (
         Lock, remaining: Duration
     )? {
         guard let entry = entries[seq], let lock = held[seq], lock.token == token, let since = lock.since else {

@@ -151,7 +151,8 @@ package struct QueueMachine: Sendable {
         if isStored { appear(seq) }
         guard let collapse else { return nil }
         defer { collapsing[collapse] = seq }
-        guard let older = collapsing[collapse], let state = entries[older]?.state, state == .ready || state == .scheduled
+        guard let older = collapsing[collapse], let state = entries[older]?.state,
+            state == .ready || state == .scheduled
         else { return nil }
         remove(older)
         return older
