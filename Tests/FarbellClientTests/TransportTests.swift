@@ -121,13 +121,13 @@ import Testing
                     streams.withLock { $0.append(stream) }
                     return .stream(stream)
                 }
-            }, limits: { $0.stream.pingInterval = .milliseconds(300) }
+            }, limits: { $0.stream.pingInterval = .milliseconds(200) }
         ) { port, server in
             let client = try Self.client(port)
             let heard = Locked<[Int64]>([])
             let reader = Task {
                 // Shorter than the silence between the events, longer than that between the pings.
-                for try await event in client.stream(idle: .seconds(1)) {
+                for try await event in client.stream(idle: .seconds(3)) {
                     heard.withLock { $0.append(event.id ?? -1) }
                     if event.id == 3 { break }
                 }
@@ -138,10 +138,14 @@ import Testing
                 stream.send(id: UInt64(id), event: "presence", data: Array(#"{"account":"a","status":"b"}"#.utf8))
                 try await Eventually.wait("event \(id)") { heard.withLock { $0.count } == id }
             }
-            try await SystemTime().sleep(for: .milliseconds(2500))
+            try await SystemTime().sleep(for: .seconds(5))
             #expect(streams.withLock { $0.count } == 1, "pings keep the connection")
-            stream.send(id: 3, event: "presence", data: [])
-            try await reader.value
+            for stream in streams.withLock({ $0 }) { stream.send(id: 3, event: "presence", data: []) }
+            try await withTaskCancellationHandler {
+                try await reader.value
+            } onCancel: {
+                reader.cancel()
+            }
             #expect(heard.withLock { $0 } == [1, 2, 3])
             try await Eventually.wait("the left stream to close") { server.statistics.streams == 0 }
 
