@@ -14,7 +14,13 @@ package import Glibc
         self.value = value
         unsafe mutex = .allocate(capacity: 1)
         unsafe mutex.initialize(to: pthread_mutex_t())
-        let status = unsafe pthread_mutex_init(mutex, nil)
+        // Adaptive: who finds it locked looks again a few times before it sleeps. Bodies are short; to sleep and to
+        // be woken costs more than they take.
+        var attributes = pthread_mutexattr_t()
+        unsafe pthread_mutexattr_init(&attributes)
+        unsafe pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_ADAPTIVE_NP))
+        let status = unsafe pthread_mutex_init(mutex, &attributes)
+        unsafe pthread_mutexattr_destroy(&attributes)
         precondition(status == 0, "pthread_mutex_init failed")
     }
 

@@ -80,9 +80,11 @@ final class PendingAnswer: Sendable {
         }
         if let last {
             settle(last, response)
-            destination.resume(response)
-            // Not before: a shutdown waits for it, and must find no connection asleep.
-            destination.release()
+            Batch.afterwards { [destination] in
+                destination.resume(response)
+                // Not before: a shutdown waits for it, and must find no connection asleep.
+                destination.release()
+            }
         }
         return isFirst
     }

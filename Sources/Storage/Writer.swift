@@ -123,7 +123,9 @@ private struct WriterRun {
                 counters.largestGroup = max(counters.largestGroup, group.count)
             }
         }
-        for (submission, result) in zip(group, results) { submission.completion(result) }
+        Batch.run {
+            for (submission, result) in zip(group, results) { submission.completion(result) }
+        }
         if failure == nil { checkpoint() }
     }
 

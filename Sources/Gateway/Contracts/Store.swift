@@ -158,7 +158,8 @@ package enum StoreChange: Sendable, Hashable {
     case deleteRegistration(RegistrationID)
     case setMonitorCursor(RegistrationID, [UInt8])
     case putQueue(QueueRecord)
-    case insertMessage(Message)
+    // Indirect, as every change would be as large as a message.
+    indirect case insertMessage(Message)
     /// Ends a message: its update's state is terminal, its text is dropped, a tombstone stays. The first one counts.
     case settleMessage(MessageKey, MessageUpdate)
     /// Changes an open message's state, `settled` (at), reason, `notBefore`, deliveries, consumer and token; the state

@@ -16,11 +16,8 @@ extension Mailroom {
         _ postings: [Posting], with extra: [StoreChange] = [],
         then: @escaping @Sendable (Result<[Posted], StoreError>) -> Void
     ) throws(GatewayError) {
-        let isNew = postings.contains { !$0.draft.isKnown }
-        if isNew, let free = store.freeBytes(), free < Int64(limits.diskReserveBytes) {
-            throw GatewayError(.storageFull, "less than limits.diskReserveBytes is free where the data is kept")
-        }
         let (now, timestamp) = (time.now, time.timestamp)
+        if postings.contains(where: { !$0.draft.isKnown }) { try checkSpace(at: now) }
         do {
             // In its turn even when nothing is new: a repeat must not be answered before the first is durable.
             try keeper.submit(always: true) { state in
@@ -30,7 +27,8 @@ extension Mailroom {
                 for posting in postings {
                     outcome.posted.append(enter(posting, &state, &changes, now, timestamp))
                 }
-                return (outcome, changes + extra)
+                if !extra.isEmpty { changes += extra }
+                return (outcome, changes)
             } then: { [self] outcome, result in
                 finish(outcome, result, then)
             }
@@ -50,6 +48,19 @@ extension Mailroom {
             } catch {
                 continuation.resume(throwing: error)
             }
+        }
+    }
+
+    /// Looks at the disk now and then: asking at each message would cost a system call.
+    private func checkSpace(at now: Moment) throws(GatewayError) {
+        let hasRoom = space.withLock { space in
+            if now < space.nextLook { return space.hasRoom }
+            space.nextLook = now + Self.spaceInterval
+            space.hasRoom = store.freeBytes().map { $0 >= Int64(limits.diskReserveBytes) } ?? true
+            return space.hasRoom
+        }
+        if !hasRoom {
+            throw GatewayError(.storageFull, "less than limits.diskReserveBytes is free where the data is kept")
         }
     }
 
@@ -99,30 +110,30 @@ extension Mailroom {
         let number = state.queue(posting.to, rules, &changes)
         let send = sendKey(posting, state)
         if let send, let seq = state.sends[send] {
-            return Posted(key: MessageKey(queue: number, seq: seq), address: posting.to.address, message: nil)
+            return Posted(key: MessageKey(queue: number, seq: seq), address: posting.to.address, shared: nil)
         }
         let key = MessageKey(queue: number, seq: state.allocate(number, &changes))
         // Receipts need a place to go to; a sender that was never written to has none yet.
         if draft.receipts != .none {
             _ = state.queue(Recipient(draft.sender, owner: draft.senderOwner), rules, &changes)
         }
-        let message = draft.message(key, to: posting.to.address, at: timestamp)
-        changes.append(.insertMessage(message))
+        let shared = SharedMessage(draft.message(key, to: posting.to.address, at: timestamp))
+        changes.append(.insertMessage(shared.message))
         if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }
-        if !draft.isKnown { take(message, into: &state, &changes, now, timestamp) }
-        return Posted(key: key, address: posting.to.address, message: message)
+        if !draft.isKnown { take(shared, into: &state, &changes, now, timestamp) }
+        return Posted(key: key, address: posting.to.address, shared: shared)
     }
 
     private func take(
-        _ message: Message, into state: inout State, _ changes: inout [StoreChange], _ now: Moment,
+        _ shared: SharedMessage, into state: inout State, _ changes: inout [StoreChange], _ now: Moment,
         _ timestamp: Timestamp
     ) {
-        let key = message.key
-        state.cache.insert(message)
-        let older = state.queues[key.queue]?.machine.insert(OpenEntry(message), isStored: false, at: now) {
+        let (key, entry) = (shared.message.key, OpenEntry(shared.message))
+        state.cache.insert(shared)
+        let older = state.queues[key.queue]?.machine.insert(entry, isStored: false, at: now) {
             now + ($0 - timestamp)
         }
-        note(message.receipts, OpenEntry(message), &state, number: key.seq)
+        note(entry.receipts, entry, &state, number: key.seq)
         if let older = older ?? nil {
             let old = MessageKey(queue: key.queue, seq: older)
             state.cache.remove(old)

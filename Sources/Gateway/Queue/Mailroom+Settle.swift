@@ -250,7 +250,7 @@ extension Mailroom {
             let own = MessageKey(queue: number, seq: state.allocate(number, &changes))
             let message = draft.message(own, to: order.to, at: now)
             changes.append(.insertMessage(message))
-            state.cache.insert(message)
+            state.cache.insert(SharedMessage(message))
             _ = state.queues[number]?.machine.insert(OpenEntry(message), isStored: false, at: time.now) { [time] in
                 time.now + ($0 - now)
             }

@@ -10,6 +10,8 @@ package final class Mailroom: Sendable {
     package static let reservation: Int64 = 4096
     /// `clear` and `receipt` events are replayed to devices that were away at most this long.
     package static let eventRetention: Duration = .seconds(7 * 86_400)
+    /// How long a look at the free space counts. What is accepted meanwhile is far less than the reserve.
+    package static let spaceInterval: Duration = .milliseconds(100)
     /// Within this time the same sender's id means the same message (G7).
     package static let repeatWindow: Duration = .seconds(600)
 
@@ -20,13 +22,15 @@ package final class Mailroom: Sendable {
         let isAll: Bool
     }
 
-    struct Queue: Sendable {
+    /// A reference, so that a look at one costs no copy.
+    final class Queue: @unchecked Sendable {
+        // Sendable: reached through the state alone, under its lock.
         let number: Int64
         let address: QueueAddress
         /// The queue whose numbers this one uses: its account's for a device's, else its own.
         let series: Int64
-        var next: Int64 = 1
-        var reserved: Int64 = 1
+        var next: Int64
+        var reserved: Int64
         /// The highest number passed to the streams since the start.
         var published: Int64 = 0
         var machine: QueueMachine
@@ -36,6 +40,12 @@ package final class Mailroom: Sendable {
         var receipts: [Int64: ReceiptOrder] = [:]
         /// Messages whose arrival at a device matters, in the order of the numbers they have on the stream.
         var unacknowledged: [(number: Int64, seq: Int64)] = []
+
+        init(_ record: QueueRecord, series: Int64, rules: QueueMachine.Rules) {
+            (number, address, self.series) = (record.number, record.address, series)
+            (next, reserved) = (record.reserved, record.reserved)
+            machine = QueueMachine(rules: rules)
+        }
     }
 
     struct State: Sendable {
@@ -85,6 +95,7 @@ package final class Mailroom: Sendable {
     let log: Log
     let drawToken: @Sendable () -> Int64
     let alarm: Alarm
+    let space = Locked((nextLook: Moment(nanoseconds: .min), hasRoom: true))
     private let listener = Locked<Callback<@Sendable (AccountID, Publication) -> Void>?>(nil)
 
     /// - Parameters:
@@ -107,9 +118,7 @@ package final class Mailroom: Sendable {
                 guard let number = owners[device].flatMap({ state.numbers[.account($0)] }) else { continue }
                 series = number
             }
-            state.queues[record.number] = Queue(
-                number: record.number, address: record.address, series: series, next: record.reserved,
-                reserved: record.reserved, machine: QueueMachine(rules: rules))
+            state.queues[record.number] = Queue(record, series: series, rules: rules)
             state.nextNumber = max(state.nextNumber, record.number + 1)
         }
         keeper = StateKeeper(state, store: store)
@@ -255,24 +264,24 @@ extension Mailroom.State {
         let number = nextNumber
         nextNumber += 1
         numbers[recipient.address] = number
-        queues[number] = Mailroom.Queue(
-            number: number, address: recipient.address, series: series ?? number, machine: QueueMachine(rules: rules))
-        changes.append(.putQueue(QueueRecord(number: number, address: recipient.address, reserved: 1)))
+        let record = QueueRecord(number: number, address: recipient.address, reserved: 1)
+        queues[number] = Mailroom.Queue(record, series: series ?? number, rules: rules)
+        changes.append(.putQueue(record))
         return number
     }
 
     /// The next number of a queue's series.
     mutating func allocate(_ number: Int64, _ changes: inout [StoreChange]) -> Int64 {
-        let series = queues[number]?.series ?? number
-        guard let seq = queues[series]?.next, let reserved = queues[series]?.reserved,
-            let address = queues[series]?.address
-        else { return 0 }
-        queues[series]?.next = seq + 1
+        guard let queue = queues[number], let series = queue.series == number ? queue : queues[queue.series] else {
+            return 0
+        }
+        let seq = series.next
+        series.next = seq + 1
         // Well ahead of need: the next run is durable long before its first number is handed out.
-        if seq + 1 + Mailroom.reservation / 4 > reserved {
-            let end = seq + 1 + Mailroom.reservation
-            queues[series]?.reserved = end
-            changes.append(.putQueue(QueueRecord(number: series, address: address, reserved: end)))
+        if seq + 1 + Mailroom.reservation / 4 > series.reserved {
+            series.reserved = seq + 1 + Mailroom.reservation
+            changes.append(
+                .putQueue(QueueRecord(number: series.number, address: series.address, reserved: series.reserved)))
         }
         return seq
     }

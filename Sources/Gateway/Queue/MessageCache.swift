@@ -1,13 +1,13 @@
+/// A message that is passed from hand to hand without copying: one is many fields.
+final class SharedMessage: Sendable {
+    let message: Message
+    init(_ message: Message) { self.message = message }
+}
+
 /// The messages stored last, whole, so that a consumer that comes soon costs no read. The oldest leave first.
 struct MessageCache: Sendable {
-    /// Messages are large; the cache moves references.
-    private final class Box: Sendable {
-        let message: Message
-        init(_ message: Message) { self.message = message }
-    }
-
     private let limit: Int
-    private var boxes: [MessageKey: Box] = [:]
+    private var boxes: [MessageKey: SharedMessage] = [:]
     private var order: [MessageKey] = []
     private var head = 0
     private var bytes = 0
@@ -19,11 +19,11 @@ struct MessageCache: Sendable {
 
     subscript(_ key: MessageKey) -> Message? { boxes[key]?.message }
 
-    mutating func insert(_ message: Message) {
-        let size = Self.size(message)
+    mutating func insert(_ shared: SharedMessage) {
+        let size = Self.size(shared.message)
         guard size <= limit / 4 else { return }
-        boxes[message.key] = Box(message)
-        order.append(message.key)
+        boxes[shared.message.key] = shared
+        order.append(shared.message.key)
         bytes += size
         while bytes > limit, head < order.count {
             remove(order[head])

@@ -59,8 +59,10 @@ package struct Posting: Sendable {
 package struct Posted: Sendable {
     package let key: MessageKey
     package let address: QueueAddress
-    /// Nil for a repeat of one that was stored before.
-    package let message: Message?
+    let shared: SharedMessage?
     /// A consumer that waited for it has it already.
     package var isTaken = false
+
+    /// Nil for a repeat of one that was stored before.
+    package var message: Message? { shared?.message }
 }
