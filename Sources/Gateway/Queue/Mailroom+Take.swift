@@ -80,6 +80,7 @@ extension Mailroom {
         case .serve(let serving):
             serve(serving)
             watch(serving.waiting.queue)
+            readAhead(serving)
         case .wait(let id): return id
         case .nothing: then(.success([]))
         }
@@ -152,6 +153,32 @@ extension Mailroom {
                 }
                 watch(serving.waiting.queue)
                 handOver(serving, messages)
+            }
+        }
+    }
+
+    /// Reads what consumers will take next, while they work.
+    private func readAhead(_ serving: Serving) {
+        let number = serving.waiting.queue
+        let keys = keeper.update { state -> [MessageKey] in
+            guard let queue = state.queues[number] else { return [] }
+            let count = queue.ahead.taken(serving.locks.count, missed: serving.messages == nil)
+            guard count > 0 else { return [] }
+            var keys = queue.machine.upcoming(count).map { MessageKey(queue: number, seq: $0) }
+            keys.removeAll { state.cache[$0] != nil }
+            if keys.isEmpty { queue.ahead.read(0, bytes: 0) }
+            return keys
+        }
+        guard !keys.isEmpty else { return }
+        store.messages(keys) { [keeper] result in
+            // What cannot be read is met again by whoever takes it, and told there.
+            let messages = (try? result.get()) ?? []
+            keeper.update { state in
+                guard let queue = state.queues[number] else { return }
+                for message in messages where queue.machine.contains(message.key.seq) {
+                    state.cache.insert(SharedMessage(message))
+                }
+                queue.ahead.read(messages.count, bytes: messages.reduce(0) { $0 + $1.body.count })
             }
         }
     }

@@ -41,6 +41,8 @@ package final class Mailroom: Sendable {
         /// Messages whose arrival at a device matters, in the order of the numbers they have on the stream.
         var unacknowledged: [(number: Int64, seq: Int64)] = []
 
+        var ahead = ReadAhead()
+
         init(_ record: QueueRecord, series: Int64, rules: QueueMachine.Rules) {
             (number, address, self.series) = (record.number, record.address, series)
             (next, reserved) = (record.reserved, record.reserved)

@@ -42,6 +42,13 @@ extension QueueMachine {
         return nil
     }
 
+    /// Messages that are likely to be taken next.
+    func upcoming(_ limit: Int) -> [Int64] {
+        var numbers: [Int64] = []
+        for list in ready where numbers.count < limit { numbers += list.upcoming(limit - numbers.count) }
+        return numbers
+    }
+
     private mutating func lock(_ seq: Int64, for consumer: String, _ token: Int64) -> Lock {
         let entry = entries[seq]
         past[seq] = nil

@@ -24,6 +24,9 @@ struct ReadyList: Sendable {
         return min(fresh[head], returned.first ?? .max)
     }
 
+    /// Numbers that come up soon, about in their order; not all that come back.
+    func upcoming(_ limit: Int) -> ArraySlice<Int64> { fresh[head...].prefix(limit) }
+
     mutating func removeFirst() {
         guard let first else { return }
         if first == returned.first {
