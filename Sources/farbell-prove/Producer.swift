@@ -70,6 +70,9 @@ struct Producer {
             put.mayExpire = true
             order.append("ttlSeconds", .integer(Int.random(in: 1...2, using: &random)))
         } else if chance(10) {
+            put.mayExpire = true
+            order.append("collapse", .string("collapse-\(Int.random(in: 0..<3, using: &random))"))
+        } else if chance(10) {
             let due = SystemTime().timestamp + .milliseconds(Int64.random(in: 200...1500, using: &random))
             order.append("notBefore", .timestamp(due))
         }

@@ -5,7 +5,8 @@ extension Mailroom {
     /// What a submission of new messages leads to once it is durable.
     private struct Outcome: Sendable {
         var posted: [Posted] = []
-        var publications: Publications = []
+        /// What those lead to that they replace.
+        var effects = Effects()
     }
 
     /// Stores messages and whatever else belongs to the same transaction, all or none. Repeats are found and not
@@ -28,7 +29,7 @@ extension Mailroom {
                 var changes: [StoreChange] = []
                 var outcome = Outcome()
                 for posting in postings {
-                    outcome.posted.append(enter(posting, &state, &changes, now, timestamp))
+                    outcome.posted.append(enter(posting, &state, &changes, &outcome.effects, now, timestamp))
                 }
                 return (outcome, changes + extra)
             } then: { [self] outcome, result in
@@ -93,7 +94,8 @@ extension Mailroom {
 
     /// Gives a message its number and takes it into its queue, where nobody sees it yet.
     private func enter(
-        _ posting: Posting, _ state: inout State, _ changes: inout [StoreChange], _ now: Moment, _ timestamp: Timestamp
+        _ posting: Posting, _ state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects,
+        _ now: Moment, _ timestamp: Timestamp
     ) -> Posted {
         let draft = posting.draft
         let number = state.queue(posting.to, rules, &changes)
@@ -105,13 +107,13 @@ extension Mailroom {
         let message = draft.message(key, to: posting.to.address, at: timestamp)
         changes.append(.insertMessage(message))
         if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }
-        if !draft.isKnown { take(message, into: &state, &changes, now, timestamp) }
+        if !draft.isKnown { take(message, into: &state, &changes, &effects, now, timestamp) }
         return Posted(key: key, address: posting.to.address, message: message)
     }
 
     private func take(
-        _ message: Message, into state: inout State, _ changes: inout [StoreChange], _ now: Moment,
-        _ timestamp: Timestamp
+        _ message: Message, into state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects,
+        _ now: Moment, _ timestamp: Timestamp
     ) {
         let key = message.key
         state.cache.insert(message)
@@ -120,8 +122,10 @@ extension Mailroom {
         }
         note(message.receipts, OpenEntry(message), &state, number: key.seq)
         if let older = older ?? nil {
-            let old = MessageKey(queue: key.queue, seq: older)
+            let old = MessageKey(queue: key.queue, seq: older.seq)
             state.cache.remove(old)
+            tell([.expired], old, older.isDelivered, nil, &state, &changes, &effects, timestamp)
+            state.queues[key.queue]?.receipts[older.seq] = nil
             changes.append(.settleMessage(old, MessageUpdate(.expired, at: timestamp, reason: "collapsed")))
         }
     }
@@ -158,6 +162,14 @@ extension Mailroom {
                     let device = state.device(of: item.key.queue)
                     publications.append((account, .message(message, number: item.key.seq, device: device)))
                 }
+            }
+            for key in outcome.effects.posted {
+                state.queues[key.queue]?.machine.stored(key.seq)
+                queues.append(key.queue)
+            }
+            if !outcome.effects.publications.isEmpty {
+                publications += outcome.effects.publications
+                publications.sort { $0.publication.number < $1.publication.number }
             }
             return (state.dispatch(queues, drawToken, at: time.now), publications, state.watch(queues))
         }
