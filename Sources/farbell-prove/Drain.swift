@@ -130,7 +130,8 @@ struct Drain {
         journal.with { $0.history.receipts.append(receipt) }
     }
 
-    private static func pages(_ path: String, _ port: Int, _ key: String) throws -> [JSON] {
+    /// All pages of a list.
+    static func pages(_ path: String, _ port: Int, _ key: String) throws -> [JSON] {
         let caller = try Caller(port: port, key: key)
         var (all, after) = ([JSON](), "")
         while true {

@@ -65,6 +65,7 @@ final class Proof {
         let isReady = try await place.becomesReady()
         if isReady {
             restarts.append(ContinuousClock.now - begin)
+            try await count()
             await work(life)
         }
         let isForeseen = try await end
@@ -75,6 +76,13 @@ final class Proof {
         Output.say(
             "round \(number): \(name), \(variables["FARBELL_FAILPOINT"] ?? "\(milliseconds) ms"), sent "
                 + "\(after.0 - before.0), handed over \(after.1 - before.1), settled \(after.2 - before.2)")
+    }
+
+    /// How much is open is known anew after each start: what was not answered may have been done.
+    private func count() async throws {
+        let (journal, port, key) = (journal, place.gateway.port, place.keys.store)
+        guard let open = try? await onThread({ try Drain.pages("/v1/messages", port, key).count }) else { return }
+        journal.with { $0.ended = $0.accepted - open }
     }
 
     /// All clients work until the gateway is gone.
