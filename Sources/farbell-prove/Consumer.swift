@@ -66,12 +66,14 @@ struct Consumer {
             return []
         }
         let deliveries = messages.map { message in
-            QueueHistory.Delivery(
+            var delivery = QueueHistory.Delivery(
                 message: message["id"]?.string ?? "", value: message["body"]?.string ?? "",
                 seq: message["seq"]?.integer ?? 0, group: message["group"]?.string,
                 token: message["receipt"]?["token"]?.string ?? "",
                 delivery: Int(message["receipt"]?["delivery"]?.integer ?? 0), boot: life.boot, consumer: number,
                 asked: asked, received: received, lock: Int64(seconds) * 1_000_000_000)
+            delivery.wasDeferred = order["deferred"] != nil
+            return delivery
         }
         journal.with { $0.history.deliveries += deliveries }
         return deliveries

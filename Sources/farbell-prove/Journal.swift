@@ -3,7 +3,7 @@ internal import GatewayTestKit
 
 /// What all clients together know: the history, and what they hand on to one another and to their next lives.
 final class Journal: Sendable {
-    /// A message whose sending was not answered; it has an id, so that it can be sent again.
+    /// A message that has an id, so that it can be sent again: mostly because its sending was not answered.
     struct Pending: Sendable {
         let put: QueueHistory.Put
         let order: JSON
@@ -19,6 +19,8 @@ final class Journal: Sendable {
         var history = QueueHistory()
         /// By producer.
         var pending: [Int: [Pending]] = [:]
+        /// What was accepted last with an id, by producer: sent again it is the same message (G7).
+        var named: [Int: Pending] = [:]
         var deferred: [String] = []
         var done: [Settled] = []
         var nextValue = 0

@@ -28,6 +28,7 @@ struct Producer {
             guard send(pending.put, pending.order) else { return }
             journal.with { _ = $0.pending[number]?.removeFirst() }
         }
+        if let named = journal.with({ $0.named[number] }), !send(named.put, named.order) { return }
         while !life.isOver {
             guard journal.with({ $0.accepted - $0.ended }) < Self.openLimit else {
                 SystemThread.pause(milliseconds: 5)
@@ -42,7 +43,9 @@ struct Producer {
                 return
             }
             // A sender that did not trust its eyes: the same id means the same message (G7).
-            if order["id"] != nil, chance(5), !send(put, order) { return }
+            guard order["id"] != nil else { continue }
+            if chance(5), !send(put, order) { return }
+            journal.with { $0.named[number] = Journal.Pending(put: put, order: order) }
         }
     }
 
@@ -69,7 +72,7 @@ struct Producer {
         } else if chance(10) {
             put.mayExpire = true
             order.append("ttlSeconds", .integer(Int.random(in: 1...2, using: &random)))
-        } else if chance(10) {
+        } else if chance(15) {
             put.mayExpire = true
             order.append("collapse", .string("collapse-\(Int.random(in: 0..<3, using: &random))"))
         } else if chance(10) {

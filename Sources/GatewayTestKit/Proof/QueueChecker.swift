@@ -19,7 +19,7 @@ package struct QueueChecker: Sendable {
             case overlap = "locks overlap"
             /// A lock was refused before its time was over.
             case revoked = "lock ended early"
-            /// Of a group, a later message was handed over first (G6).
+            /// Of a group, a later message was handed over first, or while an earlier one was held (G6).
             case order = "out of order"
             /// A repeated hand-over was not counted (G3).
             case uncounted = "repeat not counted"
@@ -167,6 +167,25 @@ package struct QueueChecker: Sendable {
                         kind: .order, message: second.message,
                         detail: "in group \(group), \(first.message) (\(first.seq)) came before it (\(second.seq))"))
             }
+        }
+        for group in Dictionary(grouping: history.deliveries.filter { $0.group != nil }, by: \.boot).values {
+            for members in Dictionary(grouping: group, by: \.group).values { faults += held(members) }
+        }
+        return faults
+    }
+
+    /// While one of a group is held the rest waits; `members` are hand-overs of one group in one life.
+    private func held(_ members: [QueueHistory.Delivery]) -> [Fault] {
+        var faults: [Fault] = []
+        var holder: (lock: Lock, message: String)?
+        for member in members.sorted(by: { $0.received < $1.received }) {
+            let own = lock(member, settlements[member.message] ?? [])
+            guard own.end > own.start else { continue }
+            if let holder, own.start < holder.lock.end, !member.wasDeferred, holder.message != member.message {
+                let detail = "handed over at \(own.start), while \(holder.message) was held until \(holder.lock.end)"
+                faults.append(Fault(kind: .order, message: member.message, detail: detail))
+            }
+            if own.end > holder?.lock.end ?? 0 { holder = (own, member.message) }
         }
         return faults
     }

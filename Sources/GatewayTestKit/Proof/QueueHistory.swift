@@ -42,6 +42,8 @@ package struct QueueHistory: Sendable {
         package var received: Int64
         /// How long the lock holds from the hand-over on.
         package var lock: Int64
+        /// Had by its id after it was deferred: out of turn, whatever its group does.
+        package var wasDeferred = false
 
         package init(
             message: String, value: String, seq: Int64, group: String? = nil, token: String, delivery: Int, boot: Int,

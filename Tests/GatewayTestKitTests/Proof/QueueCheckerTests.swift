@@ -172,6 +172,25 @@ import Testing
             } == [])
     }
 
+    @Test("a group of which two are held at once; one that was deferred is had out of turn") func group() {
+        func hold(_ history: inout QueueHistory) {
+            // Asked for and had while the first is held, which is settled in second 2.
+            (history.deliveries[1].asked, history.deliveries[1].received) = (Self.second / 2, Self.second * 3 / 2)
+            (history.settlements[1].sent, history.settlements[1].answered) = (Self.second * 3, Self.second * 4)
+        }
+        #expect(Self.kinds { hold(&$0) } == [.order])
+        #expect(
+            Self.kinds {
+                hold(&$0)
+                $0.deliveries[1].wasDeferred = true
+            } == [])
+        #expect(
+            Self.kinds {
+                hold(&$0)
+                $0.deliveries[1].boot = 2
+            } == [])
+    }
+
     @Test("a repeated hand-over that is counted as the first; one brought back begins anew") func uncounted() {
         func repeated(_ history: inout QueueHistory) {
             history.settlements[0].answer = .unknown
