@@ -105,6 +105,10 @@ let package = Package(
                 "Outbound",
             ],
             path: "Sources/farbell-bench", swiftSettings: strict),
+        // Kills the gateway under load and judges what is left: `Scripts/prove-queue`.
+        .executableTarget(
+            name: "farbell-prove", dependencies: ["Base", "GatewayTestKit"], path: "Sources/farbell-prove",
+            swiftSettings: strict),
         // The load client of `Scripts/bench queue`: it shares the processors with what it measures.
         .executableTarget(
             name: "farbell-load", path: "Sources/farbell-load",
@@ -121,7 +125,7 @@ let package = Package(
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("FarbellClient", ["FarbellClient", "Inbound", "Base", "GatewayTestKit"]),
         tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
-        tests("EndToEnd", ["farbell", "farbell-bench", "FarbellClient", "Base", "GatewayTestKit"]),
+        tests("EndToEnd", ["farbell", "farbell-bench", "farbell-prove", "FarbellClient", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]
 )

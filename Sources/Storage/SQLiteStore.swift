@@ -40,9 +40,13 @@ package final class SQLiteStore: Store {
     /// Opens the file, makes it if there is none, and brings it to the newest schema.
     /// - Throws: `StoreError`: `unavailable`, `inUse`, `corrupt`, `newerSchema` or `full`.
     package static func open(path: String, options: Options = Options()) async throws -> SQLiteStore {
+        var failpoint = options.failpoint
+        #if DEBUG
+            if failpoint == nil { failpoint = try KillPoint.fromEnvironment() }
+        #endif
         let writer = Writer(
             limits: options.inboxLimits, groupLimits: options.groupLimits, policy: options.checkpoints,
-            failpoint: options.failpoint)
+            failpoint: failpoint)
         let ended = Gate()
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             writer.start(

@@ -124,6 +124,7 @@ extension WriteConnection {
             statement.bind(update)
             statement.bind(update.notBefore?.milliseconds)
             statement.bind(update.receipts?.rawValue)
+            statement.bind(update.forgetsExpiry ? 1 : 0)
             statement.bind(key)
         }
     }

@@ -133,7 +133,8 @@ struct MessageStatements {
         deleteBody = try prepare("DELETE FROM body WHERE queue = ? AND seq = ?")
         updateMessage = try prepare(
             "UPDATE message SET state = ?, settled = ?, reason = ?, deliveries = ?, consumer = ?, token = ?,"
-                + " not_before = ?, receipts = coalesce(?, receipts) WHERE queue = ? AND seq = ?")
+                + " not_before = ?, receipts = coalesce(?, receipts), expires = CASE WHEN ? THEN NULL ELSE expires END"
+                + " WHERE queue = ? AND seq = ?")
         deliverOpen = try prepare(
             "UPDATE message SET delivered = ? WHERE queue = ? AND seq = ? AND delivered IS NULL")
         deliverSettled = try prepare(

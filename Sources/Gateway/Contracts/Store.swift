@@ -114,6 +114,8 @@ package struct MessageUpdate: Sendable, Hashable {
     package var receiptToken: Int64?
     /// The sender has heard the last it will hear: nil leaves what it wanted as it was.
     package var receipts: Message.Receipts?
+    /// From now on it may wait as long as it likes.
+    package var forgetsExpiry = false
 
     package init(_ state: Message.State, at: Timestamp, reason: String? = nil) {
         (self.state, self.at, self.reason) = (state, at, reason)

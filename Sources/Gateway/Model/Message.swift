@@ -54,7 +54,7 @@ package struct Message: Sendable, Hashable {
     package var body: [UInt8]
     package let priority: Priority
     package let enqueued: Timestamp
-    package let expires: Timestamp?
+    package var expires: Timestamp?
     package var notBefore: Timestamp?
     package var group: String?
     package var collapse: String?

@@ -5,7 +5,8 @@ extension Mailroom {
     /// What a submission of new messages leads to once it is durable.
     private struct Outcome: Sendable {
         var posted: [Posted] = []
-        var publications: Publications = []
+        /// What those lead to that they replace.
+        var effects = Effects()
     }
 
     /// Stores messages and whatever else belongs to the same transaction, all or none. Repeats are found and not
@@ -25,7 +26,7 @@ extension Mailroom {
                 var changes: [StoreChange] = []
                 var outcome = Outcome()
                 for posting in postings {
-                    outcome.posted.append(enter(posting, &state, &changes, now, timestamp))
+                    outcome.posted.append(enter(posting, &state, &changes, &outcome.effects, now, timestamp))
                 }
                 if !extra.isEmpty { changes += extra }
                 return (outcome, changes)
@@ -104,7 +105,8 @@ extension Mailroom {
 
     /// Gives a message its number and takes it into its queue, where nobody sees it yet.
     private func enter(
-        _ posting: Posting, _ state: inout State, _ changes: inout [StoreChange], _ now: Moment, _ timestamp: Timestamp
+        _ posting: Posting, _ state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects,
+        _ now: Moment, _ timestamp: Timestamp
     ) -> Posted {
         let draft = posting.draft
         let number = state.queue(posting.to, rules, &changes)
@@ -120,13 +122,13 @@ extension Mailroom {
         let shared = SharedMessage(draft.message(key, to: posting.to.address, at: timestamp))
         changes.append(.insertMessage(shared.message))
         if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }
-        if !draft.isKnown { take(shared, into: &state, &changes, now, timestamp) }
+        if !draft.isKnown { take(shared, into: &state, &changes, &effects, now, timestamp) }
         return Posted(key: key, address: posting.to.address, shared: shared)
     }
 
     private func take(
-        _ shared: SharedMessage, into state: inout State, _ changes: inout [StoreChange], _ now: Moment,
-        _ timestamp: Timestamp
+        _ shared: SharedMessage, into state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects,
+        _ now: Moment, _ timestamp: Timestamp
     ) {
         let (key, entry) = (shared.message.key, OpenEntry(shared.message))
         state.cache.insert(shared)
@@ -135,8 +137,10 @@ extension Mailroom {
         }
         note(entry.receipts, entry, &state, number: key.seq)
         if let older = older ?? nil {
-            let old = MessageKey(queue: key.queue, seq: older)
+            let old = MessageKey(queue: key.queue, seq: older.seq)
             state.cache.remove(old)
+            tell([.expired], old, older.isDelivered, nil, &state, &changes, &effects, timestamp)
+            state.queues[key.queue]?.receipts[older.seq] = nil
             changes.append(.settleMessage(old, MessageUpdate(.expired, at: timestamp, reason: "collapsed")))
         }
     }
@@ -166,13 +170,21 @@ extension Mailroom {
         let (served, publications, deadline) = keeper.update { state in
             var (publications, queues): (Publications, [Int64]) = ([], [])
             for item in posted {
-                guard let message = item.message, !message.state.isTerminal else { continue }
+                guard let shared = item.shared, !shared.message.state.isTerminal else { continue }
                 state.queues[item.key.queue]?.machine.stored(item.key.seq)
                 if queues.last != item.key.queue { queues.append(item.key.queue) }
-                if message.state == .ready, let account = state.account(of: item.key.queue) {
+                if shared.message.state == .ready, let account = state.account(of: item.key.queue) {
                     let device = state.device(of: item.key.queue)
-                    publications.append((account, .message(message, number: item.key.seq, device: device)))
+                    publications.append((account, .message(shared.message, number: item.key.seq, device: device)))
                 }
+            }
+            for key in outcome.effects.posted {
+                state.queues[key.queue]?.machine.stored(key.seq)
+                queues.append(key.queue)
+            }
+            if !outcome.effects.publications.isEmpty {
+                publications += outcome.effects.publications
+                publications.sort { $0.publication.number < $1.publication.number }
             }
             return (state.dispatch(queues, drawToken, at: time.now), publications, state.watch(queues))
         }

@@ -146,7 +146,7 @@ extension Mailroom {
                 throw GatewayError(.notFound, "there is no dead message '\(key)'")
             }
             var update = MessageUpdate(.ready, at: timestamp, reason: change.reason)
-            update.receipts = Message.Receipts.none
+            (update.receipts, update.forgetsExpiry) = (Message.Receipts.none, true)
             return (Effects(touched: [key.queue]), [.updateMessage(key, update)])
         }
         finish(effects)

@@ -140,6 +140,8 @@ extension QueueMachine {
             guard lock.ends <= now else { return nil }
             var change = leave(seq, entry, lock, .abandon(delay: .zero), at: now)
             if change.state == .ready { change.reason = "lock_expired" }
+            // Nobody settled it: whoever comes with this token later has lost it, also after a restart.
+            change.token = nil
             return change
         }
         let isOver = entry.state == .dead ? entry.due <= now : entry.expires <= now

@@ -121,6 +121,12 @@ package struct QueueMachine: Sendable {
 
     // MARK: In and out
 
+    /// An older message that a newer one has taken the place of.
+    package struct Replaced: Sendable, Hashable {
+        package let seq: Int64
+        package let isDelivered: Bool
+    }
+
     /// Takes a message in; it is seen once `stored` is called, or at once when it was read from the store.
     /// - Parameters:
     ///   - elapsed: maps a time on the wall to one on the monotonic clock.
@@ -128,7 +134,7 @@ package struct QueueMachine: Sendable {
     /// - Returns: an older message that this one replaces.
     package mutating func insert(
         _ message: OpenEntry, isStored: Bool, at now: Moment, moment: (Timestamp) -> Moment
-    ) -> Int64? {
+    ) -> Replaced? {
         let seq = message.key.seq
         var collapse: CollapseKey?
         if let value = message.collapse, let sender = message.sender {
@@ -151,11 +157,12 @@ package struct QueueMachine: Sendable {
         if isStored { appear(seq) }
         guard let collapse else { return nil }
         defer { collapsing[collapse] = seq }
-        guard let older = collapsing[collapse], let state = entries[older]?.state,
-            state == .ready || state == .scheduled
+        // What was in the store together stays so: the older one was locked when the newer one came.
+        guard !isStored, let older = collapsing[collapse], let old = entries[older],
+            old.state == .ready || old.state == .scheduled
         else { return nil }
         remove(older)
-        return older
+        return Replaced(seq: older, isDelivered: old.isDelivered)
     }
 
     /// A sync covers the message: consumers may have it now.

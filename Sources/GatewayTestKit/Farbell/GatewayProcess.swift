@@ -58,9 +58,13 @@ package final class GatewayProcess: Sendable {
     }
 
     /// Starts `farbell serve` without waiting.
+    /// - Parameter variables: what is added to its environment.
     /// - Throws: `PeerError`.
-    package func launch() async throws {
-        let words = wrapper + [Self.program, "serve", "--config", configuration]
+    package func launch(variables: [String: String] = [:]) async throws {
+        let settings = variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        // `env` replaces itself by the program.
+        let added = settings.isEmpty ? [] : ["/usr/bin/env"] + settings
+        let words = wrapper + added + [Self.program, "serve", "--config", configuration]
         let child = try await ChildProcess(words[0], Array(words.dropFirst()))
         child.closeInput()
         log.follow(child)

@@ -120,6 +120,7 @@ struct InMemoryState: Sendable {
         message.note(update)
         message.notBefore = update.notBefore
         if let receipts = update.receipts { message.receipts = receipts }
+        if update.forgetsExpiry { message.expires = nil }
         set(\.messages, key, message)
     }
 

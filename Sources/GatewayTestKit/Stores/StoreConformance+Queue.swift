@@ -52,6 +52,12 @@ extension StoreConformance {
         try expect(second.next, nil, "nothing follows a last page that is full")
         let none = try await store.openEntries(after: nil, limit: 0)
         try expect(none.entries.isEmpty && none.next != nil, "a page without room")
+        try expect(entries.entries[1].expires, full.expires, "an update leaves the time a message has")
+        var update = MessageUpdate(.ready, at: Samples.noon)
+        update.forgetsExpiry = true
+        try await store.commit([.updateMessage(full.key, update)])
+        store = try await reopen(store)
+        try expect(try await store.message(full.key)?.expires, nil, "or takes its limit away")
     }
 
     func wholeMessages(_ store: any Store) async throws {

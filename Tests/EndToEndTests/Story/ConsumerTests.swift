@@ -5,7 +5,7 @@ import GatewayTestKit
 import Testing
 
 /// The queue through the client library and the shell client, against the built program.
-@Suite(.timeLimit(.minutes(3)), .disabled("until POST /v1/messages and the queue's routes are in this branch"))
+@Suite(.timeLimit(.minutes(3)))
 struct ConsumerTests {
     /// Runs a story with an application that has a key.
     private static func run(_ body: (Scenario, FarbellClient) async throws -> Void) async throws {
