@@ -139,6 +139,8 @@ struct CrashTests {
             let message = try await test.post()
             try await test.waitForLog(.notificationSent)
             test.store.setFreeBytes(1000)
+            // A look at the disk counts for a moment.
+            try await test.advance(by: Mailroom.spaceInterval)
             let error = await #expect(throws: GatewayError.self) { try await test.post() }
             #expect(error?.code == .storageFull)
             await #expect(throws: (any Error).self) {

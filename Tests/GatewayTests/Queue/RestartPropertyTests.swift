@@ -37,16 +37,22 @@ import Testing
         try await Self.compareRepeats(&run, "seed \(seed)")
     }
 
-    /// The queues as they are when nobody holds anything.
-    private static func queues(_ mailroom: Mailroom) -> [Mailroom.Queue] {
+    private struct Copy {
+        let address: QueueAddress
+        var machine: QueueMachine
+        let receipts: Set<Int64>
+    }
+
+    /// Copies of the queues as they are when nobody holds anything.
+    private static func queues(_ mailroom: Mailroom) -> [Copy] {
         mailroom.keeper.read { state in
-            var queues = Array(state.queues.values)
-            for index in queues.indices {
-                for (seq, held) in queues[index].machine.held {
-                    queues[index].machine.putBack([QueueMachine.Lock(seq: seq, token: held.token, delivery: 1)])
+            state.queues.values.sorted { $0.number < $1.number }.map { queue in
+                var copy = Copy(address: queue.address, machine: queue.machine, receipts: Set(queue.receipts.keys))
+                for (seq, held) in queue.machine.held {
+                    copy.machine.putBack([QueueMachine.Lock(seq: seq, token: held.token, delivery: 1)])
                 }
+                return copy
             }
-            return queues.sorted { $0.number < $1.number }
         }
     }
 
@@ -69,7 +75,7 @@ import Testing
                 try #require(was[seq] == is_[seq], "\(place), message \(seq)")
             }
             try #require(before.machine.dead == after.machine.dead, "\(place)")
-            try #require(Set(before.receipts.keys) == Set(after.receipts.keys), "\(place): who wants receipts")
+            try #require(before.receipts == after.receipts, "\(place): who wants receipts")
             try compareOrder(before.machine, after.machine, place)
         }
     }
