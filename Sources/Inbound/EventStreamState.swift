@@ -56,7 +56,11 @@ struct EventStreamState: Sendable {
     /// The producer sends.
     mutating func send(_ bytes: [UInt8], now: Moment) -> (EventStream.SendResult, [Action]) {
         guard phase == .open else { return (.closed, []) }
-        guard bufferedBytes + bytes.count <= limit else { return (.closed, abort(.overflow)) }
+        // One that alone is too large goes to a client that keeps up: else it could never pass, and what stands
+        // behind it neither.
+        guard bufferedBytes + bytes.count <= limit || bufferedBytes <= limit / 2 else {
+            return (.closed, abort(.overflow))
+        }
         var actions: [Action] = []
         if bufferedBytes == 0 { progress = now }
         if buffer.isEmpty { buffer = bytes } else { buffer.append(contentsOf: bytes) }

@@ -37,7 +37,8 @@ package struct ServerLimits: Sendable, Hashable {
 
 /// What one event stream may take.
 package struct StreamLimits: Sendable, Hashable {
-    /// Bytes that may wait for the client; above, the stream is dropped (`CloseReason.overflow`).
+    /// Bytes that may wait for the client; above, the stream is dropped (`CloseReason.overflow`). As long as half of it
+    /// is free, one event more is taken, however large.
     package var bufferedBytes = 256 << 10
     /// Bytes the kernel may keep for the client (SO_SNDBUF), so that a slow reader shows soon.
     package var socketBufferBytes = 64 << 10

@@ -51,6 +51,15 @@ import Testing
         #expect(state.bufferedBytes == 0)
     }
 
+    @Test("one event beyond the limit goes to a client that keeps up")
+    func large() {
+        var state = EventStreamState(limit: 10, now: at(0))
+        check(state.send(Array(repeating: 0, count: 5), now: at(0)), (.sent, []))
+        check(state.send(Array(repeating: 0, count: 100), now: at(0)), (.congested, []))
+        #expect(state.bufferedBytes == 105 && state.isOpen)
+        check(state.send([1], now: at(0)), (.closed, [.report(.overflow), .cut]))
+    }
+
     @Test("more than the limit drops the stream and frees the buffer")
     func overflow() {
         var state = EventStreamState(limit: 10, now: at(0))

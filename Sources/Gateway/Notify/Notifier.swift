@@ -181,6 +181,7 @@ package final class Notifier: Service {
                 message: key, device: device, outcome: outcome, at: time.timestamp, detail: detail,
                 notification: identities.notification(representative, device))
             store.submit([.putDelivery(record)]) { _ in }
+            if outcome == .pushed { mailroom.hop(key, .notified, device) }
         case .suppressed(let subject, let device):
             log.info(
                 .notificationSuppressed, "The running client has the message and stayed in front",
@@ -202,6 +203,7 @@ package final class Notifier: Service {
         ]
         if let device { fields.append("device", .id(device)) }
         log.info(.notificationDecided, "Decided how a message is announced", fields)
+        if let device, decision == .stream || decision == .notify { mailroom.hop(subject.key, .forwarded, device) }
         switch decision {
         case .stream: log.info(.messageForwarded, "A message goes to the running client", fields)
         case .hold: log.info(.messageHeld, "A message is held", fields)

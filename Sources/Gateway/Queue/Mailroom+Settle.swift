@@ -137,6 +137,21 @@ extension Mailroom {
         finish(effects)
     }
 
+    /// Tells a sender that wants to hear of every hop that its message has come one further.
+    /// - Parameter device: where it is now.
+    package func hop(_ key: MessageKey, _ receipt: ReceiptState, _ device: DeviceID) {
+        guard keeper.read({ $0.queues[key.queue]?.receipts[key.seq]?.isAll ?? false }) else { return }
+        let timestamp = time.timestamp
+        keeper.submit { state -> (Effects, [StoreChange]) in
+            var (effects, changes) = (Effects(), [StoreChange]())
+            let isDelivered = state.queues[key.queue]?.machine.isDelivered(key.seq) ?? true
+            tell([receipt], key, isDelivered, device.text, &state, &changes, &effects, timestamp)
+            return (effects, changes)
+        } then: { [self] effects, result in
+            if case .success = result { finish(effects) }
+        }
+    }
+
     /// Brings a dead message back to its queue.
     /// - Throws: `not_found` when there is no such dead message, or the store's failure.
     package func redrive(_ key: MessageKey) async throws {

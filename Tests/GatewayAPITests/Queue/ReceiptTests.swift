@@ -29,6 +29,33 @@ import Testing
         }
     }
 
+    @Test("G10 who wants to hear of every hop hears that it was forwarded, too") func hops() async throws {
+        try await TestAPI.runQueue { api in
+            let (alice, bob) = (try await api.device(), try await api.device("bob"))
+            let (sender, receiver) = (try await api.stream(bob), try await api.stream(alice))
+            try await Eventually.wait("alice is live") { api.gateway.streams.isLive(DeviceID(alice.id)) }
+            try await api.send(to: ["account": "alice"], as: bob.token, "hi", ["receipts": "all"])
+            let message = try await receiver.first("message")
+            _ = try await sender.first("receipt") { $0.data["state"]?.string == "forwarded" }
+            let ack: JSON = ["upTo": .integer(message.id ?? 0)]
+            #expect(try await api.call("POST", "/v1/stream/ack", token: alice.token, ack).status == 204)
+            _ = try await sender.first("receipt") { $0.data["state"]?.string == "delivered" }
+        }
+    }
+
+    @Test("G2 a message as large as may be reaches a device, with those behind it") func large() async throws {
+        try await TestAPI.runQueue { api in
+            let (alice, bob) = (try await api.device(), try await api.device("bob"))
+            let text = String(repeating: "x", count: 1_000_000)
+            try await api.send(to: ["account": "alice"], as: bob.token, text)
+            try await api.send(to: ["account": "alice"], as: bob.token, "small")
+            let receiver = try await api.stream(alice)
+            let first = try await receiver.first("message")
+            #expect(first.data["body"]?.string?.utf8.count == 1_000_000)
+            _ = try await receiver.first("message") { $0.data["body"]?.string == "small" }
+        }
+    }
+
     @Test("G10 an app hears in its own queue, of the end only or of nothing, as it asked") func appReceipts()
         async throws
     {
