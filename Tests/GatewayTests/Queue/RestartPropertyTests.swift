@@ -37,16 +37,25 @@ import Testing
         try await Self.compareRepeats(&run, "seed \(seed)")
     }
 
-    /// The queues as they are when nobody holds anything.
-    private static func queues(_ mailroom: Mailroom) -> [Mailroom.Queue] {
+    /// A queue as it is when nobody holds anything.
+    private struct Seen {
+        let number: Int64
+        let address: QueueAddress
+        var machine: QueueMachine
+        let receipts: Set<Int64>
+    }
+
+    private static func queues(_ mailroom: Mailroom) -> [Seen] {
         mailroom.keeper.read { state in
-            var queues = Array(state.queues.values)
-            for index in queues.indices {
-                for (seq, held) in queues[index].machine.held {
-                    queues[index].machine.putBack([QueueMachine.Lock(seq: seq, token: held.token, delivery: 1)])
+            state.queues.values.map { queue in
+                var seen = Seen(
+                    number: queue.number, address: queue.address, machine: queue.machine,
+                    receipts: Set(queue.receipts.keys))
+                for (seq, held) in queue.machine.held {
+                    seen.machine.putBack([QueueMachine.Lock(seq: seq, token: held.token, delivery: 1)])
                 }
-            }
-            return queues.sorted { $0.number < $1.number }
+                return seen
+            }.sorted { $0.number < $1.number }
         }
     }
 
@@ -69,7 +78,7 @@ import Testing
                 try #require(was[seq] == is_[seq], "\(place), message \(seq)")
             }
             try #require(before.machine.dead == after.machine.dead, "\(place)")
-            try #require(Set(before.receipts.keys) == Set(after.receipts.keys), "\(place): who wants receipts")
+            try #require(before.receipts == after.receipts, "\(place): who wants receipts")
             try compareOrder(before.machine, after.machine, place)
         }
     }
