@@ -109,14 +109,13 @@ import Testing
                 try await free()
                 return try #require(try await waiting.messages().first)
             }
-            message = try await waited { #expect(try await api.settle(message, "abandon").status == 200) }
+            message = try await waited { _ = try await api.settle(message, "abandon") }
             #expect(message.delivery == 2)
             message = try await waited { try await api.test.advance(by: .seconds(5)) }
             #expect(message.delivery == 3)
             #expect(try await api.settle(message, "dead-letter").status == 200)
             message = try await waited {
-                let path = "/v1/dead/\(message.id)/redrive"
-                #expect(try await api.call("POST", path, token: TestAPI.talkKey).status == 200)
+                _ = try await api.call("POST", "/v1/dead/\(message.id)/redrive", token: TestAPI.talkKey)
             }
             #expect(message.delivery == 1)
             #expect(try await api.settle(message, "abandon", ["delaySeconds": 3]).status == 200)

@@ -1,5 +1,6 @@
 import Base
 import Gateway
+import GatewayAPI
 import GatewayTestKit
 import Testing
 
