@@ -42,7 +42,7 @@ package final class SQLiteStore: Store {
     package static func open(path: String, options: Options = Options()) async throws -> SQLiteStore {
         var failpoint = options.failpoint
         #if DEBUG
-        if failpoint == nil { failpoint = try KillPoint.fromEnvironment() }
+            if failpoint == nil { failpoint = try KillPoint.fromEnvironment() }
         #endif
         let writer = Writer(
             limits: options.inboxLimits, groupLimits: options.groupLimits, policy: options.checkpoints,
