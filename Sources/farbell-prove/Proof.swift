@@ -46,7 +46,7 @@ final class Proof {
     // MARK: One life
 
     private func round(_ number: Int) async throws {
-        let before = journal.with { ($0.history.puts.count, $0.history.deliveries.count, $0.ended) }
+        let before = journal.with { ($0.history.puts.count, $0.history.deliveries.count, $0.done.count) }
         let death = deaths[Int.random(in: 0..<deaths.count, using: &random)]
         var variables: [String: String] = [:]
         var name = death.rawValue
@@ -72,10 +72,10 @@ final class Proof {
         if !isForeseen { name = "kill" }
         if !isReady { name += " in start" }
         tally[name, default: 0] += 1
-        let after = journal.with { ($0.history.puts.count, $0.history.deliveries.count, $0.ended) }
+        let after = journal.with { ($0.history.puts.count, $0.history.deliveries.count, $0.done.count) }
         Output.say(
             "round \(number): \(name), \(variables["FARBELL_FAILPOINT"] ?? "\(milliseconds) ms"), sent "
-                + "\(after.0 - before.0), handed over \(after.1 - before.1), settled \(after.2 - before.2)")
+                + "\(after.0 - before.0), handed over \(after.1 - before.1), completed \(after.2 - before.2)")
     }
 
     /// How much is open is known anew after each start: what was not answered may have been done.

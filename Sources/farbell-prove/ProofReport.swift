@@ -35,6 +35,11 @@ struct ProofReport {
         for fault in faults.prefix(10) {
             Output.say("\n\(fault)")
             for line in history.story(of: fault.message) { Output.say("    \(line)") }
+            // Another message that has part in it.
+            for other in fault.detail.split(separator: " ").map(String.init) where history.finals[other] != nil {
+                Output.say("  \(other):")
+                for line in history.story(of: other) { Output.say("    \(line)") }
+            }
         }
     }
 

@@ -294,7 +294,7 @@ extension Mailroom {
                     "deliveries": .count(change.deliveries), "reason": .string(change.reason ?? ""),
                 ])
         }
-        guard !effects.touched.isEmpty || !effects.publications.isEmpty else { return }
+        guard !effects.touched.isEmpty || !effects.publications.isEmpty || !effects.posted.isEmpty else { return }
         let (served, deadline) = keeper.update { state in
             for key in effects.posted { state.queues[key.queue]?.machine.stored(key.seq) }
             let queues = Set(effects.touched + effects.posted.map(\.queue)).sorted()

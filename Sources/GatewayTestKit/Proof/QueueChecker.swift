@@ -177,17 +177,25 @@ package struct QueueChecker: Sendable {
     /// While one of a group is held the rest waits; `members` are hand-overs of one group in one life.
     private func held(_ members: [QueueHistory.Delivery]) -> [Fault] {
         var faults: [Fault] = []
-        var holder: (lock: Lock, message: String)?
+        var holder: (lock: Lock, delivery: QueueHistory.Delivery)?
         for member in members.sorted(by: { $0.received < $1.received }) {
             let own = lock(member, settlements[member.message] ?? [])
             guard own.end > own.start else { continue }
-            if let holder, own.start < holder.lock.end, !member.wasDeferred, holder.message != member.message {
-                let detail = "handed over at \(own.start), while \(holder.message) was held until \(holder.lock.end)"
+            if let holder, own.start < holder.lock.end, isOutOfTurn(member, after: holder.delivery) {
+                let detail =
+                    "handed over at \(own.start), while \(holder.delivery.message) was held until \(holder.lock.end)"
                 faults.append(Fault(kind: .order, message: member.message, detail: detail))
             }
-            if own.end > holder?.lock.end ?? 0 { holder = (own, member.message) }
+            if own.end > holder?.lock.end ?? 0 { holder = (own, member) }
         }
         return faults
+    }
+
+    /// What was deferred is had by its id whatever the group does: also while another is held whose answer is still on
+    /// its way. Then the other is out of turn only if it was asked for afterwards.
+    private func isOutOfTurn(_ member: QueueHistory.Delivery, after holder: QueueHistory.Delivery) -> Bool {
+        if member.wasDeferred || holder.message == member.message { return false }
+        return !holder.wasDeferred || member.asked > holder.received
     }
 
     private func receipts() -> [Fault] {

@@ -127,7 +127,8 @@ package struct QueueHistory: Sendable {
                 (
                     delivery.received,
                     "boot \(delivery.boot): consumer \(delivery.consumer) got it, delivery \(delivery.delivery), token "
-                        + "\(delivery.token), asked \(delivery.asked), lock \(delivery.lock)"
+                        + "\(delivery.token), " + (delivery.wasDeferred ? "by its id, " : "")
+                        + "asked \(delivery.asked), lock \(delivery.lock)"
                 ))
         }
         for settlement in settlements where settlement.message == message {

@@ -184,6 +184,18 @@ import Testing
                 hold(&$0)
                 $0.deliveries[1].wasDeferred = true
             } == [])
+        // The first may have been had by its id when the second was on its way; not when it was asked for later.
+        #expect(
+            Self.kinds {
+                hold(&$0)
+                $0.deliveries[0].wasDeferred = true
+            } == [])
+        #expect(
+            Self.kinds {
+                hold(&$0)
+                $0.deliveries[0].wasDeferred = true
+                $0.deliveries[1].asked = Self.second * 5 / 4
+            } == [.order])
         #expect(
             Self.kinds {
                 hold(&$0)

@@ -37,22 +37,25 @@ import Testing
         try await Self.compareRepeats(&run, "seed \(seed)")
     }
 
-    private struct Copy {
+    /// A queue as it is when nobody holds anything.
+    private struct Seen {
+        let number: Int64
         let address: QueueAddress
         var machine: QueueMachine
         let receipts: Set<Int64>
     }
 
-    /// Copies of the queues as they are when nobody holds anything.
-    private static func queues(_ mailroom: Mailroom) -> [Copy] {
+    private static func queues(_ mailroom: Mailroom) -> [Seen] {
         mailroom.keeper.read { state in
-            state.queues.values.sorted { $0.number < $1.number }.map { queue in
-                var copy = Copy(address: queue.address, machine: queue.machine, receipts: Set(queue.receipts.keys))
+            state.queues.values.map { queue in
+                var seen = Seen(
+                    number: queue.number, address: queue.address, machine: queue.machine,
+                    receipts: Set(queue.receipts.keys))
                 for (seq, held) in queue.machine.held {
-                    copy.machine.putBack([QueueMachine.Lock(seq: seq, token: held.token, delivery: 1)])
+                    seen.machine.putBack([QueueMachine.Lock(seq: seq, token: held.token, delivery: 1)])
                 }
-                return copy
-            }
+                return seen
+            }.sorted { $0.number < $1.number }
         }
     }
 

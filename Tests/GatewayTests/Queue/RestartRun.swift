@@ -68,6 +68,7 @@ struct RestartRun {
         case 78..<81: renew()
         case 81..<85: await lockOne()
         case 85..<88: try await redrive()
+        case 88..<90: try await acknowledge()
         default: try await pass()
         }
     }
@@ -166,6 +167,14 @@ struct RestartRun {
             }
         }.sorted()
         if let key = pick(dead) { try await mailroom.redrive(key) }
+    }
+
+    /// The device has seen what is on its stream, up to some event.
+    private mutating func acknowledge() async throws {
+        let last = mailroom.lastNumber(.account("alice"))
+        if last > 0 {
+            try await mailroom.acknowledged("phone", of: "alice", upTo: Int64.random(in: 1...last, using: &random))
+        }
     }
 
     /// Time passes, and what it brings up is done, or not yet.

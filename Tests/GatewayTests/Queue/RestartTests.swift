@@ -15,8 +15,8 @@ import Testing
         return Posting(draft, to: shop)
     }
 
-    private static func take(_ run: RestartRun) async -> [HandedOver] {
-        var order = TakeOrder(shop, consumer: "c")
+    private static func take(_ run: RestartRun, _ queue: Recipient = shop) async -> [HandedOver] {
+        var order = TakeOrder(queue, consumer: "c")
         order.max = 10
         return await withCheckedContinuation { (done: CheckedContinuation<[HandedOver], Never>) in
             let waiting = run.mailroom.take(order, waits: false) { done.resume(returning: (try? $0.get()) ?? []) }
@@ -89,5 +89,17 @@ import Testing
         #expect(receipts.map { $0.header["state"] } == ["expired"])
         // It is stored, and so to be had.
         #expect(run.mailroom.keeper.read { $0.queues[number]?.machine.entries.values.allSatisfy(\.isStored) } == true)
+    }
+
+    @Test("G10 an application can have the receipt of what a device acknowledged on its stream, at once")
+    func acknowledgedReceipt() async throws {
+        let run = try await RestartRun(seed: 0)
+        let sender = Recipient(.app("b"))
+        _ = try await run.mailroom.open(sender)
+        var draft = MessageDraft(sender: sender.address, app: nil)
+        draft.receipts = .final
+        let posted = try await run.mailroom.post([Posting(draft, to: .account("alice"))])
+        try await run.mailroom.acknowledged("phone", of: "alice", upTo: posted[0].key.seq)
+        #expect(await Self.take(run, sender).map { $0.message.header["state"] } == ["delivered"])
     }
 }
