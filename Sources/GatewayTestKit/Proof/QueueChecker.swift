@@ -202,7 +202,16 @@ package struct QueueChecker: Sendable {
         let last: Set<String> = ["delivered", "expired", "dead"]
         let told = Dictionary(grouping: Set(history.receipts).filter { last.contains($0.state) }, by: \.message)
         let wanted = Set(history.puts.filter(\.wantsReceipt).flatMap { messages[$0.value] ?? [] })
-        return Set(wanted).union(told.keys).compactMap { message in
+        // A sending without an answer may have become a message that expired before anybody saw its id.
+        let known = messages.values.reduce(into: Set<String>()) { $0.formUnion($1) }
+        let unseen = Set(
+            history.puts.filter { $0.wantsReceipt && $0.mayExpire && messages[$0.value] == nil }.map(\.value)
+        ).count
+        let strangers = told.filter { !known.contains($0.key) }
+        let areForeseen =
+            strangers.count <= unseen && strangers.values.allSatisfy { $0.map(\.state) == ["expired"] }
+        return wanted.union(told.keys).compactMap { message in
+            if areForeseen, strangers[message] != nil { return nil }
             let states = (told[message] ?? []).map(\.state).sorted()
             if states.count == 1 && wanted.contains(message) { return nil }
             let detail = wanted.contains(message) ? "told \(states)" : "nobody asked, told \(states)"

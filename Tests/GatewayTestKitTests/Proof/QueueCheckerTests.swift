@@ -227,6 +227,30 @@ import Testing
             Self.kinds { $0.receipts.append(QueueHistory.Receipt(message: "m1", state: "read", number: "r9")) } == [])
     }
 
+    @Test("a message whose sending was not answered may expire before anybody knows its id: one each, and only that")
+    func unseenReceipt() {
+        func expired(_ history: inout QueueHistory, _ message: String) {
+            history.puts.append(QueueHistory.Put("v9", .unknown, wantsReceipt: true, mayExpire: true))
+            history.receipts.append(QueueHistory.Receipt(message: message, state: "expired", number: message))
+        }
+        #expect(Self.kinds { expired(&$0, "m9") } == [])
+        #expect(
+            Self.kinds {
+                expired(&$0, "m9")
+                expired(&$0, "m10")
+            } == [.receipts])
+        #expect(
+            Self.kinds {
+                expired(&$0, "m9")
+                $0.puts[2].mayExpire = false
+            } == [.receipts])
+        #expect(
+            Self.kinds {
+                expired(&$0, "m9")
+                $0.receipts[2].state = "dead"
+            } == [.receipts])
+    }
+
     @Test("the story of a message names everything that happened to it") func story() {
         var history = Self.good
         history.redriven = ["m1"]
