@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 // The callbacks of a daemon; all get `context`.
 struct farbell_mhd_callbacks {
@@ -43,6 +44,20 @@ static inline int farbell_mhd_descriptor(struct MHD_Connection *connection) {
 static inline const struct sockaddr *farbell_mhd_peer(struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     return info == NULL ? NULL : info->client_addr;
+}
+
+// Glibc shows it only to GNU sources.
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
+
+// The next connection, or -1. Not inherited by programs that are started, and never waited for.
+static inline int farbell_accept(int listening, struct sockaddr_storage *peer, socklen_t *size) {
+    return accept4(listening, (struct sockaddr *)peer, size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+// Gives a connection to one of the daemon's threads; the daemon closes it also when it refuses it.
+static inline enum MHD_Result farbell_mhd_add(
+    struct MHD_Daemon *daemon, int connection, const struct sockaddr_storage *peer, socklen_t size) {
+    return MHD_add_connection(daemon, connection, (const struct sockaddr *)peer, size);
 }
 
 // Makes TLS ask `retrieve` for the certificate at every handshake.

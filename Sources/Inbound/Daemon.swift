@@ -12,17 +12,17 @@ internal import Glibc
     /// Stack of each of the library's threads: handlers run on it.
     private static let stackBytes = 1 << 20
 
-    /// Takes over the listening socket: the library closes it when it stops, also where this throws.
+    /// It does not listen itself: see `Acceptor`.
     /// - Throws: `InboundError` when the library does not start.
-    init(_ core: ServerCore, listening descriptor: Int32, threads: Int) throws(InboundError) {
+    init(_ core: ServerCore, threads: Int) throws(InboundError) {
         self.core = core
         var flags =
             MHD_USE_EPOLL_INTERNAL_THREAD.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue | MHD_USE_ITC.rawValue
+            | MHD_USE_NO_LISTEN_SOCKET.rawValue
         // Closes without shutting down, so that a stream can take its connection along.
         if core.certificates == nil { flags |= MHD_USE_TURBO.rawValue }
         let limits = core.limits
         var options = unsafe [
-            Self.option(MHD_OPTION.LISTEN_SOCKET, Int(descriptor)),
             Self.option(MHD_OPTION.THREAD_POOL_SIZE, threads),
             Self.option(MHD_OPTION.THREAD_STACK_SIZE, Self.stackBytes),
             Self.option(MHD_OPTION.CONNECTION_MEMORY_LIMIT, limits.connectionBytes),
@@ -45,11 +45,13 @@ internal import Glibc
         unsafe self.handle = handle
     }
 
-    /// Closes all connections and the listening socket, and ends the threads; blocks until that is done. No
-    /// connection may be suspended.
-    ///
-    /// `MHD_quiesce_daemon` is not used: while it takes the listening socket out of the threads' poll sets, a busy
-    /// thread does so too, and the library then ends the process (0.9.75, seen under strace).
+    /// Gives a connection to one of the threads, to each in turn (by the descriptor's number). The library closes it,
+    /// also when it has no room for it.
+    func add(_ descriptor: Int32, from peer: inout sockaddr_storage, _ size: socklen_t) {
+        _ = unsafe farbell_mhd_add(handle, descriptor, &peer, size)
+    }
+
+    /// Closes all connections and ends the threads; blocks until that is done. No connection may be suspended.
     func stop() { unsafe MHD_stop_daemon(handle) }
 
     private static func option(_ option: MHD_OPTION, _ value: Int) -> MHD_OptionItem {

@@ -80,9 +80,16 @@ package final class Server: Service {
         try listen()
         guard let socket = state.withLock({ $0.socket }) else { return }
         let threads = configuration.threads ?? max(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        // From here on the socket is the library's: it closes it when it stops, and when it does not start.
+        let daemon = try Daemon(core, threads: threads)
+        // From here on the socket is the acceptor's.
         state.withLock { $0.socket = nil }
-        let daemon = try Daemon(core, listening: socket, threads: threads)
+        let acceptor: Acceptor
+        do {
+            acceptor = try Acceptor(listening: socket, daemon: daemon)
+        } catch {
+            daemon.stop()
+            throw error
+        }
         core.streams.start()
         await withDiscardingTaskGroup { group in
             group.addTask { await self.tick() }
@@ -95,6 +102,7 @@ package final class Server: Service {
         // No task is left that could resume a connection, and no stream that could put one to sleep.
         await withCheckedContinuation { continuation in
             SystemThread.start(name: "http-stop") {
+                acceptor.stop()
                 daemon.stop()
                 self.core.streams.stop()
                 continuation.resume()
