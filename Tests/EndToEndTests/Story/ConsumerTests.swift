@@ -62,6 +62,12 @@ struct ConsumerTests {
             for loop in loops { loop.cancel() }
             for loop in loops { await #expect(throws: CancellationError.self) { try await loop.value } }
             #expect(Set(bodies.all).count == 20 && bodies.count == 20)
+            // A connection that is being closed may be given a message in its last moment.
+            let admin = try world.administrator()
+            try await Eventually.wait("nobody waits any more", for: .seconds(20)) {
+                let queues = try await admin("GET", "queues", nil).json["items"]?.array ?? []
+                return queues.first { $0["queue"]?.string == "app/oa" }?["waiting"]?.integer == 0
+            }
 
             try await device.send(to: .app("oa"), "again")
             let given = try #require(try await consumer.receive(wait: .seconds(10)).first)
