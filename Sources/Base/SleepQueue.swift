@@ -1,15 +1,16 @@
 /// Who sleeps until when: a heap of deadlines in which the cancelled stay until they come up or until they
 /// are the greater part. No clock, no lock.
 package struct SleepQueue<Sleeper> {
-    private struct Entry {
+    private struct Entry: Comparable {
         let due: Moment
         let id: UInt64
+        static func < (a: Entry, b: Entry) -> Bool { (a.due, a.id) < (b.due, b.id) }
     }
 
     /// Below this many entries the cancelled are not cleared away.
     private static var smallSize: Int { 64 }
 
-    private var heap: [Entry] = []
+    private var heap = Heap<Entry>()
     private var sleepers: [UInt64: Sleeper] = [:]
 
     package init() {}
@@ -24,14 +25,14 @@ package struct SleepQueue<Sleeper> {
     /// - Parameter id: used for no other sleeper.
     package mutating func insert(_ sleeper: Sleeper, id: UInt64, due: Moment) {
         sleepers[id] = sleeper
-        heap.append(Entry(due: due, id: id))
-        rise(heap.count - 1)
+        heap.insert(Entry(due: due, id: id))
     }
 
     /// Takes a sleeper out before its time; nil when it is not there any more.
     package mutating func remove(_ id: UInt64) -> Sleeper? {
         guard let sleeper = sleepers.removeValue(forKey: id) else { return nil }
-        if heap.count > Self.smallSize, heap.count > 2 * sleepers.count { clear() }
+        // Costs as much as the heap is long, and comes only after half of it was cancelled.
+        if heap.count > Self.smallSize, heap.count > 2 * sleepers.count { heap.keep { sleepers[$0.id] != nil } }
         return sleeper
     }
 
@@ -39,45 +40,9 @@ package struct SleepQueue<Sleeper> {
     package mutating func due(at now: Moment) -> [Sleeper] {
         var awake: [Sleeper] = []
         while let first = heap.first, first.due <= now {
-            dropFirst()
+            heap.popFirst()
             if let sleeper = sleepers.removeValue(forKey: first.id) { awake.append(sleeper) }
         }
         return awake
-    }
-
-    private mutating func dropFirst() {
-        let last = heap.removeLast()
-        guard !heap.isEmpty else { return }
-        heap[0] = last
-        sink(0)
-    }
-
-    /// Costs as much as the heap is long, and comes only after half of it was cancelled.
-    private mutating func clear() {
-        heap.removeAll { sleepers[$0.id] == nil }
-        for index in stride(from: heap.count / 2 - 1, through: 0, by: -1) { sink(index) }
-    }
-
-    private mutating func rise(_ start: Int) {
-        var index = start
-        while index > 0 {
-            let parent = (index - 1) / 2
-            guard heap[index].due < heap[parent].due else { return }
-            heap.swapAt(index, parent)
-            index = parent
-        }
-    }
-
-    private mutating func sink(_ start: Int) {
-        var index = start
-        while true {
-            var least = index
-            for child in [2 * index + 1, 2 * index + 2] where child < heap.count && heap[child].due < heap[least].due {
-                least = child
-            }
-            guard least != index else { return }
-            heap.swapAt(index, least)
-            index = least
-        }
     }
 }

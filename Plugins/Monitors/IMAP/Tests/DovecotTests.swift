@@ -109,6 +109,10 @@ import Testing
             #expect(failure.code == .authFailed)
             #expect(failure.message.contains("AUTHENTICATIONFAILED"))
             #expect(!failure.message.contains("wrong horse"))
+            // Dovecot writes the line when the connection is gone.
+            try await Eventually.wait("the attempt in the server's log") {
+                wrong.server.log.components("auth failed") > 0
+            }
             #expect(wrong.server.log.components("auth failed") == 1, "\(wrong.server.log)")
         }
     }
