@@ -135,6 +135,11 @@ extension Mailroom {
             return (effects, changes)
         }
         finish(effects)
+        for key in effects.settled {
+            log.info(
+                .messageCompleted, "A device has acknowledged a message that was for it alone",
+                ["messageId": .key(key), "device": .id(device), "account": .id(account), "reason": "acknowledged"])
+        }
     }
 
     /// Tells a sender that wants to hear of every hop that its message has come one further.
