@@ -49,13 +49,18 @@ package struct Push: Sendable, Hashable {
     package let priority: Message.Priority
     /// After this the push is worthless.
     package let expires: Timestamp
+    /// Where the device has keys of its own, no service in between may read a text: see `PushDocument.sealed`.
+    package let encryption: Device.Encryption?
+    /// The device's language (BCP 47), for what an adapter says itself.
+    package let locale: String?
 
     package init(
         id: String, device: DeviceID, address: Channel.Address, content: Content, payload: Device.Payload,
-        priority: Message.Priority, expires: Timestamp
+        priority: Message.Priority, expires: Timestamp, encryption: Device.Encryption? = nil, locale: String? = nil
     ) {
         (self.id, self.device, self.address, self.content) = (id, device, address, content)
         (self.payload, self.priority, self.expires) = (payload, priority, expires)
+        (self.encryption, self.locale) = (encryption, locale)
     }
 }
 
@@ -87,17 +92,50 @@ package enum PushOutcome: Sendable, Hashable {
         case .credential: "credential"
         }
     }
+
+    /// Where a push with this outcome usually failed.
+    var hop: PushHop? {
+        switch self {
+        case .delivered: nil
+        case .gone, .retry(_, .device): .token
+        case .retry(_, .service): .service
+        case .rejected: .payload
+        case .credential: .credential
+        }
+    }
+}
+
+/// The step on the way to a device that a push failed at; what a person tests a device for.
+package enum PushHop: String, Sendable, Hashable, CaseIterable {
+    /// The service's host name has no address.
+    case nameResolution = "name_resolution"
+    /// No connection: refused, unreachable, timed out.
+    case tcp
+    /// Certificate or protocol of the encrypted connection.
+    case tls
+    /// Our own credential.
+    case credential
+    /// The device's address at the service.
+    case token
+    /// What we sent.
+    case payload
+    /// The service itself: busy, throttling, broken.
+    case service
 }
 
 /// An outcome with what the operator wants to see.
 package struct PushReport: Sendable, Hashable {
     package let outcome: PushOutcome
+    /// Where it failed; nil when it did not.
+    package let hop: PushHop?
     /// The service's status code, where there was an answer.
     package let status: Int?
     /// The service's own word, such as `Unregistered`, or the hop that failed, such as `tls`.
     package let reason: String?
 
-    package init(_ outcome: PushOutcome, status: Int? = nil, reason: String? = nil) {
+    /// - Parameter hop: nil: what follows from the outcome.
+    package init(_ outcome: PushOutcome, status: Int? = nil, reason: String? = nil, hop: PushHop? = nil) {
         (self.outcome, self.status, self.reason) = (outcome, status, reason)
+        self.hop = hop ?? outcome.hop
     }
 }

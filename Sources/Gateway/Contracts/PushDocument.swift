@@ -29,6 +29,21 @@ package enum PushDocument {
         }
     }
 
+    /// What RFC 8188 and RFC 8291 add to a message of one record: header 86, delimiter 1, tag 16 bytes.
+    package static let sealingOverhead = 103
+
+    /// The document sealed for the device, as base64url for a service that carries JSON.
+    /// - Parameters:
+    ///   - limit: characters of the result.
+    ///   - seal: encrypts for the device (RFC 8291, `aes128gcm`).
+    /// - Returns: nil when even the ids do not fit.
+    package static func sealed(
+        of push: Push, limit: Int, seal: (_ plain: [UInt8]) throws -> [UInt8]
+    ) rethrows -> String? {
+        guard let plain = bytes(of: push, limit: limit / 4 * 3 - sealingOverhead) else { return nil }
+        return try seal(plain).base64URL
+    }
+
     /// Renders as many of the ids as fit into `limit` bytes; nil when not even one does. What is left
     /// out stays on the device until its client opens and reconciles.
     package static func clear(

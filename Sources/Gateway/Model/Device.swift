@@ -10,6 +10,16 @@ package struct Device: Sendable, Hashable {
         case wakeup
     }
 
+    /// The device's own keys (RFC 8291): its summaries are sealed for it, so that no push service reads them.
+    package struct Encryption: Sendable, Hashable {
+        /// The client's public key, P-256, uncompressed: 65 bytes.
+        package let publicKey: [UInt8]
+        /// The authentication secret: 16 bytes.
+        package let secret: [UInt8]
+
+        package init(publicKey: [UInt8], secret: [UInt8]) { (self.publicKey, self.secret) = (publicKey, secret) }
+    }
+
     package let id: DeviceID
     package let account: AccountID
     /// The client's own stable id of this installation: the same one again is the same device (MN-5).
