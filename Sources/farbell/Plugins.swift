@@ -1,4 +1,5 @@
 internal import APNsPush
+internal import FCMPush
 internal import Gateway
 internal import IMAPMonitor
 internal import LinkFarm
@@ -12,6 +13,6 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
-        pushes: [APNsPlugin(), WebPushPlugin(), WebhookPlugin()],
+        pushes: [APNsPlugin(), FCMPlugin(), WebPushPlugin(), WebhookPlugin()],
         farms: [LinkPlugin(), RDPPlugin()])
 }
