@@ -5,6 +5,7 @@ internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import RDPFarm
+internal import WNSPush
 internal import WebPush
 internal import WebhookPush
 
@@ -13,6 +14,6 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
-        pushes: [APNsPlugin(), FCMPlugin(), WebPushPlugin(), WebhookPlugin()],
+        pushes: [APNsPlugin(), FCMPlugin(), WNSPlugin(), WebPushPlugin(), WebhookPlugin()],
         farms: [LinkPlugin(), RDPPlugin()])
 }
