@@ -73,10 +73,7 @@ package struct FCMAdapter: PushAdapter {
             case .outcome(let outcome):
                 if outcome == .delivered { suspicion.withLock { $0.succeeded(token, now: time.now) } }
                 return report(outcome, answer)
-            case .foreignToken:
-                return suspect(token, answer, whenAddress: .gone(since: nil))
-            case .nothingThere:
-                return suspect(token, answer, whenAddress: .rejected)
+            case .foreignToken, .nothingThere, .thirdParty: return suspect(token, answer)
             case .unauthenticated:
                 guard !renewed, time.now < deadline else { return report(.credential, answer) }
                 tokens.refused(access)
@@ -89,12 +86,16 @@ package struct FCMAdapter: PushAdapter {
         }
     }
 
-    /// A refusal that may be the token's fault or that of our configuration.
-    private func suspect(_ token: String, _ answer: FCMAnswer, whenAddress: PushOutcome) -> PushReport {
-        switch suspicion.withLock({ $0.refused(token, now: time.now) }) {
-        case .address: report(whenAddress, answer)
-        case .unknown: report(.rejected, answer, hop: .token)
-        case .configuration: report(.credential, answer)
+    /// A refusal that may be the token's fault or that of our configuration: one bad token must not stop the
+    /// others, nor a wrong configuration prune them.
+    private func suspect(_ token: String, _ answer: FCMAnswer) -> PushReport {
+        let verdict = suspicion.withLock { $0.refused(token, now: time.now) }
+        return switch (answer.meaning, verdict) {
+        case (_, .configuration), (.thirdParty, .unknown): report(.credential, answer)
+        case (.thirdParty, _): report(.rejected, answer, hop: .credential)
+        case (.foreignToken, .address): report(.gone(since: nil), answer)
+        case (.foreignToken, _): report(.rejected, answer, hop: .token)
+        default: report(.rejected, answer, hop: .service)
         }
     }
 

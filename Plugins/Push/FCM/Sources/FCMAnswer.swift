@@ -9,6 +9,9 @@ struct FCMAnswer: Sendable, Hashable {
         case foreignToken
         /// Nothing is known under our URL and project, or so it seems.
         case nothingThere
+        /// Google has no credential for the service behind this token, Apple's or a browser's: other tokens may
+        /// need none.
+        case thirdParty
         /// Get a new access token and send again, once.
         case unauthenticated
         /// Send again without texts, once.
@@ -42,7 +45,7 @@ struct FCMAnswer: Sendable, Hashable {
             case "UNREGISTERED": .outcome(.gone(since: nil))
             case "SENDER_ID_MISMATCH": .foreignToken
             case "INVALID_ARGUMENT": Self.invalidArgument(error)
-            case "THIRD_PARTY_AUTH_ERROR": .outcome(.credential)
+            case "THIRD_PARTY_AUTH_ERROR": .thirdParty
             case "QUOTA_EXCEEDED": Self.quota(error, pause, id)
             case "UNAVAILABLE", "INTERNAL": .outcome(.retry(after: pause, .service))
             default: Self.meaning(ofStatus: response.status, error, pause, id)

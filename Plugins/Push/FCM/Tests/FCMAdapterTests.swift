@@ -91,12 +91,20 @@ struct FCMAdapterTests {
         #expect(messages(never).count == 2)
     }
 
-    @Test("THIRD_PARTY_AUTH_ERROR is a credential at Google's other side: no new token is asked for")
+    @Test("THIRD_PARTY_AUTH_ERROR is a credential at Google's other side: it stops nobody who needs none")
     func thirdParty() async throws {
-        let http = service { _, _ in google(401, code: "THIRD_PARTY_AUTH_ERROR") }
-        let report = try await Rig(http).adapter.send(push())
+        let http = service { request, _ in
+            String(decoding: request.body, as: UTF8.self).contains("other-token")
+                ? google(200) : google(401, code: "THIRD_PARTY_AUTH_ERROR")
+        }
+        let adapter = try Rig(http).adapter
+        let report = await adapter.send(push())
         #expect(report == PushReport(.credential, status: 401, reason: "THIRD_PARTY_AUTH_ERROR"))
-        #expect(grants(http).count == 1)
+        #expect(await adapter.send(push(token: "other-token-other-token")).outcome == .delivered)
+        #expect(
+            await adapter.send(push())
+                == PushReport(.rejected, status: 401, reason: "THIRD_PARTY_AUTH_ERROR", hop: .credential))
+        #expect(grants(http).count == 1, "a new access token would not help")
     }
 
     @Test("a refused grant is our credential's fault, and nothing is sent")

@@ -103,6 +103,10 @@ package final class FakeFCM: Sendable {
     package func script(device: String? = nil, _ faults: HTTPFault...) {
         core.script.withLock { $0.add(faults, for: device) }
     }
+    /// What happens to the next `count` good messages to any registration token: a burst.
+    package func script(repeating fault: HTTPFault, count: Int) {
+        core.script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
+    }
     /// What happens to every good message until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { core.script.withLock { $0.standing = fault } }
     /// Puts what happens to the next good requests for an access token into a queue.

@@ -103,6 +103,10 @@ package final class FakeWNS: Sendable {
     package func script(channel: String? = nil, _ faults: HTTPFault...) {
         core.script.withLock { $0.add(faults, for: channel) }
     }
+    /// What happens to the next `count` good notifications to any channel: a burst.
+    package func script(repeating fault: HTTPFault, count: Int) {
+        core.script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
+    }
     /// What happens to every good notification until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { core.script.withLock { $0.standing = fault } }
     /// Puts what happens to the next good requests for an access token into a queue.
