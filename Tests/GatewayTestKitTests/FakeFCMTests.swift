@@ -85,7 +85,7 @@ import Testing
             switch kind {
             case "iss": try await grant(with("iss", "x@y"))
             case "scope": try await grant(with("scope", "https://www.googleapis.com/auth/drive"))
-            case "aud": try await grant(with("aud", "https://oauth2.googleapis.com/token"))
+            case "aud": try await grant(with("aud", "https://fcm.googleapis.com/"))
             case "future": try await grant(with("iat", .integer(now + 600)))
             case "past": try await grant(with("exp", .integer(now)))
             case "long": try await grant(with("exp", .integer(now + 3601)))

@@ -74,6 +74,7 @@ struct GrantCheck: Sendable {
 
     static let grantType = "urn:ietf:params:oauth:grant-type:jwt-bearer"
     static let scope = "https://www.googleapis.com/auth/firebase.messaging"
+    static let usualURL = "https://oauth2.googleapis.com/token"
     /// Seconds a grant may be valid.
     static let longestLife: Int64 = 3600
     /// Seconds by which clocks may differ.
@@ -100,7 +101,10 @@ struct GrantCheck: Sendable {
         else { throw Self.invalid("header") }
         guard token.claims["iss"]?.string == email else { throw Self.invalid("account not found") }
         guard token.isSignedRS256(by: key) else { throw Self.invalid("Invalid JWT Signature.") }
-        guard token.claims["aud"]?.string == tokenURL else { throw Self.invalid("aud") }
+        // Google's own libraries differ: some name the place they ask, some always the usual one.
+        guard let audience = token.claims["aud"]?.string, [tokenURL, Self.usualURL].contains(audience) else {
+            throw Self.invalid("aud")
+        }
         guard token.claims["scope"]?.string == Self.scope else {
             throw Refusal(error: "invalid_scope", description: "scope")
         }
