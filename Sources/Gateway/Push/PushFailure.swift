@@ -19,6 +19,7 @@ extension PushReport {
         let outcome: PushOutcome =
             switch error.code {
             case .invalidRequest, .addressRefused: .rejected
+            case .clientCertificate: .credential
             // We are going down, and the service has nothing to do with it.
             case .stopped: .retry(after: nil, .device)
             default: .retry(after: nil, blame)
@@ -39,6 +40,7 @@ extension PushHop {
             case .protocolError: error.surelyNotProcessed ? .tls : .service
             // Before the request went out there was no connection for it.
             case .timeout, .connectionLost: error.surelyNotProcessed ? .tcp : .service
+            case .clientCertificate: .credential
             case .addressRefused: .token
             case .invalidRequest: blame == .device ? .token : .payload
             case .responseTooLarge, .overloaded, .stopped: .service
