@@ -56,6 +56,8 @@ let plugins: [Plugin] = [
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Farms/Link", "LinkFarm"),
