@@ -41,7 +41,7 @@ package struct APNsAdapter: PushAdapter {
             return PushReport(.rejected, reason: "payload_too_large")
         }
         guard let pass = await gate.enter() else {
-            return Task.isCancelled ? PushReport(.retry(after: nil, .device), reason: "cancelled") : gate.verdict
+            return Task.isCancelled ? PushReport(transportError: CancellationError(), blame: .service) : gate.verdict
         }
         let (report, result) = await attempt(push, message, token: text.lowercased())
         gate.leave(pass, result, report)
@@ -102,13 +102,11 @@ package struct APNsAdapter: PushAdapter {
     /// There was no answer. Whether Apple has the push is unknown in some cases; the repeat has the same
     /// `apns-id` and collapse id, so that the device shows it once.
     private func unanswered(_ error: any Error) -> (PushReport, StreamGate.Result) {
-        guard let error = error as? HTTPTransportError else {
-            return (PushReport(.retry(after: nil, .device), reason: "cancelled"), .answer)
+        let report = PushReport(transportError: error, blame: .service)
+        switch report.outcome {
+        case .retry(_, .service), .credential: return (report, .broken)
+        default: return (report, .answer)
         }
-        if error.code == .invalidRequest {
-            return (PushReport(.rejected, reason: error.code.rawValue), .answer)
-        }
-        return (PushReport(.retry(after: nil, .service), reason: error.code.rawValue), .broken)
     }
 
     private func request(

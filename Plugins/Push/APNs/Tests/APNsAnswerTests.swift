@@ -82,10 +82,10 @@ struct APNsAnswerTests {
 
     @Test("every failed hop is named", arguments: HTTPTransportError.Code.allCases)
     func transport(code: HTTPTransportError.Code) async throws {
-        let http = StubTransport { _, _ in throw HTTPTransportError(code, "no", surelyNotProcessed: false) }
+        let error = HTTPTransportError(code, "no", surelyNotProcessed: false)
+        let http = StubTransport { _, _ in throw error }
         let report = try await Rig(http).adapter.send(push())
-        let outcome: PushOutcome = code == .invalidRequest ? .rejected : .retry(after: nil, .service)
-        #expect(report == PushReport(outcome, status: nil, reason: code.rawValue))
+        #expect(report == PushReport(transportError: error, blame: .service))
         #expect(http.requests.count == 1)
     }
 

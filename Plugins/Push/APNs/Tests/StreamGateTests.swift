@@ -119,7 +119,7 @@ struct StreamGateTests {
         let waiting = Task { await adapter.send(push()) }
         try await Eventually.wait("one in line") { adapter.gate.waitingCount == 1 }
         waiting.cancel()
-        #expect(await waiting.value == PushReport(.retry(after: nil, .device), reason: "cancelled"))
+        #expect(await waiting.value == PushReport(transportError: CancellationError(), blame: .service))
         held.signal.raise()
         #expect(await probe.outcome == .delivered)
         #expect(http.requests.count == 1)

@@ -34,7 +34,7 @@ package struct PeerReply: Sendable {
     package var action: Action
     /// How long to wait before acting.
     package var delay: Duration = .zero
-    /// Answers with an empty DATA frame instead of END_STREAM on the headers (HTTP/2).
+    /// The body, or the end of an answer without one, comes after an empty DATA frame (HTTP/2).
     package var sendsEmptyData = false
     /// Sent as SETTINGS_MAX_CONCURRENT_STREAMS with the reply and enforced from then on (HTTP/2).
     package var streamLimit: Int?
