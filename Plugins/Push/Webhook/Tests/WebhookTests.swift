@@ -212,7 +212,7 @@ struct WebhookTests {
         let strict = try WebhookPlugin().adapter(
             #"{"caFile":"\#(authority.caFile)"}"#, folder: ".", http: HTTPClient(), time: SystemTime())
         let report = await strict.send(.sample(to: .url("\(secure.origin)/")))
-        #expect(report == PushReport(.rejected, reason: "address_refused"))
+        #expect(report == PushReport(.rejected, reason: "address_refused", hop: .token))
         #expect(secure.counts.requests == 0)
     }
 }
