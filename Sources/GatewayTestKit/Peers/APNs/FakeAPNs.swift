@@ -15,8 +15,24 @@ package final class FakeAPNs: Sendable {
         }
     }
 
+    /// A provider certificate as registered with Apple.
+    package struct ProviderCertificate: Sendable {
+        /// The common name, by which the fake knows it.
+        package let name: String
+        package let topics: Set<String>
+        /// What Apple says to it instead of taking it: `BadCertificate`, `BadCertificateEnvironment`.
+        package let refusal: String?
+
+        package init(name: String, topics: Set<String>, refusal: String? = nil) {
+            (self.name, self.topics, self.refusal) = (name, topics, refusal)
+        }
+    }
+
     package struct Configuration: Sendable {
         package var keys: [ProviderKey]
+        /// Certificates that count instead of a provider token, and the PEM file of their authority.
+        package var certificates: [ProviderCertificate] = []
+        package var clientAuthority: String?
         /// Topic (bundle id) to the team that owns it.
         package var topics: [String: String]
         /// Takes any token of hexadecimal digits instead of the registered ones only.
@@ -67,6 +83,8 @@ package final class FakeAPNs: Sendable {
         var options = HTTPPeer.Options()
         options.protocols = ["h2"]
         options.streamLimit = configuration.streamLimits.initial
+        options.certifiedStreamLimit = configuration.streamLimits.proven
+        options.clientAuthority = configuration.clientAuthority
         options.resetLimit = configuration.resetLimit
         options.bodyLimit = 65_536
         options.time = configuration.time
@@ -166,15 +184,11 @@ final class FakeAPNsCore: Sendable {
         _ request: PeerRequest, _ headers: APNsHeaders
     ) throws(APNsRules.Refusal) -> (String, JSON) {
         let device = try APNsRules.device(of: request)
-        let token = try state.withLock { state throws(APNsRules.Refusal) in
-            try state.tokens.check(
-                headers.authorization, connection: request.connection, now: configuration.time.now,
-                timestamp: configuration.time.timestamp)
-        }
+        let allows = try credential(request, headers)
         try APNsRules.checkHeaders(headers)
         let topic = headers.topic ?? ""
-        guard let team = configuration.topics[topic] else { throw APNsRules.bad("BadTopic") }
-        guard team == token.teamID else { throw APNsRules.bad("TopicDisallowed") }
+        guard configuration.topics[topic] != nil else { throw APNsRules.bad("BadTopic") }
+        guard allows(topic) else { throw APNsRules.bad("TopicDisallowed") }
         let payload = try APNsRules.payload(request.body, type: headers.pushType)
         try state.withLock { state throws(APNsRules.Refusal) in
             if state.gone[device] != nil { throw APNsRules.Refusal(status: 410, reason: "Unregistered") }
@@ -184,6 +198,26 @@ final class FakeAPNsCore: Sendable {
             }
         }
         return (device, payload)
+    }
+
+    /// Checks the certificate or the provider token, and returns which topics it is good for.
+    private func credential(
+        _ request: PeerRequest, _ headers: APNsHeaders
+    ) throws(APNsRules.Refusal) -> (String) -> Bool {
+        if let name = request.clientName {
+            let certificate = configuration.certificates.first { $0.name == name }
+            guard let certificate else { throw APNsRules.Refusal(status: 403, reason: "BadCertificate") }
+            if let reason = certificate.refusal { throw APNsRules.Refusal(status: 403, reason: reason) }
+            // Two credentials at once: which of them Apple would look at is not said, so nobody should.
+            if headers.authorization != nil { throw APNsRules.Refusal(status: 403, reason: "Forbidden") }
+            return { certificate.topics.contains($0) }
+        }
+        let token = try state.withLock { state throws(APNsRules.Refusal) in
+            try state.tokens.check(
+                headers.authorization, connection: request.connection, now: configuration.time.now,
+                timestamp: configuration.time.timestamp)
+        }
+        return { [topics = configuration.topics] in topics[$0] == token.teamID }
     }
 
     private func record(_ request: PeerRequest, _ status: Int, _ reason: String) {

@@ -41,7 +41,8 @@ internal import CNGHTTP2
         responder: @escaping HTTPPeer.Responder
     ) {
         (self.connection, self.options, self.counter) = (connection, options, counter)
-        (self.responder, streamLimit) = (responder, options.streamLimit)
+        self.responder = responder
+        streamLimit = connection.clientName.flatMap { _ in options.certifiedStreamLimit } ?? options.streamLimit
         unsafe session = HTTP2Callbacks.makeSession(for: self, resetLimit: options.resetLimit)
     }
 
@@ -74,7 +75,7 @@ internal import CNGHTTP2
         let stream = Stream(
             PeerRequest(
                 method: "", path: "", headers: [:], body: [], received: Moment(nanoseconds: 0),
-                connection: connection.number, stream: id), refused: refused)
+                connection: connection.number, stream: id, clientName: connection.clientName), refused: refused)
         streams[id] = stream
         arriving = stream
         guard refused else {
