@@ -51,7 +51,13 @@ struct APNsAnswerTests {
         ])
     func table(status: Int, reason: String, outcome: PushOutcome) async throws {
         let (report, _) = try await report(apple(status, reason))
-        #expect(report == PushReport(outcome, status: status, reason: reason))
+        let hop: PushHop? =
+            switch reason {
+            case "BadTopic", "TopicDisallowed", "TooManyProviderTokenUpdates": .credential
+            case "BadDeviceToken", "DeviceTokenNotForTopic", "MissingDeviceToken": .token
+            default: nil
+            }
+        #expect(report == PushReport(outcome, status: status, reason: reason, hop: hop))
     }
 
     @Test("an answer without a reason, or with none of Apple's making, still has its outcome")
