@@ -60,14 +60,16 @@ struct APNsAdapterTests {
 
     @Test("the example configuration is read")
     func example() throws {
-        let example = try APNsPlugin().example("apple")
         let folder = try TemporaryFolder()
-        try folder.write(ES256Key.generate().pem().bytes, to: #require(example["keyFile"]?.string))
-        let adapter = try APNsPlugin().adapter(
-            example.serialized, folder: folder.path, http: nothing, time: SystemTime())
-        #expect(adapter.concurrency == APNsPlugin.defaultConcurrency)
-        #expect(adapter.canClear)
-        #expect(try adapter.subscriptionKey() == nil)
+        for name in ["apple", "apple-sandbox"] {
+            let example = try APNsPlugin().example(name)
+            try folder.write(ES256Key.generate().pem().bytes, to: #require(example["keyFile"]?.string))
+            let adapter = try APNsPlugin().adapter(
+                example.serialized, folder: folder.path, http: nothing, time: SystemTime())
+            #expect(adapter.concurrency == APNsPlugin.defaultConcurrency)
+            #expect(adapter.canClear)
+            #expect(try adapter.subscriptionKey() == nil)
+        }
     }
 
     @Test(

@@ -59,6 +59,16 @@ import Testing
         #expect(apple.counts.connections == 3)
     }
 
+    @Test("the example with a certificate is read")
+    func example() async throws {
+        let example = try APNsPlugin().example("apple-certificate")
+        let made = try await authority.issueClient("push", password: "correct horse")
+        let bytes = try #require(FileSystem.contents(of: made.pkcs12, limit: 65_536))
+        try folder.write(bytes, to: #require(example["certificateFile"]?.string))
+        try folder.write("correct horse", to: #require(example["certificatePassword"]?["file"]?.string))
+        _ = try APNsPlugin().adapter(example.serialized, folder: folder.path, http: NoTransport(), time: SystemTime())
+    }
+
     @Test("a certificate for other topics, for another environment or unknown is refused as a credential")
     func refused() async throws {
         func report(_ name: String, topic: String = "com.example.client") async throws -> PushReport {
