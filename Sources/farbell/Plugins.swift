@@ -1,9 +1,12 @@
 internal import APNsPush
 internal import Gateway
+internal import GotifyPush
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import NtfyPush
 internal import RDPFarm
+internal import UnifiedPush
 internal import WebPush
 internal import WebhookPush
 
@@ -12,6 +15,8 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
-        pushes: [APNsPlugin(), WebPushPlugin(), WebhookPlugin()],
+        pushes: [
+            APNsPlugin(), GotifyPlugin(), NtfyPlugin(), UnifiedPushPlugin(), WebPushPlugin(), WebhookPlugin(),
+        ],
         farms: [LinkPlugin(), RDPPlugin()])
 }

@@ -31,6 +31,8 @@ package enum PushDocument {
 
     /// What RFC 8188 and RFC 8291 add to a message of one record: header 86, delimiter 1, tag 16 bytes.
     package static let sealingOverhead = 103
+    /// Characters of the longest sealed document: 4096 bytes, what one record has, in base64url.
+    package static let sealedLimit = 5462
 
     /// The document sealed for the device, as base64url for a service that carries JSON.
     /// - Parameters:
