@@ -21,7 +21,7 @@ package struct UnifiedPushAdapter: PushAdapter {
         http: any HTTPTransport, time: any TimeSource
     ) {
         (self.key, self.concurrency, self.time) = (key, concurrency, time)
-        sender = WebPushSender(settings, cipher: WebPushCryptography(signer: key), http: http, time: time)
+        sender = WebPushSender(settings, cipher: WebPushCryptography(signer: key), transport: http, time: time)
         discovered = discovers ? Locked(DiscoveredEndpoints()) : nil
     }
 

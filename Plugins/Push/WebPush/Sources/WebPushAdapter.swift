@@ -13,7 +13,7 @@ package struct WebPushAdapter: PushAdapter {
         time: any TimeSource
     ) {
         (self.key, self.concurrency) = (key, concurrency)
-        sender = WebPushSender(settings, cipher: WebPushCryptography(signer: key), http: http, time: time)
+        sender = WebPushSender(settings, cipher: WebPushCryptography(signer: key), transport: http, time: time)
     }
 
     package var canClear: Bool { true }

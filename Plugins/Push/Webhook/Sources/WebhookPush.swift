@@ -59,8 +59,8 @@ package struct WebhookAdapter: PushAdapter {
     package func fault(in address: Channel.Address) -> String? {
         guard case .url(let url) = address else { return "this push service takes a URL" }
         do {
-            let place = try WebAddress(url)
-            return place.isSecure || allowHosts.contains(place.host) ? nil : "the URL must begin with https://"
+            _ = try WebAddress(url, secureUnlessIn: allowHosts)
+            return nil
         } catch {
             return "\(error)"
         }

@@ -31,12 +31,12 @@ package struct WebPushSender: Sendable {
 
     private let settings: Settings
     private let cipher: any WebPushCipher
-    private let http: any HTTPTransport
+    private let transport: any HTTPTransport
     private let time: any TimeSource
     private let answers: WebPushAnswers
 
-    package init(_ settings: Settings, cipher: any WebPushCipher, http: any HTTPTransport, time: any TimeSource) {
-        (self.settings, self.cipher, self.http, self.time) = (settings, cipher, http, time)
+    package init(_ settings: Settings, cipher: any WebPushCipher, transport: any HTTPTransport, time: any TimeSource) {
+        (self.settings, self.cipher, self.transport, self.time) = (settings, cipher, transport, time)
         answers = WebPushAnswers(hasIdentity: cipher.hasIdentity, time: time)
     }
 
@@ -75,7 +75,7 @@ package struct WebPushSender: Sendable {
             }
             let response: HTTPResponse
             do {
-                response = try await http.send(request)
+                response = try await transport.send(request)
             } catch {
                 return answers.report(unanswered: error, subscription)
             }
@@ -104,7 +104,7 @@ package struct WebPushSender: Sendable {
         prepare(&request)
         request.timeout = timeout
         do {
-            let response = try await http.send(request)
+            let response = try await transport.send(request)
             if accept(response) { return nil }
             switch response.status {
             case 404, 410, 408, 425, 429, 500...: return answers.report(response, subscription)
@@ -152,16 +152,17 @@ package struct WebPushSender: Sendable {
 }
 
 /// Headers of RFC 8030 that say what a push is worth.
-enum WebPushHeaders {
+package enum WebPushHeaders {
     /// Seconds of the longest time to live: four weeks, what push services keep at most.
-    static let longestLife: Int64 = 2_419_200
+    package static let longestLife: Int64 = 2_419_200
 
     /// At least a second: some services refuse 0 although the standard has it.
-    static func ttl(expires: Timestamp, now: Timestamp) -> String {
+    package static func ttl(expires: Timestamp, now: Timestamp) -> String {
         String(min(max(1, expires.seconds - now.seconds), longestLife))
     }
 
-    static func urgency(_ priority: Message.Priority) -> String {
+    /// How urgently a device is woken (RFC 8030 section 5.3).
+    package static func urgency(_ priority: Message.Priority) -> String {
         switch priority {
         case .low: "low"
         case .normal: "normal"
@@ -177,16 +178,5 @@ extension Push.Content {
         case .alert(let notification): notification.collapse
         case .clear(_, let collapse, _): collapse
         }
-    }
-}
-
-extension ConfigReader {
-    /// A list of host names, in lower case; absent means none. For hosts that may have private addresses.
-    package func hosts(_ key: String) -> [String] {
-        let hosts = strings(key).map { $0.lowercased() }
-        for host in hosts where (try? WebAddress("https://\(host)"))?.host != host {
-            report(key, "'\(host)' is not a host name or address without a port")
-        }
-        return hosts
     }
 }

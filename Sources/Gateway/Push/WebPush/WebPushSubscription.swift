@@ -28,12 +28,9 @@ package struct WebPushSubscription: Sendable, Hashable {
             throw Fault(message: "the endpoint is longer than \(endpointLimit) bytes")
         }
         do {
-            self.address = try WebAddress(endpoint)
+            self.address = try WebAddress(endpoint, secureUnlessIn: allowHosts)
         } catch {
             throw Fault(message: "the endpoint is refused: \(error)")
-        }
-        guard self.address.isSecure || allowHosts.contains(self.address.host) else {
-            throw Fault(message: "the endpoint must be an https:// URL")
         }
         guard let key = [UInt8](base64URL: p256dh), key.count == 65, key[0] == 4 else {
             throw Fault(message: "p256dh must be an uncompressed P-256 point of 65 bytes in base64url")

@@ -38,6 +38,8 @@ package final class FakeNtfy: Sendable {
     package struct Clear: Sendable, Hashable {
         package let topic: String
         package let sequence: String
+
+        package init(topic: String, sequence: String) { (self.topic, self.sequence) = (topic, sequence) }
     }
 
     package let messages: Recorder<Message>
