@@ -27,9 +27,6 @@ package struct SummaryText: Sendable, Hashable {
     package static let titleLimit = 256
     package static let bodyLimit = 2048
 
-    /// That there is something, and no more: for services that must show a text where a device wants none sent.
-    package static func hint(locale: String?) -> String { SummaryWords(locale: locale).hint }
-
     /// For one message, or a digest of a burst; the newest last.
     package init(_ contents: [SummaryContent]) {
         guard let newest = contents.last else {

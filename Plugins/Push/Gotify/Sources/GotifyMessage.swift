@@ -16,7 +16,7 @@ enum GotifyMessage {
     static func document(
         _ push: Push, _ notification: Notification, page: String?, isBrief: Bool
     ) throws -> [UInt8]? {
-        let hint = SummaryText.hint(locale: push.locale)
+        let hint = push.hint
         // The text is shown as it is: no sender may put pictures or links into it.
         var extras: JSONObject = ["client::display": ["contentType": "text/plain"]]
         if let keys = push.encryption {

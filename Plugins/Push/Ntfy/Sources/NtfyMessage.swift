@@ -22,11 +22,11 @@ enum NtfyMessage {
         var frame = frame(push, notification, topic: topic, tags: tags + app)
         if let page { frame.append("click", .string(page)) }
         if isBrief || push.payload == .wakeup {
-            frame.append("message", .string(SummaryText.hint(locale: push.locale)))
+            frame.append("message", .string(push.hint))
             let bytes = JSON.object(frame).serializedBytes
             return bytes.count <= limit ? bytes : nil
         }
-        let body = notification.body ?? SummaryText.hint(locale: push.locale)
+        let body = notification.body ?? push.hint
         return PushText.fit(title: notification.title, body: body, limit: limit) { title, body in
             var document = frame
             document.append("title", .string(title))
