@@ -63,7 +63,9 @@ package struct NtfyAdapter: PushAdapter {
             request.headers.append("Content-Type", "application/json")
             request.body = document
             let (status, report) = await attempt(request, topic)
-            if status == 413, !isBrief, push.encryption == nil, push.payload == .summary {
+            // 40014: too long for a message there, and attachments are switched off.
+            let isTooLarge = status == 413 || report.reason == "ntfy_40014"
+            if isTooLarge, !isBrief, push.encryption == nil, push.payload == .summary {
                 isBrief = true
                 continue
             }

@@ -31,24 +31,23 @@ struct NtfyTopic: Sendable, Hashable {
             guard Self.isName(name) else { throw Fault(message: "a topic has 1 to 64 letters, digits, '_' and '-'") }
             (server, base, self.name) = (.configured, settings.url, name)
         case .url(let url):
-            let place: WebAddress
-            do {
-                // The operator's own server may do without TLS, a device's may not.
-                let isOwn = url.hasPrefix("\(settings.url)/")
-                place = try isOwn ? WebAddress(url) : WebAddress(url, secureUnlessIn: settings.allowHosts)
-            } catch {
-                throw Fault(message: "\(error)")
-            }
             guard let slash = url.lastIndex(of: "/"), Self.isName(String(url[url.index(after: slash)...])) else {
                 throw Fault(message: "the URL must end in a topic: /, and 1 to 64 letters, digits, '_' and '-'")
             }
             (base, name) = (String(url[..<slash]), String(url[url.index(after: slash)...]))
+            // The operator's own server may do without TLS, a device's may not.
             if base == settings.url {
                 server = .configured
                 return
             }
-            guard !base.hasSuffix("/") else { throw Fault(message: "the URL has no server in front of its topic") }
-            server = .foreign(origin: place.origin)
+            guard !base.hasSuffix("/"), !base.contains("?") else {
+                throw Fault(message: "the URL has something else than a server in front of its topic")
+            }
+            do {
+                server = .foreign(origin: try WebAddress(url, secureUnlessIn: settings.allowHosts).origin)
+            } catch {
+                throw Fault(message: "\(error)")
+            }
         case .subscription: throw Fault(message: "this push service takes a topic, as token or as URL")
         }
     }

@@ -112,6 +112,10 @@ struct NtfyTests {
         #expect(
             try http.requests.all.map { try document($0)["message"]?.string }
                 == ["New mail from Bob", "You have a message"])
+        let small = StubTransport { _, number in
+            number == 1 ? HTTPResponse(status: 400, body: Array(#"{"code":40014}"#.utf8)) : HTTPResponse(status: 200)
+        }
+        #expect(try await adapter(small).send(.sample(to: topic)).outcome == .delivered)
         let always = answering(413)
         #expect(try await adapter(always).send(.sample(to: topic)).reason == "payload_too_large")
         #expect(always.requests.count == 2)
@@ -167,11 +171,21 @@ struct NtfyTests {
             Channel.Address.token(""), .token(longest + "x"), .token("a/b"), .token("ü"),
             .url("http://other.example/t"),
             .url("https://other.example/"), .url("https://other.example"), .url("https://other.example/t?x=1"),
+            .url("https://other.example/?x=/t"),
             .url("https://a@other.example/t"), .url("https://"), .url("https:///t"),
             .subscription(endpoint: "https://a.example/", p256dh: "", auth: ""),
         ] {
             #expect(adapter.fault(in: bad) != nil, "\(bad)")
         }
+    }
+
+    @Test("the operator's server may do without TLS, but not what else is on its host")
+    func plain() throws {
+        let adapter = try NtfyPlugin().adapter(
+            #"{"url":"http://ntfy.lan/sub"}"#, folder: ".", http: answering(200), time: time)
+        #expect(adapter.fault(in: .url("http://ntfy.lan/sub/alice")) == nil)
+        #expect(adapter.fault(in: .url("http://ntfy.lan/sub/more/alice")) != nil)
+        #expect(adapter.fault(in: .url("http://ntfy.lan/alice")) != nil)
     }
 
     @Test("a bad address that got through is never sent to")

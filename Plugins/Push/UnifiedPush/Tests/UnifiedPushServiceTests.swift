@@ -104,4 +104,19 @@ import UnifiedPush
         #expect(silent.counts.requests == before)
         #expect(silent.pushes.count == 0)
     }
+
+    @Test(
+        "the fake refuses what no app could read, and what is no push",
+        arguments: [("TTL", 400), ("Content-Encoding", 400), ("", 400), ("empty", 413), ("elsewhere", 404)])
+    func strictness(left: String, status: Int) async throws {
+        let subscription = try server.register()
+        var headers: HTTPFields = ["TTL": "60", "Content-Encoding": "aes128gcm"]
+        headers[left] = nil
+        var request = HTTPRequest(
+            "POST", left == "elsewhere" ? server.origin + "/upX" : subscription.endpoint, headers: headers,
+            body: left == "empty" ? [] : Array("hello".utf8))
+        request.caFile = authority.caFile
+        #expect(try await HTTPClient().send(request).status == status)
+        #expect(server.pushes.count == 0)
+    }
 }

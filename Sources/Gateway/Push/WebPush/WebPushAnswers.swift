@@ -5,6 +5,9 @@ final class WebPushAnswers: Sendable {
     /// The pause after 507 where the service names none.
     static let storagePause: Duration = .seconds(300)
 
+    /// The pause where the service says that a repeat may come at once; it may say so every time.
+    static let shortPause: Duration = .seconds(1)
+
     private let hasIdentity: Bool
     private let time: any TimeSource
     private let refusals = Locked(RefusalLedger())
@@ -69,7 +72,7 @@ final class WebPushAnswers: Sendable {
 
     /// Mozilla's service says of some failures that a repeat may come at once (its error 202).
     private static func immediate(_ response: HTTPResponse) -> Duration? {
-        (try? JSONParser.parse(response.body))?["errno"]?.integer == 202 ? .zero : nil
+        (try? JSONParser.parse(response.body))?["errno"]?.integer == 202 ? shortPause : nil
     }
 
     /// The service's own word where it is one, such as Apple's `VapidPkHashMismatch`.
