@@ -37,7 +37,8 @@ struct WebPushAnswerTests {
     @Test("Mozilla's word that a repeat may come at once is heard, but not above its Retry-After")
     func immediate() async throws {
         let body = Array(#"{"code":503,"errno":202}"#.utf8)
-        #expect(try await report(HTTPResponse(status: 503, body: body)).0.outcome == .retry(after: .seconds(1), .device))
+        let plain = HTTPResponse(status: 503, body: body)
+        #expect(try await report(plain).0.outcome == .retry(after: .seconds(1), .device))
         let asked = HTTPResponse(status: 503, headers: ["Retry-After": "9"], body: body)
         #expect(try await report(asked).0.outcome == .retry(after: .seconds(9), .device))
         let backOff = HTTPResponse(status: 503, body: Array(#"{"errno":201}"#.utf8))
