@@ -1,10 +1,13 @@
 internal import APNsPush
 internal import FCMPush
 internal import Gateway
+internal import GotifyPush
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import NtfyPush
 internal import RDPFarm
+internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
@@ -14,6 +17,9 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
-        pushes: [APNsPlugin(), FCMPlugin(), WNSPlugin(), WebPushPlugin(), WebhookPlugin()],
+        pushes: [
+            APNsPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), UnifiedPushPlugin(), WNSPlugin(), WebPushPlugin(),
+            WebhookPlugin(),
+        ],
         farms: [LinkPlugin(), RDPPlugin()])
 }

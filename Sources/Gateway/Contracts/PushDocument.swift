@@ -31,6 +31,8 @@ package enum PushDocument {
 
     /// What RFC 8188 and RFC 8291 add to a message of one record: header 86, delimiter 1, tag 16 bytes.
     package static let sealingOverhead = 103
+    /// Characters of the longest sealed document: 4096 bytes, what one record has, in base64url.
+    package static let sealedLimit = 5462
 
     /// The document sealed for the device, as base64url for a service that carries JSON.
     /// - Parameters:
@@ -89,8 +91,8 @@ package enum PushText {
         title: String, body: String?, limit: Int, cost: (Character) -> Int = PushText.jsonCost,
         render: (_ title: String, _ body: String?) -> [UInt8]
     ) -> [UInt8]? {
+        // Most texts fit as they are, and to look at every character costs more than to encrypt them.
         if title.utf8.count + (body?.utf8.count ?? 0) <= limit {
-            // Nearly all texts fit, and need not be taken apart.
             let whole = render(title, body)
             if whole.count <= limit { return whole }
         }
