@@ -65,6 +65,17 @@ struct ConfigurationTests {
         #expect(empty.notify == NotifyDefaults() && empty.limits == Limits() && empty.apps.isEmpty)
     }
 
+    @Test("what is common to all push services is read by the core: concurrency and rate")
+    func pushCommons() throws {
+        let pushes = try read(
+            #"{"push":{"a":{"kind":"recording","concurrency":7,"ratePerSecond":2.5},"b":{"kind":"recording"}}}"#
+        ).pushes
+        #expect(pushes.map(\.concurrency) == [7, 2] && pushes.map(\.ratePerSecond) == [2.5, nil])
+        #expect(
+            problems(#"{"push":{"a":{"kind":"recording","ratePerSecond":0}}}"#)
+                == ["f.json:1:50: push.a.ratePerSecond: 0.0 is out of range; allowed is 0.01 to 100000.0"])
+    }
+
     @Test("every fault at once, with its place and a suggestion")
     func faults() {
         let text = """

@@ -59,9 +59,31 @@ package struct ConfiguredPush: Sendable {
     package let name: String
     package let kind: String
     package let adapter: any PushAdapter
+    /// Pushes under way at once.
+    package let concurrency: Int
+    /// Pushes that leave in a second; nil: as many as get through.
+    package let ratePerSecond: Double?
 
-    package init(name: String, kind: String, adapter: any PushAdapter) {
+    /// What `concurrency` and `ratePerSecond` may be.
+    package static let concurrencies = 1...10_000
+    package static let rates = 0.01...100_000
+
+    /// - Parameter concurrency: nil: what the adapter thinks good.
+    package init(
+        name: String, kind: String, adapter: any PushAdapter, concurrency: Int? = nil, ratePerSecond: Double? = nil
+    ) {
         (self.name, self.kind, self.adapter) = (name, kind, adapter)
+        self.concurrency = concurrency ?? adapter.concurrency
+        self.ratePerSecond = ratePerSecond
+    }
+
+    /// Reads what is common to all kinds.
+    init(name: String, kind: String, adapter: any PushAdapter, _ reader: ConfigReader) {
+        self.init(
+            name: name, kind: kind, adapter: adapter,
+            concurrency: reader.optionalInteger("concurrency", in: Self.concurrencies),
+            ratePerSecond: reader.has("ratePerSecond")
+                ? reader.number("ratePerSecond", in: Self.rates, default: Self.rates.upperBound) : nil)
     }
 }
 
@@ -96,7 +118,7 @@ package struct GatewayConfiguration: Sendable {
         pushes = reader.map("push") { name, reader in
             guard let plugin = Self.plugin(of: plugins.pushes, kind: \.kind, reader) else { return nil }
             return plugin.configure(name: name, reader, context)
-                .map { ConfiguredPush(name: name, kind: plugin.kind, adapter: $0) }
+                .map { ConfiguredPush(name: name, kind: plugin.kind, adapter: $0, reader) }
         }.map(\.value)
         let farms = farms
         apps = reader.map("apps") { name, reader in
