@@ -82,6 +82,16 @@ package struct AgreementKey: Sendable {
     /// - Throws: `CryptographyError.invalidKey`.
     package init(scalar: [UInt8]) throws(CryptographyError) { try self.init(P256.privateKey(scalar)) }
 
+    /// Whether bytes are another party's uncompressed point, 65 bytes, on the curve.
+    package static func isPublicKey(_ point: [UInt8]) -> Bool {
+        do {
+            _ = try P256.publicKey(point)
+            return true
+        } catch {
+            return false
+        }
+    }
+
     /// The 32-byte shared secret with another party.
     /// - Parameter peer: the other's uncompressed point, 65 bytes.
     /// - Throws: `invalidKey` when the point is not on the curve, `libraryFailure`.

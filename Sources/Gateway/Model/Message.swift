@@ -125,13 +125,15 @@ package struct DeliveryRecord: Sendable, Hashable {
     package var detail: String?
     /// The notification that covered the message; a digest covers several.
     package let notification: NotificationID
+    /// The push service it went to last; nil where none was asked, or before this was noted.
+    package let adapter: String?
 
     package init(
         message: MessageKey, device: DeviceID, outcome: Outcome, at: Timestamp, detail: String? = nil,
-        notification: NotificationID
+        notification: NotificationID, adapter: String? = nil
     ) {
         (self.message, self.device, self.outcome) = (message, device, outcome)
-        (self.at, self.detail, self.notification) = (at, detail, notification)
+        (self.at, self.detail, self.notification, self.adapter) = (at, detail, notification, adapter)
     }
 }
 

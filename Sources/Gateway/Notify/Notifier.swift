@@ -130,10 +130,9 @@ package final class Notifier: Service {
         guard dispatcher.adapter(channel.adapter)?.canClear == true else { return }
         let badge = mailroom.openCount(.account(account))
         let collapse = Self.collapse(shown.representative)
-        let push = Push(
-            id: identities.notification(shown.representative, DeviceID("\(shown.device)/clear")).text,
-            device: shown.device, address: channel.address,
-            content: .clear([notification], collapse: collapse, badge: badge), payload: device.payload, priority: .low,
+        let push = push(
+            identities.notification(shown.representative, DeviceID("\(shown.device)/clear")), device, channel,
+            .clear([notification], collapse: collapse, badge: badge), .low,
             expires: time.timestamp + Self.clearLifetime)
         let job = PushJob(
             push: push, account: account, channel: channel, messages: [], representative: shown.representative,
@@ -225,13 +224,22 @@ package final class Notifier: Service {
             thread: newest.app?.text ?? newest.content.appName, tap: identities.tap(newest.key, device))
     }
 
+    private func push(
+        _ id: NotificationID, _ device: Device, _ channel: Channel, _ content: Push.Content,
+        _ priority: Message.Priority, expires: Timestamp
+    ) -> Push {
+        Push(
+            id: id.text, device: device.id, address: channel.address, content: content, payload: device.payload,
+            priority: priority, expires: expires, encryption: device.encryption,
+            locale: device.locale ?? directory.read { $0.accounts[device.account]?.locale })
+    }
+
     private func push(_ id: DeviceID, _ subjects: [Subject]) {
         guard let notification = notification(id, subjects), let newest = subjects.max(by: { $0.key < $1.key }),
             let device = directory.read({ $0.devices[id] }), let channel = device.channel
         else { return step { $0.pushImpossible(id, messages: subjects.map(\.key), $1) } }
-        let push = Push(
-            id: notification.id.text, device: id, address: channel.address, content: .alert(notification),
-            payload: device.payload, priority: newest.priority, expires: newest.expires)
+        let push = push(
+            notification.id, device, channel, .alert(notification), newest.priority, expires: newest.expires)
         let job = PushJob(
             push: push, account: newest.account, channel: channel, messages: notification.messages,
             representative: newest.key, accepted: time.now)
@@ -247,7 +255,7 @@ package final class Notifier: Service {
     }
 
     private func finished(_ job: PushJob, _ report: PushReport) {
-        let fields = dispatcher.fields(job, report, job.channel.adapter)
+        let fields = job.fields(report)
         let outcome: DeliveryRecord.Outcome
         switch report.outcome {
         case .delivered:
@@ -283,9 +291,9 @@ package final class Notifier: Service {
         guard let device = directory.read({ $0.devices[job.push.device] }), let channel = device.channel,
             channel != job.channel
         else { return false }
-        let push = Push(
-            id: job.push.id, device: device.id, address: channel.address, content: job.push.content,
-            payload: device.payload, priority: job.push.priority, expires: job.push.expires)
+        let push = push(
+            NotificationID(job.push.id), device, channel, job.push.content, job.push.priority,
+            expires: job.push.expires)
         return dispatcher.enqueue(
             PushJob(
                 push: push, account: job.account, channel: channel, messages: job.messages,
