@@ -137,6 +137,11 @@ import Testing
                 "PATCH", path, token: client.token, ["channels": [mail], "locale": "zh_CN"])
             #expect(reply.status == 200)
             #expect(reply["channels"]?.array?.first?["token"]?.string == "alice@example.org")
+            let tested = try await api.call("POST", "\(path)/test", token: client.token, ["adapter": "browser"])
+            #expect(tested["outcome"]?.string == "delivered")
+            #expect(api.test.push("browser").pushes.last?.address == .token("alice@example.org"))
+            let none = try await api.call("POST", "\(path)/test", token: client.token, ["adapter": "none"])
+            #expect((none.status, none.code) == (409, "no_channel"))
             #expect(reply["locale"]?.string == "zh-CN")
             for (channels, field) in [
                 (JSON.array([mail, mail]), "channels"), ([TestAPI.channel("again")], "channels"),
@@ -151,6 +156,19 @@ import Testing
             #expect((reply.status, reply.field) == (400, "locale"))
             reply = try await api.call("PATCH", path, token: client.token, ["channels": .null, "locale": .null])
             #expect(reply.status == 200 && reply["channels"] == nil && reply["locale"] == nil)
+            _ = try await api.call("PATCH", path, token: client.token, ["channels": [mail]])
+            // What becomes the first channel at a login is no further one any more.
+            _ = try await api.call(
+                "POST", "/v1/devices", basic: ("alice", TestAPI.password),
+                [
+                    "installation": "alice-phone", "name": "My phone", "platform": "ios", "channel": mail,
+                    "encryption": [
+                        "p256dh": .string(([4] + [UInt8](1...64)).base64URL),
+                        "auth": .string([UInt8](1...16).base64URL),
+                    ],
+                ])
+            let bound = try #require(api.gateway.devices.device(DeviceID(client.id)))
+            #expect(bound.channel?.adapter == "browser" && bound.furtherChannels.isEmpty && bound.encryption != nil)
         }
     }
 

@@ -144,6 +144,8 @@ package struct StoredEvent: Sendable, Hashable {
         case receipt
         /// A message that was not due when it was stored comes up now; the data is its id as JSON.
         case due
+        /// Something happened to one of the account's devices that its other devices are told of.
+        case device
     }
 
     package let queue: Int64
@@ -192,5 +194,11 @@ package struct Notification: Sendable, Hashable {
         (self.id, self.account, self.device, self.app, self.message) = (id, account, device, app, message)
         (self.messages, self.title, self.body, self.badge) = (messages, title, body, badge)
         (self.collapse, self.thread, self.tap) = (collapse, thread, tap)
+    }
+
+    func with(badge: Int) -> Notification {
+        Notification(
+            id: id, account: account, device: device, app: app, message: message, messages: messages, title: title,
+            body: body, badge: badge, collapse: collapse, thread: thread, tap: tap)
     }
 }

@@ -112,7 +112,12 @@ package final class Devices: Sendable {
                     platform: description.platform, channel: channel, tags: description.tags,
                     locale: locale, payload: description.payload, tokenHash: hash, created: now)
             }
-            if let further { device.furtherChannels = further }
+            if let further {
+                device.furtherChannels = further
+            } else {
+                // What becomes the first is no further one any more: a login must not fail over that.
+                device.furtherChannels.removeAll { $0.adapter == device.channel?.adapter }
+            }
             if let encryption = description.encryption { device.encryption = encryption }
             try Self.checkChannels(of: device)
             directory.put(device)
@@ -285,22 +290,26 @@ package final class Devices: Sendable {
     }
 
     /// Sends a test notification beside the lane, now.
-    /// - Throws: `not_found`, `conflict` kind when the device has no channel.
-    package func test(_ id: DeviceID) async throws -> (report: PushReport, duration: Duration) {
+    /// - Parameter adapter: the push service of the channel to try; nil: the first channel's.
+    /// - Throws: `not_found`, `conflict` kind when the device has no such channel.
+    package func test(
+        _ id: DeviceID, adapter: String? = nil
+    ) async throws -> (report: PushReport, duration: Duration) {
         guard let device = device(id) else { throw GatewayError(.notFound, "there is no device '\(id)'") }
-        guard let channel = device.channel else {
-            throw GatewayError(.init("no_channel", .conflict), "the device has no push channel")
+        guard let channel = adapter.map(device.channel(at:)) ?? device.channels.first else {
+            throw GatewayError(.init("no_channel", .conflict), "the device has no such push channel")
         }
         let uuid = identities.notification(MessageKey(queue: 1, seq: max(1, time.timestamp.milliseconds)), id)
         let notification = Notification(
             id: uuid, account: device.account, device: id, app: AppID("farbell"), message: MessageKey(queue: 1, seq: 1),
-            messages: [], title: "Farbell", body: "This is a test notification",
+            messages: [], title: "Farbell",
+            body: notifier.defaults.templates.words([notifier.locale(of: device)]).test,
             badge: mailroom.openCount(.account(device.account)),
             collapse: "f-test", thread: "farbell", tap: "")
         let push = Push(
             id: uuid.text, device: id, address: channel.address, content: .alert(notification), payload: device.payload,
             priority: .high, expires: time.timestamp + .seconds(60), encryption: device.encryption,
-            locale: device.locale ?? directory.read { $0.accounts[device.account]?.locale })
+            locale: notifier.locale(of: device))
         let start = time.now
         guard let report = await dispatcher.sendNow(push, adapter: channel.adapter) else {
             throw GatewayError(.init("no_channel", .conflict), "the device's push service is no longer configured")

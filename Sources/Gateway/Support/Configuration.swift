@@ -24,6 +24,11 @@ package struct NotifyDefaults: Sendable, Hashable {
     /// How long an item's message is kept.
     package var itemTTL: Duration = .seconds(7 * 86_400)
     package var quietHours: NotifyPreferences.QuietHours?
+    /// How long what was sent through a channel has to be acknowledged before the device's next one is used.
+    package var escalation: Duration = .seconds(60)
+    /// Notifications a device is shown in a minute before further ones wait for the next digest; 0: no limit.
+    package var devicePerMinute = 20
+    package var templates = NotifyTemplates()
 
     package init() {}
 
@@ -44,6 +49,9 @@ package struct NotifyDefaults: Sendable, Hashable {
         group = reader.seconds("groupSeconds", in: 0...86_400, default: 30)
         hold = reader.seconds("holdSeconds", in: 0...3600, default: 0)
         itemTTL = reader.seconds("itemTTLSeconds", in: 60...31_536_000, default: 7 * 86_400)
+        escalation = reader.seconds("escalateSeconds", in: 5...86_400, default: 60)
+        devicePerMinute = reader.integer("devicePerMinute", in: 0...100_000, default: devicePerMinute)
+        templates = NotifyTemplates(reader)
         if let value = reader.value("quietHours") {
             do throws(GatewayError) {
                 quietHours = try NotifyPreferences.QuietHours(json: value)

@@ -26,6 +26,7 @@ extension OpenAPI {
                 ]))
         ]),
         "Password": Schema.object(["password": Schema.string]),
+        "AccountLocale": Schema.object(["locale": Schema.nullableString]),
         "Empty": Schema.object([:]),
     ]
 
@@ -80,6 +81,9 @@ extension OpenAPI {
             "cursor": Schema.integer, "created": Schema.time, "lastSeen": Schema.time,
         ]),
         "DevicePage": Schema.page("Device"),
+        "TestOrder": Schema.object([
+            "adapter?": Schema.string("The push service of the channel to try; the first channel's where it is absent")
+        ]),
         "TestReport": Schema.object([
             "outcome": Schema.words(["delivered", "gone", "retry", "rejected", "credential"]),
             "hop?": Schema.words(PushHop.self), "status?": Schema.integer, "reason?": Schema.string,
