@@ -62,6 +62,18 @@ package struct Push: Sendable, Hashable {
         (self.payload, self.priority, self.expires) = (payload, priority, expires)
         (self.encryption, self.locale) = (encryption, locale)
     }
+
+    /// The same push with another number of unread messages.
+    package func with(badge: Int) -> Push {
+        let content: Content =
+            switch self.content {
+            case .alert(let notification): .alert(notification.with(badge: badge))
+            case .clear(let ids, let collapse, _): .clear(ids, collapse: collapse, badge: badge)
+            }
+        return Push(
+            id: id, device: device, address: address, content: content, payload: payload, priority: priority,
+            expires: expires, encryption: encryption, locale: locale)
+    }
 }
 
 /// What a push service made of a push.
