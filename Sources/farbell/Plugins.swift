@@ -1,9 +1,11 @@
 internal import APNsPush
+internal import ExecPush
 internal import Gateway
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import RDPFarm
+internal import SMTPPush
 internal import WebPush
 internal import WebhookPush
 
@@ -12,6 +14,6 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
-        pushes: [APNsPlugin(), WebPushPlugin(), WebhookPlugin()],
+        pushes: [APNsPlugin(), ExecPlugin(), SMTPPlugin(), WebPushPlugin(), WebhookPlugin()],
         farms: [LinkPlugin(), RDPPlugin()])
 }

@@ -6,9 +6,17 @@ package struct PluginContext: Sendable {
     package let transport: any HTTPTransport
     package let time: any TimeSource
     package let log: Log
+    /// Where clients and browsers reach this server, without a slash at the end; nil while that is not known.
+    package var publicURL: String?
 
-    package init(transport: any HTTPTransport, time: any TimeSource, log: Log) {
-        (self.transport, self.time, self.log) = (transport, time, log)
+    package init(transport: any HTTPTransport, time: any TimeSource, log: Log, publicURL: String? = nil) {
+        (self.transport, self.time, self.log, self.publicURL) = (transport, time, log, publicURL)
+    }
+
+    /// The page that a tapped notification opens in a browser; nil without a tap or an address of ours.
+    package func page(ofTap tap: String) -> String? {
+        guard let publicURL, !tap.isEmpty else { return nil }
+        return "\(publicURL)/l/\(tap)"
     }
 }
 

@@ -129,6 +129,17 @@ package final class PushDispatcher: Service {
     }
 
     package func run() async throws {
+        var failure: (any Error)?
+        do {
+            try await sendUntilStopped()
+        } catch {
+            failure = error
+        }
+        for name in names { await adapter(name)?.stop() }
+        if let failure { throw failure }
+    }
+
+    private func sendUntilStopped() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.watchTimers() }
             group.addTask { await self.sendAll() }

@@ -98,6 +98,7 @@ enum DeviceCodec {
     /// The answer to a test notification.
     static func json(of report: PushReport, duration: Duration) -> JSON {
         var object: JSONObject = ["outcome": .string(report.outcome.name)]
+        if let hop = report.hop { object.append("hop", .string(hop.rawValue)) }
         if let status = report.status { object.append("status", .integer(status)) }
         if let reason = report.reason { object.append("reason", .string(reason)) }
         object.append("milliseconds", .integer(duration.milliseconds))

@@ -69,7 +69,8 @@ extension OpenAPI {
         "DevicePage": Schema.page("Device"),
         "TestReport": Schema.object([
             "outcome": Schema.words(["delivered", "gone", "retry", "rejected", "credential"]),
-            "status?": Schema.integer, "reason?": Schema.string, "milliseconds": Schema.integer,
+            "hop?": Schema.words(PushHop.self), "status?": Schema.integer, "reason?": Schema.string,
+            "milliseconds": Schema.integer,
         ]),
     ]
 
