@@ -33,4 +33,4 @@ static inline char *cgmime_to_utf8(const char *charset, const char *text) {
 
 static inline GMimeObject *cgmime_object_of_message(GMimeMessage *message) { return GMIME_OBJECT(message); }
 
-static inline GMimeObject *cgmime_object_of_text(GMimeTextPart *part) { return GMIME_OBJECT(part); }
+static inline GMimeObject *cgmime_object_of_part(GMimePart *part) { return GMIME_OBJECT(part); }

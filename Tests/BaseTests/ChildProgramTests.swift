@@ -89,7 +89,7 @@ import Testing
 
     @Test("arguments are given as they are, the environment is the one given, and nothing else is open")
     func surroundings() async throws {
-        let folder = try TemporaryFolder()
+        let folder = TemporaryFolder()
         let command = ChildProgram.Command(
             "/bin/sh",
             [

@@ -40,14 +40,16 @@ import Testing
     func wire(text: String) throws {
         for draft in [Self.draft(text: text), Self.draft(subject: text)] {
             let bytes = try #require(draft.bytes)
-            var length = 0
+            var (length, longest) = (0, 0)
+            var isClean = true
             for (index, byte) in bytes.enumerated() {
-                #expect(byte > 0 && byte < 0x80)
-                if byte == 0x0A { #expect(index > 0 && bytes[index - 1] == 0x0D) }
-                if byte == 0x0D { #expect(index + 1 < bytes.count && bytes[index + 1] == 0x0A) }
+                if byte == 0 || byte >= 0x80 { isClean = false }
+                if byte == 0x0A, index == 0 || bytes[index - 1] != 0x0D { isClean = false }
+                if byte == 0x0D, index + 1 == bytes.count || bytes[index + 1] != 0x0A { isClean = false }
                 length = byte == 0x0A ? 0 : length + 1
-                #expect(length <= 999)
+                longest = max(longest, length)
             }
+            #expect(isClean && longest <= 999, "\(longest)")
             #expect(bytes.suffix(2) == [0x0D, 0x0A])
         }
     }
