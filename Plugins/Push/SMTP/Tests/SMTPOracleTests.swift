@@ -20,7 +20,7 @@ struct SMTPOracleTests {
             String(repeating: "x", count: 3000), "🧑‍🚒 emergency\ttab",
         ]
         for (number, body) in bodies.enumerated() {
-            let title = "标题 \(number) — “quoted” " + String(repeating: "lang ", count: number * 12)
+            let title = "标题 \(number) — “quoted” " + String(repeating: "lang ", count: number * 10)
             let push = Push.sample(
                 to: .token("alice@example.net"), id: "push-\(number)", title: title, body: body, priority: .high)
             #expect(await adapter.send(push) == PushReport(.delivered, status: 250))
