@@ -31,7 +31,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ChildProgramTests {
+@Suite(.timeLimit(.minutes(3))) struct ChildProgramTests {
     /// A program and what it has said.
     private final class Subject: Sendable {
         let events = Recorder<ChildProgram.Event>()
@@ -66,7 +66,7 @@ import Testing
             }
         }
 
-        func exit(deadline: Duration = .seconds(10)) async throws -> ChildProgram.Exit {
+        func exit(deadline: Duration = .seconds(60)) async throws -> ChildProgram.Exit {
             let last = try await events.first(deadline: deadline) { if case .ended = $0 { true } else { false } }
             guard case .ended(let exit) = last else { throw PeerError(.process, "no end") }
             return exit
@@ -80,7 +80,7 @@ import Testing
         for line in lines {
             while !subject.program.send(Array(line.utf8)) { try await Task.sleep(for: .milliseconds(1)) }
         }
-        try await Eventually.wait("all lines", for: .seconds(20)) { subject.lines.count == lines.count }
+        try await Eventually.wait("all lines", for: .seconds(60)) { subject.lines.count == lines.count }
         #expect(subject.lines == lines)
         subject.program.stop()
         #expect(try await subject.exit() == .code(0))
@@ -136,11 +136,11 @@ import Testing
         #expect(try await polite.exit() == .code(3))
         #expect(polite.lines == ["got it", "bye"])
         let deaf = try await Subject(shell: "trap 'echo term; exit 4' TERM; echo up; while :; do sleep 0.05; done")
-        try await Eventually.wait("the trap") { deaf.lines == ["up"] }
+        try await Eventually.wait("the trap", for: .seconds(60)) { deaf.lines == ["up"] }
         deaf.program.stop()
         #expect(try await deaf.exit() == .code(4))
         let stubborn = try await Subject(shell: "trap '' TERM; echo up; while :; do sleep 0.05; done")
-        try await Eventually.wait("the trap") { stubborn.lines == ["up"] }
+        try await Eventually.wait("the trap", for: .seconds(60)) { stubborn.lines == ["up"] }
         stubborn.program.stop()
         #expect(try await stubborn.exit() == .signal(SIGKILL))
     }
@@ -148,10 +148,10 @@ import Testing
     @Test("what the program leaves running is killed with it and does not delay its end")
     func grandchildren() async throws {
         let subject = try await Subject(shell: "sleep 60 & echo $!; exit 0")
-        #expect(try await subject.exit(deadline: .seconds(5)) == .code(0))
+        #expect(try await subject.exit(deadline: .seconds(40)) == .code(0))
         let left = try #require(Int32(subject.lines.first ?? ""))
         // A killed one may still wait for the init process to take note of it.
-        try await Eventually.wait("the end of what it left") {
+        try await Eventually.wait("the end of what it left", for: .seconds(60)) {
             let status = FileSystem.contents(of: "/proc/\(left)/stat", limit: 4096) ?? []
             return status.isEmpty || String(decoding: status, as: UTF8.self).contains(") Z ")
         }
@@ -164,7 +164,7 @@ import Testing
         _ = try await starting.run {
             try ChildProgram(ChildProgram.Command("/bin/cat")) { events.append($0) }.processID
         }
-        try await events.first { $0 == .ended(.code(0)) }
+        try await events.first(deadline: .seconds(60)) { $0 == .ended(.code(0)) }
     }
 
     @Test("a program that reads nothing fills its queue and no more")

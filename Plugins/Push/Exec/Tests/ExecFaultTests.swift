@@ -10,25 +10,40 @@ import Testing
         PushReport(.retry(after: nil, .service), reason: reason, hop: .service)
     }
 
-    @Test("a program that dies owes its answers; it is started again after a pause, which is told")
+    @Test("a program that dies owes its answers; it is started again after a pause, which is told and grows")
     func dies() async throws {
-        let subject = try ExecSubject(
-            python:
-                "r = ask()\nif os.path.exists('second'): answer(r, outcome='delivered'); ask()\nopen('second', 'w')\nsys.exit(9)",
-            more: ["folder": "."])
-        #expect(await subject.send() == Self.trouble("program_ended"))
-        let paused = await subject.send()
-        guard case .retry(let after?, .service) = paused.outcome else {
-            Issue.record("no pause: \(paused)")
-            return
-        }
-        #expect(after <= .seconds(1) && paused.reason == "program_ended")
-        try await Eventually.wait("the second start", for: .seconds(10)) {
-            await subject.send().outcome == .delivered
+        let time = ManualTime()
+        let subject = try ExecSubject(python: "ask()\nsys.exit(9)", time: time)
+        for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+            #expect(await subject.send() == Self.trouble("program_ended"))
+            let told = PushReport(.retry(after: .seconds(pause), .service), reason: "program_ended", hop: .service)
+            #expect(await subject.send() == told)
+            time.advance(by: .seconds(pause))
         }
         let ended = subject.log.records(of: "push.program_ended")
+        #expect(ended.count == 8 && subject.log.records(of: "push.program_started").count == 8)
         #expect(ended.first?.level == .warning)
         #expect(ended.first?.fields["exit"] == "exit status 9")
+    }
+
+    @Test("an answer proves that the program works: the next pause is the first one again")
+    func works() async throws {
+        let time = ManualTime()
+        let subject = try ExecSubject(
+            python: """
+                r = ask()
+                if r["push"] == "good":
+                    answer(r, outcome="delivered")
+                    ask()
+                sys.exit(9)
+                """, time: time)
+        for _ in 0..<3 {
+            _ = await subject.send("bad")
+            time.advance(by: .seconds(60))
+        }
+        #expect(await subject.send("good") == PushReport(.delivered))
+        #expect(await subject.send("bad") == Self.trouble("program_ended"))
+        #expect(await subject.send().outcome == .retry(after: .seconds(1), .service))
     }
 
     @Test("a program that leaves in order after its answer is started again at once")
@@ -36,32 +51,37 @@ import Testing
         let subject = try ExecSubject(python: "answer(ask(), outcome='delivered')")
         for number in 1...3 {
             #expect(await subject.send().outcome == .delivered)
-            try await Eventually.wait("its end") { subject.log.records(of: "push.program_ended").count == number }
+            try await Eventually.wait("its end", for: .seconds(60)) {
+                subject.log.records(of: "push.program_ended").count == number
+            }
         }
         #expect(subject.log.records(of: "push.program_ended").allSatisfy { $0.level == .info })
     }
 
     @Test("no answer in time is tried again; a program that answers others goes on, a hung one is killed")
     func timeouts() async throws {
+        let time = ManualTime()
         let subject = try ExecSubject(
             python: """
                 while True:
                     r = ask()
-                    if r["push"] == "hang": time.sleep(60)
+                    if r["push"] == "hang": time.sleep(600)
                     if r["push"] != "slow": answer(r, outcome="delivered")
-                """, more: ["timeoutSeconds": 1])
+                """, more: ["timeoutSeconds": 10], time: time)
         async let slow = subject.send("slow")
-        for _ in 0..<8 {
-            #expect(await subject.send("quick").outcome == .delivered)
-            try await Task.sleep(for: .milliseconds(100))
-        }
+        try await time.waitForSleepers(1, deadline: .seconds(60))
+        #expect(await subject.send("quick").outcome == .delivered)
+        time.advance(by: .seconds(6))
+        #expect(await subject.send("quick").outcome == .delivered)
+        time.advance(by: .seconds(4))
         #expect(await slow == Self.trouble("timeout"))
         #expect(await subject.send("quick").outcome == .delivered)
         #expect(subject.log.records(of: "push.program_started").count == 1)
-        try await Task.sleep(for: .milliseconds(1))
-        async let behind = subject.send("hang")
-        #expect(await behind == Self.trouble("timeout"))
-        try await Eventually.wait("the end of the hung one") {
+        async let hung = subject.send("hang")
+        try await time.waitForSleepers(1, deadline: .seconds(60))
+        time.advance(by: .seconds(10))
+        #expect(await hung == Self.trouble("timeout"))
+        try await Eventually.wait("the end of the hung one", for: .seconds(60)) {
             subject.log.records(of: "push.program_ended").contains { $0.fields["exit"] == "signal 9" }
         }
     }
@@ -85,7 +105,9 @@ import Testing
         #expect(report.outcome == .delivered)
         let variables = report.reason ?? ""
         #expect(variables.contains("'KEY'") && variables.contains("'REGION'") && !variables.contains("OTHER"))
-        try await Eventually.wait("60 lines") { subject.log.records(of: "push.program_said").count >= 60 }
+        try await Eventually.wait("60 lines", for: .seconds(60)) {
+            subject.log.records(of: "push.program_said").count >= 60
+        }
         let said = subject.log.records(of: "push.program_said")
         #expect(said.count == 60)
         for record in said {
@@ -121,11 +143,14 @@ import Testing
     func cancel() async throws {
         let subject = try ExecSubject(python: "while True: ask()")
         let task = Task { await subject.send() }
-        try await Eventually.wait("the start") { subject.log.records(of: "push.program_started").count == 1 }
+        try await Eventually.wait("the start", for: .seconds(60)) {
+            subject.log.records(of: "push.program_started").count == 1
+        }
         task.cancel()
         let began = ContinuousClock.now
         #expect(await task.value == PushReport(.retry(after: nil, .device), reason: "cancelled", hop: .service))
-        #expect(ContinuousClock.now - began < .seconds(1))
+        // Its time-out would be 20 s.
+        #expect(ContinuousClock.now - began < .seconds(15))
         await subject.adapter.stop()
     }
 

@@ -41,7 +41,7 @@ import Testing
         _ = await subject.adapter.send(.sample(to: .url("https://x.example/"), payload: .wakeup, locale: "de"))
         _ = await subject.adapter.send(
             .sample(to: .subscription(endpoint: "https://y.example/", p256dh: "k", auth: "a"), clear: ["n1"]))
-        let said = try await Eventually.value("both requests") {
+        let said = try await Eventually.value("both requests", for: .seconds(60)) {
             let records = subject.log.records(of: "push.program_said")
             return records.count == 2 ? records : nil
         }

@@ -12,7 +12,9 @@ final class ExecSubject: Sendable {
 
     /// - Parameter python: the program's text; `ask()` in it gives the next request or ends at the input's end,
     ///   `answer(request, **members)` answers.
-    init(python: String, more: JSON = [:], environment: [String: String] = [:]) throws {
+    init(
+        python: String, more: JSON = [:], environment: [String: String] = [:], time: any TimeSource = SystemTime()
+    ) throws {
         folder = try TemporaryFolder()
         let head = """
             #!/usr/bin/env python3
@@ -34,7 +36,7 @@ final class ExecSubject: Sendable {
         ]
         keys.members += more.object?.members ?? []
         adapter = try ExecPlugin().adapter(
-            JSON.object(keys).serialized, folder: folder.path, http: HTTPClient(), time: SystemTime(),
+            JSON.object(keys).serialized, folder: folder.path, http: HTTPClient(), time: time,
             log: Log(sink: log, level: .debug), environment: environment)
     }
 

@@ -8,7 +8,7 @@ import Testing
 /// Against aiosmtpd, and what it took as Python's `email` library reads it.
 @Suite(
     "e-mail against aiosmtpd", .enabled("aiosmtpd is installed") { await SMTPOracle.isAvailable() },
-    .timeLimit(.minutes(1)))
+    .timeLimit(.minutes(3)))
 struct SMTPOracleTests {
     @Test("another server takes the mail, and another library reads what was meant")
     func letters() async throws {
@@ -111,7 +111,7 @@ private final class SMTPOracle: Sendable {
 
     /// The letter of that number, counted from 0, as it was read.
     func letter(_ number: Int) async throws -> JSON {
-        let line = try await Eventually.value("letter \(number): \(server.errors)") {
+        let line = try await Eventually.value("letter \(number): \(server.errors)", for: .seconds(40)) {
             server.output.count > number + 1 ? server.output[number + 1] : nil
         }
         return try JSONParser.parse(Array(line.utf8))
