@@ -147,7 +147,7 @@ import Testing
 
     @Test("what the program leaves running is killed with it and does not delay its end")
     func grandchildren() async throws {
-        let subject = try await Subject(shell: "sleep 60 & echo $!; exit 0")
+        let subject = try await Subject(shell: "sleep 600 & echo $!; exit 0")
         #expect(try await subject.exit(deadline: .seconds(40)) == .code(0))
         let left = try #require(Int32(subject.lines.first ?? ""))
         // A killed one may still wait for the init process to take note of it.

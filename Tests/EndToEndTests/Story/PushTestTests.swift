@@ -129,4 +129,47 @@ import Testing
             #expect(Self.steps(tried.output).dropFirst(5).first == "FAIL device's address", "\(tried.output)")
         }
     }
+
+    @Test("SG-13 a message for somebody whose device has only an e-mail address arrives as a mail with a link")
+    func mail() async throws {
+        try await Self.run { world, server in
+            let client = try await Self.device(world, "good")
+            try await client.call(
+                "POST", "/v1/messages", ["to": ["account": "alice"], "subject": "Tea", "body": "At four"])
+            let letter = try await server.messages.wait(count: 1, deadline: .seconds(60))[0]
+            #expect(letter.recipient == "alice@example.net" && letter.isEncrypted)
+            let text = String(decoding: letter.content, as: UTF8.self)
+            #expect(text.contains("https://farbell.example.org/l/"))
+            try await world.log.wait(for: "notification.sent")
+            #expect(server.messages.count == 1 && server.violations.count == 0)
+        }
+    }
+
+    @Test("the gateway stops a program in order: it may finish what it has")
+    func program() async throws {
+        let folder = try TemporaryFolder()
+        let script = """
+            while IFS= read -r line; do
+                id=${line#'{"id":"'}; id=${id%%\\"*}
+                printf '{"id":"%s","outcome":"delivered","status":204}\\n' "$id"
+            done
+            sleep 0.3
+            echo done > \(folder.file("farewell"))
+            """
+        let program = try folder.write(script, to: "program")
+        var options = Scenario.Options()
+        options.hasMailServer = false
+        options.sections = [
+            "apps": [:], "push": ["exec": ["kind": "exec", "program": "/bin/sh", "arguments": [.string(program)]]],
+        ]
+        try await Scenario.run(options) { world in
+            let client = try await Self.device(world, "exec")
+            let tried = try await world.gateway.run("push", "test", client.device)
+            #expect(tried.exit == .code(0), "\(tried.output) \(tried.errors)")
+            #expect(tried.output.first?.hasPrefix("delivered: 204") == true)
+            #expect(try await world.gateway.stop() == .code(0))
+            #expect(FileSystem.exists(folder.file("farewell")))
+            #expect(world.log.lines("push.program_ended").map { $0["exit"] } == ["exit status 0"])
+        }
+    }
 }

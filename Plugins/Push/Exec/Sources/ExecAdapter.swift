@@ -6,10 +6,11 @@ package struct ExecAdapter: PushAdapter {
     /// Bytes of the longest token, URL, endpoint or key of an address.
     static let addressLimit = 4096
 
-    package let concurrency: Int
     private let runner: ExecRunner
 
-    init(concurrency: Int, runner: ExecRunner) { (self.concurrency, self.runner) = (concurrency, runner) }
+    init(runner: ExecRunner) { self.runner = runner }
+
+    package var concurrency: Int { ExecPlugin.defaultConcurrency }
 
     /// The program is told, and may do nothing about it.
     package var canClear: Bool { true }

@@ -36,9 +36,7 @@ package struct ExecPlugin: PushPlugin {
             command: ChildProgram.Command(
                 program, arguments, environment: environment, folder: reader.optionalFile("folder")),
             timeout: reader.seconds("timeoutSeconds", in: 1...25, default: 20), secrets: Array(secrets.values))
-        let concurrency = reader.integer("concurrency", in: 1...1000, default: Self.defaultConcurrency)
         return ExecAdapter(
-            concurrency: concurrency,
             runner: ExecRunner(settings, time: context.time, log: context.log.with(["push": .string(name)])))
     }
 

@@ -23,6 +23,8 @@ final class ExecRunner: Sendable {
     private struct State {
         var lastRequest: UInt64 = 0
         var requests: [String: Request] = [:]
+        /// Made with the first request: a configuration that is only checked starts nothing.
+        var thread: WorkThread?
         /// Counts the starts.
         var run = 0
         /// The last one that has ended.
@@ -42,7 +44,6 @@ final class ExecRunner: Sendable {
     private let state = Locked(State())
     /// The program has ended after it was asked to.
     private let over = ShutdownSignal()
-    private let thread = WorkThread(name: "push-exec")
 
     init(_ settings: Settings, time: any TimeSource, log: Log) {
         (self.settings, self.time, self.log) = (settings, time, log)
@@ -81,7 +82,12 @@ final class ExecRunner: Sendable {
     private func answer(to id: String, _ line: [UInt8]) async -> PushReport {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                state.withLock { $0.requests[id] = Request(line: line, continuation: continuation) }
+                let thread = state.withLock { state in
+                    state.requests[id] = Request(line: line, continuation: continuation)
+                    let thread = state.thread ?? WorkThread(name: "push-exec")
+                    state.thread = thread
+                    return thread
+                }
                 // A cancellation that came before found no request to end.
                 if Task.isCancelled {
                     settle(id, Self.cancelled)

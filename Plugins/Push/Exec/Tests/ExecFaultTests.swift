@@ -163,7 +163,7 @@ import Testing
         example["program"] = .string("\(plugin)/\(example["program"]?.string ?? "")")
         let adapter = try ExecPlugin().adapter(
             JSON.object(example).serialized, folder: folder.path, http: HTTPClient(), time: SystemTime())
-        #expect(adapter.concurrency == 8 && adapter.canClear)
+        #expect(adapter.concurrency == ExecPlugin.defaultConcurrency && adapter.canClear)
         #expect(adapter.fault(in: .token("7")) == nil && adapter.fault(in: .url("tel:7")) == nil)
         #expect(adapter.fault(in: .token("")) != nil && adapter.fault(in: .token("a\nb")) != nil)
         #expect(adapter.fault(in: .token(String(repeating: "x", count: 5000))) != nil)

@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 import ExecPush
 import Gateway
 import GatewayTestKit
@@ -53,6 +54,36 @@ import Testing
         #expect(requests[0]["to"] == ["url": "https://x.example/"] && requests[0]["locale"]?.string == "de")
         #expect(requests[1]["document"] == ["clear": ["n1"], "badge": 0, "collapse": "c1"])
         #expect(requests[1]["to"] == ["endpoint": "https://y.example/", "keys": ["p256dh": "k", "auth": "a"]])
+    }
+
+    @Test("a device with keys of its own gets its document sealed, and no text in the clear")
+    func sealed() async throws {
+        let key = try AgreementKey.generate()
+        let secret = [UInt8](repeating: 7, count: WebPushEncryption.authSize)
+        let subject = try ExecSubject(
+            python:
+                "while True:\n    r = ask()\n    print(json.dumps(r), file=sys.stderr, flush=True)\n    answer(r, outcome='delivered')",
+            more: ["timeoutSeconds": 25])
+        let long = String(repeating: "你好", count: 3000)
+        for body in ["New mail from Bob", long] {
+            let push = Push.sample(
+                to: ExecSubject.address, body: body,
+                encryption: Device.Encryption(publicKey: key.publicKey, secret: secret))
+            // What is said at the error output is cut at 1000 bytes: the answer is enough for the long one.
+            #expect(await subject.adapter.send(push) == PushReport(.delivered))
+        }
+        let said = try await Eventually.value("the first request", for: .seconds(60)) {
+            subject.log.records(of: "push.program_said").first
+        }
+        guard case .personal(let text) = said.fields["text"] else { return }
+        let request = try JSONParser.parse(Array(text.utf8))
+        #expect(request["document"] == nil && !text.contains("Bob") && !text.contains("Outlook"))
+        let sealed = try #require(request["sealed"]?.string.flatMap { [UInt8](base64URL: $0) })
+        let plain = try WebPushEncryption.decrypt(sealed, key: key, auth: secret)
+        #expect(String(decoding: plain, as: UTF8.self) == Push.sampleDocument)
+        let broken = Push.sample(
+            to: ExecSubject.address, encryption: Device.Encryption(publicKey: [4], secret: secret))
+        #expect(await subject.adapter.send(broken) == PushReport(.rejected, reason: "sealing_failed", hop: .payload))
     }
 
     @Test("requests are answered side by side and in any order")

@@ -11,18 +11,17 @@ package struct SMTPAdapter: PushAdapter {
 
     private let server: MailConnectionRequest
     private let letterhead: Letterhead
-    package let concurrency: Int
     private let client: HTTPClient?
     private let time: any TimeSource
 
     /// - Parameter client: the daemon's own; nil only where nothing is ever sent.
     init(
-        server: MailConnectionRequest, letterhead: Letterhead, concurrency: Int, client: HTTPClient?,
-        time: any TimeSource
+        server: MailConnectionRequest, letterhead: Letterhead, client: HTTPClient?, time: any TimeSource
     ) {
-        (self.server, self.letterhead, self.concurrency) = (server, letterhead, concurrency)
-        (self.client, self.time) = (client, time)
+        (self.server, self.letterhead, self.client, self.time) = (server, letterhead, client, time)
     }
+
+    package var concurrency: Int { SMTPPlugin.defaultConcurrency }
 
     /// A letter that has been delivered stays.
     package var canClear: Bool { false }

@@ -27,7 +27,6 @@ package struct SMTPPlugin: PushPlugin {
         }
         let login = login(reader)
         let caFile = reader.optionalFile("caFile")
-        let concurrency = reader.integer("concurrency", in: 1...100, default: Self.defaultConcurrency)
         guard let place = Place(url) else {
             if reader.has("url") {
                 reader.report("url", "expected smtp://host or smtps://host, with an optional :port and no path")
@@ -42,7 +41,7 @@ package struct SMTPPlugin: PushPlugin {
         server.timeout = SMTPAdapter.connectTimeout
         return SMTPAdapter(
             server: server, letterhead: Letterhead(from: from, fromName: fromName, publicURL: context.publicURL),
-            concurrency: concurrency, client: context.transport as? HTTPClient, time: context.time)
+            client: context.transport as? HTTPClient, time: context.time)
     }
 
     private func login(_ reader: ConfigReader) -> MailConnectionRequest.Login {
