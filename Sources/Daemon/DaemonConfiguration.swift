@@ -68,7 +68,7 @@ package struct DaemonConfiguration: Sendable {
             reader.report("cluster", "this version runs as one node; remove 'cluster'")
         }
         var context = context
-        context.publicURL = publicURL
+        context.tapPage = "\(publicURL)/l/"
         gateway = GatewayConfiguration(reader, plugins: plugins, context: context)
     }
 

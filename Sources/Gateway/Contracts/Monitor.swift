@@ -6,18 +6,16 @@ package struct PluginContext: Sendable {
     package let transport: any HTTPTransport
     package let time: any TimeSource
     package let log: Log
-    /// Where clients and browsers reach this server, without a slash at the end; nil while that is not known.
-    package var publicURL: String?
+    /// What a tap's token stands behind to be the page that a notification opens in a browser; nil while that is not
+    /// known.
+    package var tapPage: String?
 
-    package init(transport: any HTTPTransport, time: any TimeSource, log: Log, publicURL: String? = nil) {
-        (self.transport, self.time, self.log, self.publicURL) = (transport, time, log, publicURL)
+    package init(transport: any HTTPTransport, time: any TimeSource, log: Log, tapPage: String? = nil) {
+        (self.transport, self.time, self.log, self.tapPage) = (transport, time, log, tapPage)
     }
 
-    /// The page that a tapped notification opens in a browser; nil without a tap or an address of ours.
-    package func page(ofTap tap: String) -> String? {
-        guard let publicURL, !tap.isEmpty else { return nil }
-        return "\(publicURL)/l/\(tap)"
-    }
+    /// The page that a tapped notification opens in a browser; nil without a tap, or where pages are not known.
+    package func page(ofTap tap: String) -> String? { tap.isEmpty ? nil : tapPage.map { $0 + tap } }
 }
 
 /// A kind of monitor, as a plugin offers it.

@@ -8,13 +8,13 @@ extension PushPlugin {
     ///   - text: the plugin's own keys, in JSON.
     ///   - folder: what relative paths are relative to.
     ///   - environment: the variables that secrets may name.
-    ///   - publicURL: where this server is reached.
+    ///   - tapPage: what a tap's token stands behind to be a page.
     /// - Throws: `ConfigError` with all faults; `PeerError` when there is neither a fault nor an adapter.
     package func adapter(
         _ text: String, folder: String, http: any HTTPTransport, time: any TimeSource,
-        log: Log = Log(sink: NullLogSink()), environment: [String: String] = [:], publicURL: String? = nil
+        log: Log = Log(sink: NullLogSink()), environment: [String: String] = [:], tapPage: String? = nil
     ) throws -> any PushAdapter {
-        let context = PluginContext(transport: http, time: time, log: log, publicURL: publicURL)
+        let context = PluginContext(transport: http, time: time, log: log, tapPage: tapPage)
         let document = ConfigDocument(file: "\(folder)/config.json", text: Array(text.utf8), environment: environment)
         let adapter = try document.read { self.configure(name: "tested", $0, context) }
         guard let adapter else { throw PeerError(.file, "\(folder)/config.json: no adapter, and no fault either") }

@@ -60,8 +60,8 @@ struct Letterhead: Sendable {
 
     let from: String
     let fromName: String
-    /// Where links lead, without a slash at the end; nil for no links.
-    let publicURL: String?
+    /// Knows where links lead.
+    let context: PluginContext
 
     /// The letter of a push. The same push gives the same Message-ID on each attempt, by which mailboxes find
     /// repeats; what replaces one another on a phone stands in one thread here, below an id that no letter has.
@@ -71,9 +71,7 @@ struct Letterhead: Sendable {
         if !isWakeup, let body = notification.body, !body.isEmpty {
             paragraphs.append(MailText.truncated(body, bytes: Self.textLimit))
         }
-        if let publicURL, !notification.tap.isEmpty {
-            paragraphs.append("\(publicURL)/l/\(notification.tap.percentEncoded())")
-        }
+        if let page = context.page(ofTap: notification.tap) { paragraphs.append(page) }
         let domain = from.split(separator: "@").last.map(String.init) ?? "farbell.invalid"
         var draft = MailDraft(
             from: .init(name: fromName, address: from), to: .init(address: address),

@@ -40,7 +40,7 @@ package struct SMTPPlugin: PushPlugin {
         server.clientName = clientName
         server.timeout = SMTPAdapter.connectTimeout
         return SMTPAdapter(
-            server: server, letterhead: Letterhead(from: from, fromName: fromName, publicURL: context.publicURL),
+            server: server, letterhead: Letterhead(from: from, fromName: fromName, context: context),
             client: context.transport as? HTTPClient, time: context.time)
     }
 

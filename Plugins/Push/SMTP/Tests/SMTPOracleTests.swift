@@ -106,7 +106,7 @@ private final class SMTPOracle: Sendable {
         ]
         return try SMTPPlugin().adapter(
             keys.serialized, folder: ".", http: HTTPClient(), time: SystemTime(), environment: ["PASSWORD": password],
-            publicURL: "https://farbell.example.org")
+            tapPage: "https://farbell.example.org/l/")
     }
 
     /// The letter of that number, counted from 0, as it was read.

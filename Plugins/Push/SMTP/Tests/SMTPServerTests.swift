@@ -32,7 +32,7 @@ import Testing
         keys.members += more.object?.members ?? []
         return try SMTPPlugin().adapter(
             JSON.object(keys).serialized, folder: ".", http: http ?? HTTPClient(), time: SystemTime(),
-            environment: ["PASSWORD": password], publicURL: "https://farbell.example.org")
+            environment: ["PASSWORD": password], tapPage: "https://farbell.example.org/l/")
     }
 
     /// A plain server without login, and an adapter for it.
