@@ -132,6 +132,27 @@ import Testing
         #expect(server.messages.count == 0)
     }
 
+    @Test(
+        "a server that is closed for now is tried again, and nobody's address or password is blamed",
+        arguments: [
+            (.greeting, .farewell("554 5.3.2 closed"), "greeting_refused"),
+            (.greeting, .farewell("421 4.3.2 going down"), "greeting_refused"),
+            (.hello, .farewell("421 4.3.2 going down"), nil), (.hello, .reset, "connection_lost"),
+            (.authentication, .reply("454 4.7.0 later"), "login_temporary"),
+        ] as [(FakeSMTPServer.Step, FakeSMTPServer.Fault, String?)])
+    func closed(step: FakeSMTPServer.Step, fault: FakeSMTPServer.Fault, reason: String?) async throws {
+        let authority = try TestCertificateAuthority()
+        let server = try FakeSMTPServer(Self.options(.implicit), identity: authority.localhost)
+        defer { server.stop() }
+        let adapter = try Self.adapter(server.url, caFile: authority.caFile)
+        server.script(step, fault)
+        let report = await adapter.send(.sample(to: Self.receiver))
+        #expect(report.outcome == .retry(after: nil, .service), "\(report)")
+        #expect(report.hop == .service || report.hop == .tcp, "\(report)")
+        if let reason { #expect(report.reason == reason) }
+        #expect(await adapter.send(.sample(to: Self.receiver)).outcome == .delivered)
+    }
+
     @Test("a wrong password is our credential's fault")
     func wrongPassword() async throws {
         let authority = try TestCertificateAuthority()
