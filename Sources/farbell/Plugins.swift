@@ -1,4 +1,5 @@
 internal import APNsPush
+internal import ExecPush
 internal import FCMPush
 internal import Gateway
 internal import GotifyPush
@@ -7,6 +8,7 @@ internal import LinkFarm
 internal import MaildirMonitor
 internal import NtfyPush
 internal import RDPFarm
+internal import SMTPPush
 internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
@@ -18,8 +20,8 @@ enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
         pushes: [
-            APNsPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), UnifiedPushPlugin(), WNSPlugin(), WebPushPlugin(),
-            WebhookPlugin(),
+            APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
+            WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
         ],
         farms: [LinkPlugin(), RDPPlugin()])
 }

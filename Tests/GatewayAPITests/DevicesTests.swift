@@ -36,6 +36,7 @@ import Testing
             #expect(tested["outcome"]?.string == "rejected")
             #expect(tested["status"]?.integer == 400)
             #expect(tested["reason"]?.string == "BadTopic")
+            #expect(tested["hop"]?.string == "payload")
             #expect(api.test.push.pushes.last?.address == .token("token-from-the-platform"))
         }
     }

@@ -25,10 +25,14 @@ package protocol PushAdapter: Sendable {
     /// Sends one push and says what became of it. Must return within about 30 seconds; retries, waiting
     /// and pruning are the host's work.
     func send(_ push: Push) async -> PushReport
+    /// The gateway stops, and nothing is sent any more: ends what the adapter keeps running. Must return within a
+    /// few seconds. The default does nothing.
+    func stop() async
 }
 
 extension PushAdapter {
     package func subscriptionKey() throws -> String? { nil }
+    package func stop() async {}
 }
 
 /// One push to one device. A repeat after a retry or a restart has the same `id`.

@@ -56,6 +56,17 @@ package final class PushDispatcher: Service {
     }
 
     package func run() async throws {
+        var failure: (any Error)?
+        do {
+            try await sendUntilStopped()
+        } catch {
+            failure = error
+        }
+        for name in names { await adapter(name)?.stop() }
+        if let failure { throw failure }
+    }
+
+    private func sendUntilStopped() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for lane in lanes.values { group.addTask { try await lane.run() } }
             group.addTask { await self.stopped.wait() }
