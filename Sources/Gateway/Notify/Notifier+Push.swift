@@ -22,9 +22,13 @@ extension Notifier {
         _ id: NotificationID, _ device: Device, _ channel: Channel, _ content: Push.Content,
         _ priority: Message.Priority, expires: Timestamp
     ) -> Push {
-        Push(
+        let locale = locale(of: device)
+        // Most pushes have words of their own.
+        let isBare = device.payload == .wakeup || device.encryption != nil
+        return Push(
             id: id.text, device: device.id, address: channel.address, content: content, payload: device.payload,
-            priority: priority, expires: expires, encryption: device.encryption, locale: locale(of: device))
+            priority: priority, expires: expires, encryption: device.encryption, locale: locale,
+            hint: isBare ? defaults.templates.words([locale]).hint("") : nil)
     }
 
     /// The language a device is spoken to in.
