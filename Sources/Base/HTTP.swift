@@ -112,6 +112,8 @@ package struct HTTPTransportError: Error, Sendable, CustomStringConvertible {
         case nameResolution = "name_resolution"
         case connect
         case tls
+        /// Our own certificate cannot be read or used, or the server refused it in the handshake.
+        case clientCertificate = "client_certificate"
         case timeout
         case connectionLost = "connection_lost"
         case protocolError = "protocol_error"
