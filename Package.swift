@@ -105,7 +105,7 @@ let package = Package(
             name: "farbell-bench",
             dependencies: [
                 "Base", "CMicroHTTPD", "Gateway", "GatewayAPI", "GatewayTestKit", "Inbound", "Storage", "Cryptography",
-                "Outbound",
+                "Outbound", "APNsPush",
             ],
             path: "Sources/farbell-bench", swiftSettings: strict),
         // Kills the gateway under load and judges what is left: `Scripts/prove-queue`.

@@ -57,6 +57,26 @@ package struct HTTPRequest: Sendable {
         case publicExcept(hosts: [String])
     }
 
+    /// A client certificate and its key, in files that are read for each new connection.
+    package struct ClientCertificate: Sendable, Hashable {
+        /// How the certificate's file is written.
+        package enum Format: String, Sendable, Hashable {
+            case pem = "PEM"
+            case pkcs12 = "P12"
+        }
+
+        package let file: String
+        package let format: Format
+        /// The key's PEM file; nil where the key is in `file`.
+        package let keyFile: String?
+        /// Opens the key or the PKCS#12 file.
+        package let password: Secret?
+
+        package init(file: String, format: Format = .pem, keyFile: String? = nil, password: Secret? = nil) {
+            (self.file, self.format, self.keyFile, self.password) = (file, format, keyFile, password)
+        }
+    }
+
     package var method: String
     package var url: String
     package var headers: HTTPFields
@@ -68,8 +88,8 @@ package struct HTTPRequest: Sendable {
     package var responseLimit = 1 << 20
     /// PEM file with the trusted roots; nil for the system's.
     package var caFile: String?
-    /// PEM file with a client certificate and its key.
-    package var certificateFile: String?
+    /// What we show to a server that asks for a certificate.
+    package var certificate: ClientCertificate?
     package var destination: Destination = .any
     /// `address:port` to connect to instead of where the URL's host is; TLS still checks the URL's host. An IPv6
     /// address stands in brackets.
@@ -78,6 +98,9 @@ package struct HTTPRequest: Sendable {
     package var pool = ""
     /// Redirects to follow; 0 hands the 3xx answer back.
     package var redirectLimit = 0
+    /// A new connection carries this request alone until it has answered one of the pool with a status of 2xx: for
+    /// services that allow a single stream before they have accepted the credential. With HTTP/2 only.
+    package var provesConnections = false
 
     package init(_ method: String, _ url: String, headers: HTTPFields = [:], body: [UInt8] = []) {
         (self.method, self.url, self.headers, self.body) = (method, url, headers, body)
@@ -112,6 +135,8 @@ package struct HTTPTransportError: Error, Sendable, CustomStringConvertible {
         case nameResolution = "name_resolution"
         case connect
         case tls
+        /// Our own certificate cannot be read or used, or the server refused it in the handshake.
+        case clientCertificate = "client_certificate"
         case timeout
         case connectionLost = "connection_lost"
         case protocolError = "protocol_error"
@@ -141,6 +166,13 @@ package protocol HTTPTransport: Sendable {
     /// Sends a request and returns the whole answer, of whatever status.
     /// - Throws: `HTTPTransportError`; `CancellationError` when the task is cancelled.
     func send(_ request: HTTPRequest) async throws -> HTTPResponse
+    /// No connection of the pool serves a request sent from now on; those under way end where they are. For a
+    /// connection whose server has refused the credential or gives no sensible answers.
+    func retireConnections(ofPool name: String)
+}
+
+extension HTTPTransport {
+    package func retireConnections(ofPool name: String) {}
 }
 
 /// The date of HTTP headers (RFC 9110 section 5.6.7), in its preferred form only.

@@ -10,6 +10,7 @@
 #include <openssl/param_build.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -128,6 +129,29 @@ static inline X509 *ccrypto_certificates_shift(STACK_OF(X509) *list) { return sk
 static inline int ccrypto_refuse_passphrase(char *buffer, int size, int writing, void *data) {
     (void)buffer, (void)size, (void)writing, (void)data;
     return -1;
+}
+
+/// A private key from PEM, which `password` (a C string) opens if it is encrypted; NULL if there is none.
+static inline EVP_PKEY *ccrypto_read_private_key(BIO *pem, const void *password) {
+    return PEM_read_bio_PrivateKey(pem, NULL, NULL, (void *)password);
+}
+
+/// Key and certificate of a PKCS#12 file; 1 on success. The caller owns what was found, also without success.
+static inline int ccrypto_read_pkcs12(const unsigned char *bytes, size_t size, const void *password, EVP_PKEY **key,
+                                      X509 **certificate) {
+    PKCS12 *file = d2i_PKCS12(NULL, &bytes, (long)size);
+    int done = file != NULL && PKCS12_parse(file, (const char *)password, key, certificate, NULL) == 1;
+    PKCS12_free(file);
+    return done && *key != NULL && *certificate != NULL;
+}
+
+/// The end of a certificate's validity in seconds since 1970; 0 if it cannot be read.
+static inline int64_t ccrypto_certificate_end(const X509 *certificate) {
+    ASN1_TIME *start = ASN1_TIME_set(NULL, 0);
+    int days = 0, seconds = 0;
+    int done = start != NULL && ASN1_TIME_diff(&days, &seconds, start, X509_get0_notAfter(certificate)) == 1;
+    ASN1_TIME_free(start);
+    return done ? (int64_t)days * 86400 + seconds : 0;
 }
 
 /// The control calls of GCM take their command as a macro.

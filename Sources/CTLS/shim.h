@@ -64,6 +64,11 @@ static inline int ctls_hkdf_sha256(const unsigned char *salt, size_t salt_length
     return done;
 }
 
+// The subject's common name, without its end mark; returns its length, or -1.
+static inline int ctls_common_name(X509 *certificate, unsigned char *buffer, int size) {
+    return X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, (char *)buffer, size);
+}
+
 static inline int ctls_set_gcm_tag(EVP_CIPHER_CTX *context, void *tag, int length) {
     return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, length, tag);
 }

@@ -10,6 +10,8 @@ struct CurlFailure: Error, CustomStringConvertible {
 /// One easy handle, owned. Used on the loop's thread only.
 @safe final class CurlEasy {
     let handle: UnsafeMutableRawPointer
+    /// What is set on it already; nil: nothing, or nobody knows.
+    var profile: TransferProfile?
 
     /// - Throws: `CurlFailure` when memory is short.
     init() throws {
@@ -23,7 +25,10 @@ struct CurlFailure: Error, CustomStringConvertible {
     deinit { unsafe curl_easy_cleanup(handle) }
 
     /// Back to the defaults, so that the handle can serve another request.
-    func reset() { unsafe curl_easy_reset(handle) }
+    func reset() {
+        profile = nil
+        unsafe curl_easy_reset(handle)
+    }
 
     func set(_ option: CURLoption, _ value: Int) throws {
         try Self.check(unsafe farbell_easy_set_long(handle, option, value))

@@ -16,6 +16,10 @@ class CurlTransfer {
 /// timer callbacks. Used on the loop's thread only.
 @safe final class CurlMulti: LoopTimer {
     private let handle: UnsafeMutableRawPointer
+    /// Which of its connections may carry many requests, where that matters.
+    var proof = ConnectionProof()
+    /// Takes no further transfers.
+    var isRetired = false
     private let loop: EventLoop
     private let watcher = Watcher()
     /// By the handle's address.

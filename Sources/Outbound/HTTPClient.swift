@@ -130,6 +130,10 @@ package final class HTTPClient: HTTPTransport, Service {
         return answer ?? Statistics()
     }
 
+    package func retireConnections(ofPool name: String) {
+        loop.post { [dispatcher] in dispatcher.retire(name) }
+    }
+
     // MARK: Service
 
     /// Waits for the shutdown, then for the running requests; a cancellation ends those with `stopped`. All

@@ -33,7 +33,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     // Sendable: everything in it is touched on the loop's thread alone; others only pass the reference.
 
     /// Easy handles kept for the next request.
-    static let spareHandleLimit = 64
+    static let spareHandleLimit = 256
     /// How often waiting requests are checked for the end of their time.
     static let expiryInterval: Duration = .milliseconds(100)
 
@@ -41,6 +41,10 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private let loop: EventLoop
     private var scheduler: PoolScheduler
     private var multis: [PoolKey: CurlMulti] = [:]
+    /// Those of pools that have new ones; each goes with its last transfer.
+    private var retired: [CurlMulti] = []
+    /// Requests that wait for another to prove their connection, and whether they had begun before.
+    private var parked: [UInt64: (multi: CurlMulti, hadBegun: Bool)] = [:]
     /// Accepted by the scheduler and without an answer.
     private var orders: [UInt64: HTTPOrder] = [:]
     private var transfers: [UInt64: HTTPTransfer] = [:]
@@ -98,7 +102,8 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         for order in orders.values { fail(order, HTTPClient.stopped) }
         orders = [:]
         for multi in multis.values { multi.shutDown() }
-        multis = [:]
+        for multi in retired { multi.shutDown() }
+        (multis, retired, parked) = ([:], [], [:])
         transfers = [:]
         spares = []
         loop.remove(self)
@@ -139,7 +144,11 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
             case .expire(let id):
                 end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
             case .abort(let id):
-                if let transfer = transfers[id] { recycle(transfer) }
+                parked.removeValue(forKey: id)?.multi.proof.cancel(id)
+                if let transfer = transfers[id] {
+                    recycle(transfer)
+                    proceed(after: id, transfer, isProof: false)
+                }
             }
         }
     }
@@ -154,17 +163,30 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         multis[key] = multi
     }
 
+    /// Gives the pools of this name new connections.
+    func retire(_ name: String) {
+        for (key, multi) in multis where key.name == name {
+            multis[key] = nil
+            multi.isRetired = true
+            if multi.count == 0 { multi.shutDown() } else { retired.append(multi) }
+            openPool(key)
+        }
+    }
+
     private func start(_ id: UInt64, _ key: PoolKey) {
         guard let order = orders[id] else { return }
+        let hadBegun = parked.removeValue(forKey: id)?.hadBegun ?? false
         let left = order.deadline - loop.now
         guard left > .zero else {
-            end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
+            end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: !hadBegun))
             return perform(scheduler.finished(id))
         }
         do {
             guard let multi = multis[key] else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
             let easy = try spares.popLast() ?? CurlEasy()
-            let transfer = HTTPTransfer(order, easy: easy) { [unowned self] in finish($0, $1) }
+            let transfer = HTTPTransfer(order, easy: easy, multi, hadBegun: hadBegun) { [unowned self] in
+                finish($0, $1)
+            }
             try transfer.prepare(configuration, left: left)
             try multi.add(transfer)
             transfers[id] = transfer
@@ -179,13 +201,25 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
 
     private func finish(_ transfer: HTTPTransfer, _ code: CURLcode) {
         let id = transfer.order.id
-        let outcome = transfer.outcome(code)
         opened += transfer.easy.long(CURLINFO_NUM_CONNECTS)
+        if transfer.isParked {
+            parked[id] = (transfer.multi, transfer.hadBegun)
+            return recycle(transfer)
+        }
+        let outcome = transfer.outcome(code)
         completed += 1
         recycle(transfer)
         orders[id] = nil
         transfer.order.answer.settle(outcome)
+        let status = (try? outcome.get())?.status ?? 0
+        proceed(after: id, transfer, isProof: (200..<300).contains(status))
         perform(scheduler.finished(id))
+    }
+
+    /// Starts the requests that waited for this one to prove their connection.
+    private func proceed(after id: UInt64, _ transfer: HTTPTransfer, isProof: Bool) {
+        guard transfer.order.request.provesConnections else { return }
+        perform(transfer.multi.proof.finished(id, isProof: isProof).map { .start($0, transfer.order.key) })
     }
 
     private func end(_ id: UInt64, _ error: HTTPTransportError) {
@@ -199,8 +233,13 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
 
     private func recycle(_ transfer: HTTPTransfer) {
         transfers[transfer.order.id] = nil
-        multis[transfer.order.key]?.remove(transfer)
-        transfer.easy.reset()
-        if spares.count < Self.spareHandleLimit { spares.append(transfer.easy) }
+        let multi = transfer.multi
+        multi.remove(transfer)
+        let easy = transfer.releaseHandle()
+        if spares.count < Self.spareHandleLimit { spares.append(easy) }
+        if multi.isRetired, multi.count == 0 {
+            multi.shutDown()
+            retired.removeAll { $0 === multi }
+        }
     }
 }

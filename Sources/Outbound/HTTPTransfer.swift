@@ -7,17 +7,32 @@ internal import CCurl
     static let headerLimit = 256 << 10
 
     let order: HTTPOrder
+    /// Where it runs.
+    let multi: CurlMulti
+    /// Its connection must be proven by another request first; to be started again then.
+    private(set) var isParked = false
+    /// A byte of the request may have been sent, at an earlier start too.
+    var hadBegun: Bool { seen.requestBegan }
     private let destination: DestinationGuard
     private let onCompletion: (HTTPTransfer, CURLcode) -> Void
     private var headerList: UnsafeMutablePointer<curl_slist>?
+    /// The last item of `headerList`.
+    private var headerEnd: UnsafeMutablePointer<curl_slist>?
     private var connectList: UnsafeMutablePointer<curl_slist>?
     private var body: [UInt8] = []
     private var fields = HTTPFields()
     private var headerBytes = 0
     private var seen = HTTPFailure.Circumstances()
+    /// How often libcurl has begun to send the request.
+    private var attempts = 0
+    private var hasSucceeded = false
 
-    init(_ order: HTTPOrder, easy: CurlEasy, onCompletion: @escaping (HTTPTransfer, CURLcode) -> Void) {
-        self.order = order
+    init(
+        _ order: HTTPOrder, easy: CurlEasy, _ multi: CurlMulti, hadBegun: Bool,
+        onCompletion: @escaping (HTTPTransfer, CURLcode) -> Void
+    ) {
+        (self.order, self.multi) = (order, multi)
+        seen.requestBegan = hadBegun
         destination = DestinationGuard(order.request.destination, .http, easy: easy)
         self.onCompletion = onCompletion
         super.init(easy: easy)
@@ -33,7 +48,17 @@ internal import CCurl
     /// The answer or the error for the ended transfer.
     func outcome(_ code: CURLcode) -> Result<HTTPResponse, any Error> {
         guard code == CURLE_OK else { return .failure(failure(code)) }
+        hasSucceeded = true
         return .success(HTTPResponse(status: easy.long(CURLINFO_RESPONSE_CODE), headers: fields, body: body))
+    }
+
+    /// Gives the handle back; with what is set on it if nothing went wrong, since libcurl counts the repeats of
+    /// a handle until it is reset.
+    func releaseHandle() -> CurlEasy {
+        if !hasSucceeded || attempts != 1 { easy.reset() }
+        // The list goes with this transfer.
+        unsafe farbell_easy_set_pointer(easy.handle, CURLOPT_HTTPHEADER, nil)
+        return easy
     }
 
     func failure(_ code: CURLcode) -> HTTPTransportError {
@@ -43,65 +68,41 @@ internal import CCurl
 
     // MARK: Setting up
 
-    /// Sets every option.
+    /// Sets every option that is not set already.
     /// - Parameter left: what remains of the request's time.
     /// - Throws: `CurlFailure`; `HTTPTransportError` for a request that cannot be sent.
     func prepare(_ configuration: HTTPClient.Configuration, left: Duration) throws {
         let request = order.request
         // Without this check libcurl would guess a scheme from the host's name.
-        guard let scheme = CurlEasy.scheme(of: request.url), scheme == "http" || scheme == "https" else {
+        guard let scheme = URLScheme(request.url) else {
             throw HTTPTransportError(.invalidRequest, "the URL is none of http or https", surelyNotProcessed: true)
         }
-        try easy.set(CURLOPT_PROTOCOLS_STR, "http,https")
-        try easy.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
+        // libcurl 7.88 breaks the second request on an HTTP/2 connection without TLS.
+        guard request.version != .http2 || scheme == .https else {
+            throw HTTPTransportError(.invalidRequest, "HTTP/2 needs https", surelyNotProcessed: true)
+        }
+        let profile = TransferProfile(request)
+        if easy.profile != profile {
+            easy.reset()
+            try profile.set(on: easy, configuration)
+            if profile.isReusable { easy.profile = profile }
+        }
         try easy.set(CURLOPT_URL, request.url)
         if let place = request.connectTo { try connect(to: place) }
-        try easy.set(CURLOPT_DISALLOW_USERNAME_IN_URL, true)
-        try easy.set(CURLOPT_USERAGENT, configuration.userAgent)
-        try easy.set(CURLOPT_FOLLOWLOCATION, request.redirectLimit > 0)
-        try easy.set(CURLOPT_MAXREDIRS, request.redirectLimit)
-        // The length that the answer to HEAD declares is not the length of its body.
-        if request.method != "HEAD" { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, request.responseLimit)) }
         try easy.set(CURLOPT_TIMEOUT_MS, Int(min(max(1, left.milliseconds), HTTPClient.timeoutLimit.milliseconds)))
-        try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectTimeout.milliseconds))
-        try easy.set(CURLOPT_PROXY, request.destination == .any ? configuration.proxy ?? "" : "")
-        try easy.setConnectionDefaults(caFile: request.caFile, .http)
-        try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
-        try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
-        if let certificate = request.certificateFile {
-            try easy.set(CURLOPT_SSLCERT, certificate)
-            try easy.set(CURLOPT_SSLKEY, certificate)
-        }
-        try setVersion(request.version, scheme: scheme)
         try setMethod(request)
         try setHeaders(request)
         try setCallbacks()
     }
 
-    private func setVersion(_ wanted: HTTPRequest.Version, scheme: String) throws {
-        // libcurl 7.88 breaks the second request on an HTTP/2 connection without TLS.
-        guard wanted != .http2 || scheme == "https" else {
-            throw HTTPTransportError(.invalidRequest, "HTTP/2 needs https", surelyNotProcessed: true)
-        }
-        let version =
-            switch wanted {
-            case .automatic: CURL_HTTP_VERSION_2TLS
-            case .http1: CURL_HTTP_VERSION_1_1
-            case .http2: CURL_HTTP_VERSION_2TLS
-            }
-        try easy.set(CURLOPT_HTTP_VERSION, Int(version))
-        // Rather wait for a connection that is being made than open one for each of a burst.
-        try easy.set(CURLOPT_PIPEWAIT, wanted != .http1)
-    }
-
     private func setMethod(_ request: HTTPRequest) throws {
-        guard !request.method.isEmpty, request.method.utf8.allSatisfy(Self.isTokenByte) else {
+        guard !request.method.isEmpty, request.method.utf8.allSatisfy(HeaderBytes.isToken) else {
             throw HTTPTransportError(.invalidRequest, "the method is no token", surelyNotProcessed: true)
         }
         switch request.method {
+        case "POST": try setBody(request.body)
         case "GET" where request.body.isEmpty: try easy.set(CURLOPT_HTTPGET, true)
         case "HEAD": try easy.set(CURLOPT_NOBODY, true)
-        case "POST": try setBody(request.body)
         default:
             if !request.body.isEmpty || request.method == "PUT" || request.method == "PATCH" {
                 try setBody(request.body)
@@ -134,35 +135,33 @@ internal import CCurl
 
     private func setHeaders(_ request: HTTPRequest) throws {
         // libcurl would add these two by itself.
-        if request.headers["Expect"] == nil { try appendHeader("Expect:") }
-        if request.headers["Content-Type"] == nil { try appendHeader("Content-Type:") }
+        var (hasExpect, hasType) = (false, false)
+        var line: [UInt8] = []
+        line.reserveCapacity(512)
         for field in request.headers.fields {
-            guard !field.name.isEmpty, field.name.utf8.allSatisfy(Self.isTokenByte),
-                field.value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 })
-            else {
+            line.removeAll(keepingCapacity: true)
+            guard HeaderBytes.append(field, to: &line) else {
                 throw HTTPTransportError(
                     .invalidRequest, "a header field has forbidden characters", surelyNotProcessed: true)
             }
-            try appendHeader(field.value.isEmpty ? "\(field.name);" : "\(field.name): \(field.value)")
+            try appendHeader(line)
+            hasExpect = hasExpect || HeaderBytes.same(field.name, "expect")
+            hasType = hasType || HeaderBytes.same(field.name, "content-type")
         }
+        if !hasExpect { try appendHeader(HeaderBytes.noExpect) }
+        if !hasType { try appendHeader(HeaderBytes.noContentType) }
         try unsafe easy.setPointer(CURLOPT_HTTPHEADER, headerList)
     }
 
-    private func appendHeader(_ line: String) throws {
-        guard let longer = unsafe curl_slist_append(headerList, line) else {
-            throw CurlFailure(code: CURLE_OUT_OF_MEMORY)
+    /// - Parameter line: ends in a zero byte.
+    private func appendHeader(_ line: [UInt8]) throws {
+        let longer = unsafe line.withUnsafeBytes { bytes in
+            unsafe curl_slist_append(headerEnd ?? headerList, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
         }
-        unsafe headerList = longer
-    }
-
-    /// RFC 9110 section 5.6.2.
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "a")...UInt8(ascii: "z"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
+        guard let longer = unsafe longer else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
+        // libcurl walks to the end of the list it is given: from the last item that is a short way.
+        if unsafe headerList == nil { unsafe headerList = longer }
+        unsafe headerEnd = headerEnd == nil ? longer : headerEnd?.pointee.next
     }
 
     // MARK: Callbacks
@@ -183,18 +182,24 @@ internal import CCurl
         unsafe Unmanaged<HTTPTransfer>.fromOpaque(context).takeUnretainedValue()
     }
 
-    private static let beforeRequest: curl_prereq_callback = { context, _, _, _, _ in
+    private static let beforeRequest: curl_prereq_callback = { context, _, _, _, localPort in
         guard let context = unsafe context else { return CURL_PREREQFUNC_ABORT }
-        return unsafe transfer(context).begin() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+        return unsafe transfer(context).begin(Int(localPort)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
     }
 
     /// A connection is ready; false stops before the first byte of the request.
-    private func begin() -> Bool {
+    private func begin(_ localPort: Int) -> Bool {
         let needsNegotiation =
             order.request.version == .http2
-            && easy.string(CURLINFO_EFFECTIVE_URL).flatMap(CurlEasy.scheme) == "https"
+            && (order.request.redirectLimit == 0
+                || easy.string(CURLINFO_EFFECTIVE_URL).flatMap(URLScheme.init) == .https)
         if needsNegotiation, unsafe farbell_easy_negotiated_http2(easy.handle) == 0 {
             seen.http2Refused = true
+            return false
+        }
+        attempts += 1
+        if order.request.provesConnections, !multi.proof.begin(order.id, port: localPort) {
+            isParked = true
             return false
         }
         seen.requestBegan = true
@@ -228,13 +233,12 @@ internal import CCurl
             seen.tooLarge = true
             return false
         }
-        let text = unsafe String(decoding: line, as: UTF8.self)
-        if text.hasPrefix("HTTP/") {
+        if unsafe line.starts(with: HeaderBytes.statusLine) {
             // A new status line: what came before belonged to an interim answer or a redirect.
             fields = HTTPFields()
             body = []
-        } else if let colon = text.firstIndex(of: ":"), text.first != " ", text.first != "\t" {
-            fields.append(String(text[..<colon]), String(text[text.index(after: colon)...]).trimmingSpace)
+        } else if let field = unsafe HeaderBytes.field(line) {
+            fields.append(field.name, field.value)
         }
         return true
     }

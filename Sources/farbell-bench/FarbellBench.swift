@@ -15,6 +15,7 @@ struct FarbellBench {
         ("answers", "requests a second through the HTTP server alone, by kind of answer", AnswersBench.options),
         ("streams", "one event to each of many connected streams: time and memory", StreamsBench.options),
         ("routes", "processor time of the queue's routes, without connection and disk", RoutesBench.options),
+        ("pushes", "pushes a second through the APNs adapter and the HTTP client", PushesBench.options),
         ("inbound-peer", "the server of 'answers' and 'streams'", InboundPeer.options),
     ]
 
@@ -44,6 +45,7 @@ struct FarbellBench {
             case "answers": return try await AnswersBench(options).run() ? 0 : 1
             case "streams": return try await StreamsBench(options).run() ? 0 : 1
             case "routes": return try await RoutesBench(options).run() ? 0 : 1
+            case "pushes": return try await PushesBench(options).run() ? 0 : 1
             case "inbound-peer": return try await InboundPeer(options).run() ? 0 : 1
             default: return try await PresenceBench(options).run() ? 0 : 1
             }

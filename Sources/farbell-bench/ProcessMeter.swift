@@ -30,10 +30,10 @@ enum ProcessMeter {
         return memory
     }
 
-    /// User and system time so far.
+    /// User and system time so far, of a process or of one of its threads.
     /// - Throws: `BenchError` when there is no such process.
-    static func processorTime(of process: Int32) throws -> Duration {
-        let text = try text("/proc/\(process)/stat")
+    static func processorTime(of process: Int32, thread: Int32? = nil) throws -> Duration {
+        let text = try text("/proc/\(process)\(thread.map { "/task/\($0)" } ?? "")/stat")
         // The second field is the name in parentheses, which may hold spaces; the 14th and 15th are the times.
         guard let end = text.lastIndex(of: ")") else { throw BenchError("process \(process) cannot be read") }
         let words = text[text.index(after: end)...].split(separator: " ")

@@ -46,9 +46,63 @@ struct TLSTests {
     func clientCertificate() async throws {
         let peer = try await Peer("http_peer.py", authority.serverArguments + ["--client-ca", authority.ca])
         var mutual = request(peer.port)
-        mutual.certificateFile = authority.client
+        mutual.certificate = .init(file: authority.client)
         #expect(try await client.send(mutual).status == 200)
         #expect(await failure(request(peer.port)) != nil)
+    }
+
+    @Test("a client certificate comes in PEM with its key beside it, and in PKCS#12; a password opens either")
+    func certificateForms() async throws {
+        let peer = try await Peer("http_peer.py", authority.serverArguments + ["--client-ca", authority.ca])
+        let folder = authority.folder
+        let clientKey = folder + "/client.key"
+        try await PeerProcess.run([
+            "openssl", "pkcs12", "-export", "-in", authority.client, "-out", folder + "/client.p12", "-passout",
+            "pass:pw",
+        ])
+        try await PeerProcess.run([
+            "openssl", "pkcs8", "-topk8", "-in", clientKey, "-out", folder + "/locked.key", "-passout", "pass:pw",
+        ])
+        let good: [HTTPRequest.ClientCertificate] = [
+            .init(file: authority.client, keyFile: clientKey),
+            .init(file: authority.client, keyFile: folder + "/locked.key", password: Secret("pw")),
+            .init(file: folder + "/client.p12", format: .pkcs12, password: Secret("pw")),
+        ]
+        for (number, certificate) in good.enumerated() {
+            var mutual = request(peer.port)
+            mutual.pool = "good\(number)"
+            mutual.certificate = certificate
+            #expect(try await client.send(mutual).status == 200)
+        }
+        let bad: [HTTPRequest.ClientCertificate] = [
+            // Without a password nobody is asked for one.
+            .init(file: authority.client, keyFile: folder + "/locked.key"),
+            .init(file: authority.client, keyFile: folder + "/locked.key", password: Secret("no")),
+            .init(file: folder + "/client.p12", format: .pkcs12, password: Secret("no")),
+            .init(file: folder + "/none.pem"), .init(file: authority.client, keyFile: authority.key),
+        ]
+        for (number, certificate) in bad.enumerated() {
+            var mutual = request(peer.port)
+            mutual.pool = "bad\(number)"
+            mutual.certificate = certificate
+            let error = await failure(mutual)
+            #expect(error?.code == .clientCertificate && error?.surelyNotProcessed == true, "\(number)")
+        }
+    }
+
+    @Test("after its connections are retired a pool takes new ones, and what is under way ends on the old")
+    func retired() async throws {
+        let peer = try await Peer("h2_peer.py", ["normal", authority.certificate, authority.key])
+        for _ in 0..<2 { #expect(try await client.send(request(peer.port, .http2)).text.hasPrefix("1 ")) }
+        client.retireConnections(ofPool: "another")
+        #expect(try await client.send(request(peer.port, .http2)).text.hasPrefix("1 "))
+        client.retireConnections(ofPool: "")
+        for _ in 0..<2 { #expect(try await client.send(request(peer.port, .http2)).text.hasPrefix("2 ")) }
+        async let underWay = client.send(request(peer.port, .http2))
+        client.retireConnections(ofPool: "")
+        #expect(try await underWay.status == 200)
+        #expect(try await client.send(request(peer.port, .http2)).status == 200)
+        #expect(await client.statistics().running == 0)
     }
 
     @Test("HTTP/2 only fails before the request where the server speaks HTTP/1.1", arguments: ["http/1.1", ""])

@@ -87,6 +87,11 @@ package enum PushText {
     package static func fit(
         title: String, body: String?, limit: Int, render: (_ title: String, _ body: String?) -> [UInt8]
     ) -> [UInt8]? {
+        if title.utf8.count + (body?.utf8.count ?? 0) <= limit {
+            // Nearly all texts fit, and need not be taken apart.
+            let whole = render(title, body)
+            if whole.count <= limit { return whole }
+        }
         let frame = render("", body.map { _ in "" }).count
         guard frame <= limit else { return nil }
         var title = Field(title, limit: limit - frame)

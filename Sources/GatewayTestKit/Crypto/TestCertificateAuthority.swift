@@ -39,6 +39,21 @@ package final class TestCertificateAuthority: Sendable {
         try Self.issue(folder, name: name, names: names, days: days, issuer: (certificate, key))
     }
 
+    /// A client certificate in the forms people have them in.
+    /// - Returns: paths: certificate and key in one PEM file, and both in PKCS#12 under `password`.
+    package func issueClient(_ name: String, password: String) async throws -> (pem: String, pkcs12: String) {
+        let identity = try issue(name, names: "DNS:\(name).example")
+        let both = [identity.certificateFile, identity.keyFile].flatMap {
+            FileSystem.contents(of: $0, limit: 65_536) ?? []
+        }
+        let pem = try folder.write(both, to: "\(name)-both.pem")
+        let pkcs12 = "\(folder.path)/\(name).p12"
+        let result = try await ChildProcess.run(
+            "openssl", ["pkcs12", "-export", "-in", pem, "-out", pkcs12, "-passout", "pass:\(password)"])
+        guard case .code(0) = result.exit else { throw PeerError(.certificate, "openssl made no PKCS#12 file") }
+        return (pem, pkcs12)
+    }
+
     private static func issue(
         _ folder: TemporaryFolder, name: String, names: String, days: ClosedRange<Int>,
         issuer: (certificate: Certificate, key: ECKey)

@@ -1,7 +1,8 @@
 internal import Base
+internal import Cryptography
 package import Gateway
 
-/// One topic at Apple, with one key.
+/// One topic at Apple, with one credential.
 package struct APNsAdapter: PushAdapter {
     /// From request to answer. A push makes at most two requests, and must be done in 30 seconds.
     static let requestTimeout: Duration = .seconds(14)
@@ -13,13 +14,11 @@ package struct APNsAdapter: PushAdapter {
     private let settings: APNsSettings
     private let http: any HTTPTransport
     private let time: any TimeSource
-    private let signer: ProviderTokenSigner
-    private let tokens = Locked(ProviderTokenCache())
     private let suspicion = Locked(TokenSuspicion())
     let gate = StreamGateKeeper()
 
-    init(_ settings: APNsSettings, http: any HTTPTransport, time: any TimeSource, tokens signer: ProviderTokenSigner) {
-        (self.settings, self.http, self.time, self.signer) = (settings, http, time, signer)
+    init(_ settings: APNsSettings, http: any HTTPTransport, time: any TimeSource) {
+        (self.settings, self.http, self.time) = (settings, http, time)
     }
 
     package var concurrency: Int { settings.concurrency }
@@ -30,21 +29,27 @@ package struct APNsAdapter: PushAdapter {
         guard Self.tokenDigits.contains(token.utf8.count) else {
             return "a device token has \(Self.tokenDigits.lowerBound) to \(Self.tokenDigits.upperBound) digits"
         }
-        return [UInt8](hexadecimal: token) == nil ? "a device token is written in hexadecimal" : nil
+        let isHexadecimal = token.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0 | 0x20) }
+        return isHexadecimal && token.utf8.count % 2 == 0 ? nil : "a device token is written in hexadecimal"
     }
 
     package func send(_ push: Push) async -> PushReport {
         guard case .token(let text) = push.address, fault(in: push.address) == nil else {
-            return PushReport(.rejected, reason: "invalid_address")
+            return PushReport(.rejected, reason: "invalid_address", hop: .token)
         }
-        guard let message = APNsMessage(push, topic: settings.topic) else {
-            return PushReport(.rejected, reason: "payload_too_large")
+        let message: APNsMessage
+        switch APNsMessage.make(push, topic: settings.topic) {
+        case .success(let made): message = made
+        case .failure(.tooLarge): return PushReport(.rejected, reason: "payload_too_large")
+        case .failure(.notSealed): return PushReport(.rejected, reason: "invalid_encryption_key", hop: .token)
         }
         guard let pass = await gate.enter() else {
-            return Task.isCancelled ? PushReport(.retry(after: nil, .device), reason: "cancelled") : gate.verdict
+            return Task.isCancelled ? PushReport(transportError: CancellationError(), blame: .service) : gate.verdict
         }
-        let (report, result) = await attempt(push, message, token: text.lowercased())
-        gate.leave(pass, result, report)
+        let token = text.utf8.contains { (0x41...0x46).contains($0) } ? text.lowercased() : text
+        let (report, result) = await attempt(push, message, token: token)
+        // The connections of a refused credential or a failing service are not used again.
+        if gate.leave(pass, result, report) { http.retireConnections(ofPool: settings.pool) }
         return report
     }
 
@@ -54,15 +59,13 @@ package struct APNsAdapter: PushAdapter {
     ) async -> (PushReport, StreamGate.Result) {
         var (message, retried) = (message, false)
         while true {
-            let provider: ProviderTokenCache.Token
-            let answer: APNsAnswer
+            let provider: ProviderTokenCache.Token?
             do {
-                provider = try tokens.withLock { cache in
-                    try cache.token(now: time.now) { try signer.token(at: time.timestamp) }
-                }
+                provider = try credential()
             } catch {
-                return (PushReport(.credential, reason: "signing_failed"), .answer)
+                return (PushReport(.credential, reason: error.reason), .answer)
             }
+            let answer: APNsAnswer
             do {
                 let response = try await http.send(request(message, token: token, provider))
                 answer = APNsAnswer(response, now: time.timestamp)
@@ -76,10 +79,12 @@ package struct APNsAdapter: PushAdapter {
             case .suspectToken:
                 return finish(suspicion.withLock { $0.refused(token, now: time.now) }, answer)
             case .expiredProviderToken:
-                let renewal = tokens.withLock { $0.expired(generation: provider.generation, now: time.now) }
-                guard renewal == .sendAgain, !retried else { return finish(.credential, answer) }
+                guard let provider, let tokens = settings.credential.tokens, !retried,
+                    tokens.expired(provider) == .sendAgain
+                else { return finish(.credential, answer) }
             case .tooLarge:
-                guard !retried, let shorter = APNsMessage(push, topic: settings.topic, idOnly: true),
+                guard !retried,
+                    case .success(let shorter) = APNsMessage.make(push, topic: settings.topic, idOnly: true),
                     shorter != message
                 else { return finish(.rejected, answer) }
                 message = shorter
@@ -88,8 +93,24 @@ package struct APNsAdapter: PushAdapter {
         }
     }
 
+    private struct CredentialFault: Error { let reason: String }
+
+    /// The provider token to send with; nil with a certificate.
+    private func credential() throws(CredentialFault) -> ProviderTokenCache.Token? {
+        switch settings.credential {
+        case .tokens(let tokens):
+            do { return try tokens.current() } catch { throw CredentialFault(reason: "signing_failed") }
+        case .certificate(_, let expires):
+            if time.timestamp >= expires { throw CredentialFault(reason: "certificate_expired") }
+            return nil
+        }
+    }
+
     private func finish(_ outcome: PushOutcome, _ answer: APNsAnswer) -> (PushReport, StreamGate.Result) {
-        let report = PushReport(outcome, status: answer.status, reason: answer.reason.isEmpty ? nil : answer.reason)
+        let isToken = answer.meaning == .suspectToken && outcome != .credential
+        let report = PushReport(
+            outcome, status: answer.status, reason: answer.reason.isEmpty ? nil : answer.reason,
+            hop: isToken ? .token : answer.hop)
         switch outcome {
         case .delivered: return (report, .success)
         // A refused credential that only bad device tokens point to leaves the connection as it is.
@@ -102,27 +123,26 @@ package struct APNsAdapter: PushAdapter {
     /// There was no answer. Whether Apple has the push is unknown in some cases; the repeat has the same
     /// `apns-id` and collapse id, so that the device shows it once.
     private func unanswered(_ error: any Error) -> (PushReport, StreamGate.Result) {
-        guard let error = error as? HTTPTransportError else {
-            return (PushReport(.retry(after: nil, .device), reason: "cancelled"), .answer)
+        let report = PushReport(transportError: error, blame: .service)
+        switch report.outcome {
+        case .retry(_, .service), .credential: return (report, .broken)
+        default: return (report, .answer)
         }
-        if error.code == .invalidRequest {
-            return (PushReport(.rejected, reason: error.code.rawValue), .answer)
-        }
-        return (PushReport(.retry(after: nil, .service), reason: error.code.rawValue), .broken)
     }
 
     private func request(
-        _ message: APNsMessage, token: String, _ provider: ProviderTokenCache.Token
+        _ message: APNsMessage, token: String, _ provider: ProviderTokenCache.Token?
     ) -> HTTPRequest {
         var headers = message.headers
-        headers.append("authorization", provider.authorization)
-        var request = HTTPRequest(
-            "POST", "\(settings.url)/3/device/\(token)", headers: headers, body: message.payload)
+        if let provider { headers.append("authorization", provider.authorization) }
+        var request = HTTPRequest("POST", settings.path + token, headers: headers, body: message.payload)
         request.version = .http2
         request.timeout = Self.requestTimeout
         request.responseLimit = Self.responseLimit
         request.caFile = settings.caFile
+        if case .certificate(let certificate, _) = settings.credential { request.certificate = certificate }
         request.pool = settings.pool
+        request.provesConnections = true
         return request
     }
 }

@@ -17,19 +17,26 @@ struct APNsAnswer: Sendable, Hashable {
     /// Apple's word, or ours where it gave none.
     let reason: String
     let meaning: Meaning
+    /// The step that failed, where it does not follow from the outcome.
+    let hop: PushHop?
 
     /// Bytes of the longest reason kept.
     static let reasonLimit = 64
 
     init(_ response: HTTPResponse, now: Timestamp) {
+        // What nearly all answers are, at no cost.
+        guard response.status != 200 else {
+            (status, reason, meaning, hop) = (200, "", .outcome(.delivered), nil)
+            return
+        }
         let json = try? JSONParser.parse(response.body)
         let reason = Self.clean(json?["reason"]?.string)
         let pause = response.retryAfter(now: now)
         status = response.status
-        self.reason = reason ?? (response.status == 200 ? "" : "no_reason")
+        self.reason = reason ?? "no_reason"
+        hop = Self.hop(status, reason)
         meaning =
             switch response.status {
-            case 200: .outcome(.delivered)
             case 400: Self.badRequest(reason, pause)
             case 403: reason == "ExpiredProviderToken" ? .expiredProviderToken : .outcome(.credential)
             case 410: .outcome(.gone(since: Self.timestamp(json)))
@@ -40,6 +47,15 @@ struct APNsAnswer: Sendable, Hashable {
             case 100..<200, 300..<400, 408, 421, 425, 500...: .outcome(.retry(after: pause, .service))
             default: .outcome(.rejected)
             }
+    }
+
+    private static func hop(_ status: Int, _ reason: String?) -> PushHop? {
+        switch (status, reason) {
+        // The topic is not one of the credential's, or none at all; our token came too soon after another.
+        case (400, "BadTopic"), (400, "TopicDisallowed"), (429, "TooManyProviderTokenUpdates"): .credential
+        case (400, "MissingDeviceToken"): .token
+        default: nil
+        }
     }
 
     private static func badRequest(_ reason: String?, _ pause: Duration?) -> Meaning {
@@ -64,34 +80,5 @@ struct APNsAnswer: Sendable, Hashable {
             reason.utf8.allSatisfy({ (0x61...0x7A).contains($0 | 0x20) || (0x30...0x39).contains($0) })
         else { return nil }
         return reason
-    }
-}
-
-/// Whether a token Apple calls bad is bad, or our topic or environment is: told by how other tokens
-/// fare on the same adapter.
-struct TokenSuspicion: Sendable {
-    /// Another token's success within this time shows that topic and environment are right.
-    static let recent: Duration = .seconds(3600)
-    /// So many different tokens refused without any success point to our configuration.
-    static let tokensUntilCredential = 10
-
-    /// The last two successes of different tokens: one of them is not the token asked about.
-    private var successes: [(token: String, at: Moment)] = []
-    private var refused: Set<String> = []
-
-    mutating func succeeded(_ token: String, now: Moment) {
-        refused = []
-        successes.removeAll { $0.token == token }
-        successes.append((token, now))
-        if successes.count > 2 { successes.removeFirst() }
-    }
-
-    /// The verdict on a token that Apple refused.
-    mutating func refused(_ token: String, now: Moment) -> PushOutcome {
-        if successes.contains(where: { $0.token != token && now - $0.at < Self.recent }) {
-            return .gone(since: nil)
-        }
-        if refused.count < Self.tokensUntilCredential { refused.insert(token) }
-        return refused.count >= Self.tokensUntilCredential ? .credential : .rejected
     }
 }

@@ -2,32 +2,96 @@ package import Base
 internal import Cryptography
 package import Gateway
 
-/// Apple Push Notification service with a provider token, over HTTP/2.
+/// Apple Push Notification service with a provider token or a certificate, over HTTP/2.
 package struct APNsPlugin: PushPlugin {
     /// Apple's production service.
     package static let productionURL = "https://api.push.apple.com"
+    /// Apple's service for builds that were not distributed.
+    package static let sandboxURL = "https://api.sandbox.push.apple.com"
     /// Pushes under way at once unless configured; Apple has been seen to allow 1,000 to 1,500 streams
     /// on a connection.
     package static let defaultConcurrency = 500
+    /// Bytes of the largest file with a key or a certificate.
+    private static let fileLimit = 65_536
+
+    private enum Environment: String, CaseIterable {
+        case production
+        case sandbox
+    }
+
+    private let shelf = ProviderTokenShelf()
 
     package init() {}
 
     package var kind: String { "apns" }
 
     package func configure(name: String, _ reader: ConfigReader, _ context: PluginContext) -> (any PushAdapter)? {
-        let team = Self.identifier(reader, "teamId")
-        let keyID = Self.identifier(reader, "keyId")
         let topic = reader.string("topic")
         if !topic.isEmpty, let fault = Self.fault(inTopic: topic) { reader.report("topic", fault) }
-        let url = reader.url("url", schemes: ["https"], default: Self.productionURL)
+        let url = Self.url(reader)
         let caFile = reader.optionalFile("caFile")
         let concurrency = reader.integer("concurrency", in: 1...1500, default: Self.defaultConcurrency)
-        guard let key = Self.key(reader) else { return nil }
+        guard let credential = credential(reader, context) else { return nil }
         let settings = APNsSettings(
-            url: url, topic: topic, caFile: caFile, pool: "apns:\(name):\(keyID)", concurrency: concurrency)
-        return APNsAdapter(
-            settings, http: context.transport, time: context.time,
-            tokens: ProviderTokenSigner(team: team, keyID: keyID, key: key))
+            path: "\(url)/3/device/", topic: topic, caFile: caFile, pool: "apns:\(name):\(credential.name)",
+            concurrency: concurrency, credential: credential)
+        return APNsAdapter(settings, http: context.transport, time: context.time)
+    }
+
+    private static func url(_ reader: ConfigReader) -> String {
+        let environment: Environment? = reader.optionalChoice("environment")
+        if environment != nil, reader.has("url") {
+            reader.report("url", "'environment' names the service already: give one of them")
+        }
+        return reader.url(
+            "url", schemes: ["https"], default: environment == .sandbox ? sandboxURL : productionURL)
+    }
+
+    private func credential(_ reader: ConfigReader, _ context: PluginContext) -> APNsCredential? {
+        guard reader.has("certificateFile") else {
+            let team = Self.identifier(reader, "teamId")
+            let keyID = Self.identifier(reader, "keyId")
+            guard let key = Self.key(reader) else { return nil }
+            let signer = ProviderTokenSigner(team: team, keyID: keyID, key: key)
+            return .tokens(shelf.tokens(signer, time: context.time))
+        }
+        for key in ["teamId", "keyId", "keyFile"] where reader.value(key) != nil {
+            reader.report(key, "a certificate needs no key: give 'certificateFile' or a key with its ids")
+        }
+        return Self.certificate(reader, context)
+    }
+
+    private static func certificate(_ reader: ConfigReader, _ context: PluginContext) -> APNsCredential? {
+        let file = reader.file("certificateFile")
+        let keyFile = reader.optionalFile("certificateKeyFile")
+        let password = reader.optionalSecret("certificatePassword")
+        guard let bytes = contents(reader, "certificateFile", file) else { return nil }
+        var key: Secret?
+        if let keyFile {
+            guard let bytes = contents(reader, "certificateKeyFile", keyFile) else { return nil }
+            key = Secret(bytes: bytes)
+        }
+        do {
+            let identity = try ClientIdentity(certificate: bytes, key: key, password: password)
+            if identity.format == .pkcs12, keyFile != nil {
+                reader.report("certificateKeyFile", "a PKCS#12 file holds the key itself")
+            }
+            if identity.expires <= context.time.timestamp {
+                reader.report("certificateFile", "the certificate is no longer valid: it ended \(identity.expires)")
+            }
+            let certificate = HTTPRequest.ClientCertificate(
+                file: file, format: identity.format == .pem ? .pem : .pkcs12, keyFile: keyFile, password: password)
+            return .certificate(certificate, expires: identity.expires)
+        } catch {
+            reader.report("certificateFile", "not a certificate with its key: \(error.message)")
+            return nil
+        }
+    }
+
+    private static func contents(_ reader: ConfigReader, _ key: String, _ path: String) -> [UInt8]? {
+        if let bytes = FileSystem.contents(of: path, limit: fileLimit) { return bytes }
+        reader.report(key, "cannot read the file '\(path)': \(FileSystem.lastError)")
+        return nil
     }
 
     /// Team and key ids have ten letters and digits.
@@ -51,10 +115,7 @@ package struct APNsPlugin: PushPlugin {
         let given = reader.string("keyFile")
         guard !given.isEmpty else { return nil }
         let path = reader.document.resolve(given)
-        guard let bytes = FileSystem.contents(of: path, limit: 65_536) else {
-            reader.report("keyFile", "cannot read the file '\(path)': \(FileSystem.lastError)")
-            return nil
-        }
+        guard let bytes = contents(reader, "keyFile", path) else { return nil }
         do {
             return try ES256Key(pem: Secret(bytes: bytes))
         } catch {
@@ -64,24 +125,32 @@ package struct APNsPlugin: PushPlugin {
     }
 }
 
-/// Where and how one adapter sends.
-struct APNsSettings: Sendable, Hashable {
-    let url: String
-    let topic: String
-    let caFile: String?
-    /// One pool of connections for each credential: Apple binds a connection to a team.
-    let pool: String
-    let concurrency: Int
+/// What Apple knows us by.
+enum APNsCredential: Sendable {
+    case tokens(ProviderTokens)
+    case certificate(HTTPRequest.ClientCertificate, expires: Timestamp)
+
+    /// Tells the credentials of one adapter apart, without anything secret.
+    var name: String {
+        switch self {
+        case .tokens(let tokens): tokens.keyID
+        case .certificate: "certificate"
+        }
+    }
+
+    var tokens: ProviderTokens? {
+        if case .tokens(let tokens) = self { tokens } else { nil }
+    }
 }
 
-/// Signs provider tokens: ES256 with the key's id and the team's.
-struct ProviderTokenSigner: Sendable {
-    let team: String
-    let keyID: String
-    let key: ES256Key
-
-    func token(at now: Timestamp) throws(CryptographyError) -> String {
-        try JSONWebToken.sign(
-            header: ["kid": .string(keyID)], claims: ["iss": .string(team), "iat": .integer(now.seconds)], with: key)
-    }
+/// Where and how one adapter sends.
+struct APNsSettings: Sendable {
+    /// The URL up to the device token.
+    let path: String
+    let topic: String
+    let caFile: String?
+    /// One pool of connections for each adapter: Apple binds a connection to a team and its topics.
+    let pool: String
+    let concurrency: Int
+    let credential: APNsCredential
 }

@@ -48,6 +48,9 @@ struct StreamGate: Sendable {
         return .wait(nextNumber)
     }
 
+    /// Whether a push's era still lasts.
+    func isCurrent(_ pass: Pass) -> Bool { pass.era == era }
+
     /// A push is over.
     mutating func leave(_ pass: Pass, _ result: Result) -> [Action] {
         guard pass.era == era else { return [] }
@@ -85,6 +88,22 @@ final class StreamGateKeeper: Sendable {
         var early: [Int: StreamGate.Pass?] = [:]
         /// What ended the last era, for those who waited.
         var verdict = PushReport(.retry(after: nil, .service), reason: "stopped")
+
+        /// The tasks that actions concern, with what they are to get.
+        mutating func tasks(
+            for actions: [StreamGate.Action]
+        ) -> [(CheckedContinuation<StreamGate.Pass?, Never>, StreamGate.Pass?)] {
+            actions.compactMap { action in
+                let (number, pass): (Int, StreamGate.Pass?) =
+                    switch action {
+                    case .admit(let number, let pass): (number, pass)
+                    case .refuse(let number): (number, nil)
+                    }
+                if let task = tasks.removeValue(forKey: number) { return (task, pass) }
+                early[number] = .some(pass)
+                return nil
+            }
+        }
     }
 
     private let state = Locked(State())
@@ -125,20 +144,16 @@ final class StreamGateKeeper: Sendable {
         }
     }
 
-    func leave(_ pass: StreamGate.Pass, _ result: StreamGate.Result, _ report: PushReport) {
-        let resumed = state.withLock { state in
-            if result == .broken { state.verdict = report }
-            return state.gate.leave(pass, result).compactMap { action in
-                let (number, pass): (Int, StreamGate.Pass?) =
-                    switch action {
-                    case .admit(let number, let pass): (number, pass)
-                    case .refuse(let number): (number, nil)
-                    }
-                if let task = state.tasks.removeValue(forKey: number) { return (task, pass) }
-                state.early[number] = .some(pass)
-                return nil
-            }
+    /// A push is over.
+    /// - Returns: whether it ended an era: the first of those that find the credential refused or the service gone.
+    func leave(_ pass: StreamGate.Pass, _ result: StreamGate.Result, _ report: PushReport) -> Bool {
+        let (ended, resumed) = state.withLock { state in
+            let ended = result == .broken && state.gate.isCurrent(pass)
+            if ended { state.verdict = report }
+            let actions = state.gate.leave(pass, result)
+            return (ended, actions.isEmpty ? [] : state.tasks(for: actions))
         }
         for (task, pass) in resumed { task.resume(returning: pass) }
+        return ended
     }
 }

@@ -22,6 +22,17 @@ struct APNsAdapterTests {
         #expect(request.redirectLimit == 0)
         #expect(request.timeout <= .seconds(15))
         #expect(request.caFile == nil)
+        #expect(request.certificate == nil)
+        #expect(request.provesConnections)
+    }
+
+    @Test(
+        "an environment names Apple's service",
+        arguments: [("production", "https://api.push.apple.com"), ("sandbox", "https://api.sandbox.push.apple.com")])
+    func environment(name: String, url: String) async throws {
+        let http = StubTransport { _, _ in apple(200) }
+        _ = try await Rig(http, more: #","environment":"\#(name)""#).adapter.send(push())
+        #expect(http.requests.last?.url == "\(url)/3/device/\(deviceToken)")
     }
 
     @Test("MN-1 MN-8 only a bounded hexadecimal token is taken as an address")
@@ -43,20 +54,22 @@ struct APNsAdapterTests {
     func badAddress() async throws {
         let http = StubTransport { _, _ in apple(200) }
         let report = try await Rig(http).adapter.send(push(token: "../x"))
-        #expect(report == PushReport(.rejected, reason: "invalid_address"))
+        #expect(report == PushReport(.rejected, reason: "invalid_address", hop: .token))
         #expect(http.requests.count == 0)
     }
 
     @Test("the example configuration is read")
     func example() throws {
-        let example = try APNsPlugin().example("apple")
         let folder = try TemporaryFolder()
-        try folder.write(ES256Key.generate().pem().bytes, to: #require(example["keyFile"]?.string))
-        let adapter = try APNsPlugin().adapter(
-            example.serialized, folder: folder.path, http: nothing, time: SystemTime())
-        #expect(adapter.concurrency == APNsPlugin.defaultConcurrency)
-        #expect(adapter.canClear)
-        #expect(try adapter.subscriptionKey() == nil)
+        for name in ["apple", "apple-sandbox"] {
+            let example = try APNsPlugin().example(name)
+            try folder.write(ES256Key.generate().pem().bytes, to: #require(example["keyFile"]?.string))
+            let adapter = try APNsPlugin().adapter(
+                example.serialized, folder: folder.path, http: nothing, time: SystemTime())
+            #expect(adapter.concurrency == APNsPlugin.defaultConcurrency)
+            #expect(adapter.canClear)
+            #expect(try adapter.subscriptionKey() == nil)
+        }
     }
 
     @Test(
@@ -79,6 +92,22 @@ struct APNsAdapterTests {
             (
                 #"{"teamId":"TEAM123456","keyId":"KEY1234567","keyFile":"key.p8","topic":"t","url":"http://x"}"#,
                 ["url: "]
+            ),
+            (
+                #"{"teamId":"TEAM123456","keyId":"KEY1234567","keyFile":"key.p8","topic":"t","url":"https://x","environment":"sandbox"}"#,
+                ["url: 'environment' names the service already"]
+            ),
+            (
+                #"{"teamId":"TEAM123456","keyId":"KEY1234567","keyFile":"key.p8","topic":"t","environment":"beta"}"#,
+                ["'beta' is not one of production, sandbox"]
+            ),
+            (
+                #"{"keyFile":"key.p8","certificateFile":"none.pem","topic":"t"}"#,
+                ["keyFile: a certificate needs no key", "certificateFile: cannot read the file"]
+            ),
+            (
+                #"{"certificateFile":"bad.p8","topic":"t"}"#,
+                ["certificateFile: not a certificate with its key"]
             ),
             (
                 #"{"teamID":"TEAM123456","keyId":"KEY1234567","keyFile":"key.p8","topic":"t","concurrency":0}"#,

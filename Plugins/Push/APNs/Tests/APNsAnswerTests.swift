@@ -51,7 +51,13 @@ struct APNsAnswerTests {
         ])
     func table(status: Int, reason: String, outcome: PushOutcome) async throws {
         let (report, _) = try await report(apple(status, reason))
-        #expect(report == PushReport(outcome, status: status, reason: reason))
+        let hop: PushHop? =
+            switch reason {
+            case "BadTopic", "TopicDisallowed", "TooManyProviderTokenUpdates": .credential
+            case "BadDeviceToken", "DeviceTokenNotForTopic", "MissingDeviceToken": .token
+            default: nil
+            }
+        #expect(report == PushReport(outcome, status: status, reason: reason, hop: hop))
     }
 
     @Test("an answer without a reason, or with none of Apple's making, still has its outcome")
@@ -82,10 +88,10 @@ struct APNsAnswerTests {
 
     @Test("every failed hop is named", arguments: HTTPTransportError.Code.allCases)
     func transport(code: HTTPTransportError.Code) async throws {
-        let http = StubTransport { _, _ in throw HTTPTransportError(code, "no", surelyNotProcessed: false) }
+        let error = HTTPTransportError(code, "no", surelyNotProcessed: false)
+        let http = StubTransport { _, _ in throw error }
         let report = try await Rig(http).adapter.send(push())
-        let outcome: PushOutcome = code == .invalidRequest ? .rejected : .retry(after: nil, .service)
-        #expect(report == PushReport(outcome, status: nil, reason: code.rawValue))
+        #expect(report == PushReport(transportError: error, blame: .service))
         #expect(http.requests.count == 1)
     }
 

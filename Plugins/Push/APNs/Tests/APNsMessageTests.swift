@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 import Gateway
 import GatewayTestKit
 import Testing
@@ -8,7 +9,7 @@ import Testing
 @Suite("pushes in Apple's form")
 struct APNsMessageTests {
     private func message(_ push: Push, idOnly: Bool = false) throws -> APNsMessage {
-        try #require(APNsMessage(push, topic: "com.example.client", idOnly: idOnly))
+        try APNsMessage.make(push, topic: "com.example.client", idOnly: idOnly).get()
     }
 
     private func text(_ message: APNsMessage) -> String { String(decoding: message.payload, as: UTF8.self) }
@@ -24,7 +25,7 @@ struct APNsMessageTests {
             ])
         #expect(
             text(message)
-                == #"{"aps":{"alert":{"title":"Outlook","body":"New mail from Bob"},"badge":3,"sound":"default","thread-id":"oa/t1"},"farbell":{"notification":"n1","app":"oa","collapse":"c1","tap":"tap1"}}"#
+                == #"{"aps":{"alert":{"title":"Outlook","body":"New mail from Bob"},"badge":3,"sound":"default","interruption-level":"active","thread-id":"oa/t1"},"farbell":{"notification":"n1","app":"oa","collapse":"c1","tap":"tap1"}}"#
         )
         #expect(try !text(self.message(push(body: nil))).contains("body"))
     }
@@ -55,9 +56,60 @@ struct APNsMessageTests {
         #expect(cut.payload.count > APNsMessage.payloadLimit - 32)
     }
 
-    @Test("priorities", arguments: [(Message.Priority.low, "5"), (.normal, "10"), (.high, "10")])
-    func priority(priority: Message.Priority, header: String) throws {
-        #expect(try message(push(priority: priority)).headers["apns-priority"] == header)
+    @Test(
+        "a priority decides Apple's, the sound and how much may be interrupted",
+        arguments: [
+            (Message.Priority.low, "5", nil, "passive"), (.normal, "10", "default", "active"),
+            (.high, "10", "default", "time-sensitive"),
+        ])
+    func priority(priority: Message.Priority, header: String, sound: String?, level: String) throws {
+        let message = try message(push(priority: priority))
+        #expect(message.headers["apns-priority"] == header)
+        let aps = try #require(JSONParser.parse(message.payload)["aps"])
+        #expect(aps["sound"]?.string == sound)
+        #expect(aps["interruption-level"]?.string == level)
+    }
+
+    @Test("a device with keys gets a sealed document, and nothing of the message stands beside it")
+    func sealed() throws {
+        let key = try AgreementKey.generate()
+        let secret = [UInt8](repeating: 7, count: 16)
+        let keys = Device.Encryption(publicKey: key.publicKey, secret: secret)
+        let message = try message(push(priority: .high).sealed(keys, locale: "zh-Hans"))
+        #expect(message.headers["apns-push-type"] == "alert")
+        let json = try JSONParser.parse(message.payload)
+        #expect(
+            json["aps"]
+                == [
+                    "alert": ["title": "您有一条新消息"], "badge": 3, "sound": "default",
+                    "interruption-level": "time-sensitive", "mutable-content": 1,
+                ])
+        #expect(json["farbell"]?.object?.keys == ["sealed"])
+        let body = try #require([UInt8](base64URL: json["farbell"]?["sealed"]?.string ?? ""))
+        let plain = try WebPushEncryption.decrypt(body, key: key, auth: secret)
+        #expect(String(decoding: plain, as: UTF8.self) == Push.sampleDocument)
+        let english = try self.message(push().sealed(keys, locale: nil))
+        #expect(text(english).contains(#""alert":{"title":"You have a message"}"#))
+    }
+
+    @Test("a sealed document is cut to Apple's limit like any other", arguments: ["a", "👨‍👩‍👧‍👦", "\u{1}"])
+    func sealedLimit(unit: String) throws {
+        let key = try AgreementKey.generate()
+        let keys = Device.Encryption(publicKey: key.publicKey, secret: [UInt8](repeating: 7, count: 16))
+        let long = String(repeating: unit, count: 5000)
+        let message = try message(push(title: long, body: long).sealed(keys, locale: nil))
+        #expect(message.payload.count <= APNsMessage.payloadLimit)
+        #expect(message.payload.count > APNsMessage.payloadLimit - 128)
+    }
+
+    @Test("a wakeup and a clearing push say nothing, sealed or not; keys that are none are refused")
+    func sealedOthers() throws {
+        let broken = Device.Encryption(
+            publicKey: [UInt8](repeating: 4, count: 65), secret: [UInt8](repeating: 7, count: 16))
+        for quiet in [push(payload: .wakeup), push(clear: ["n1"])] {
+            #expect(try message(quiet.sealed(broken, locale: nil)) == message(quiet))
+        }
+        #expect(APNsMessage.make(push().sealed(broken, locale: nil), topic: "t") == .failure(.notSealed))
     }
 
     @Test(

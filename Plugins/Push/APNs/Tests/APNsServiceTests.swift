@@ -149,12 +149,14 @@ import Testing
     @Test("a service that is not there is a failed hop, and so is one nobody vouches for")
     func hops() async throws {
         let untrusted = try Rig(HTTPClient(), more: #","url":"\#(apple.origin)""#)
-        #expect(await untrusted.adapter.send(push()) == PushReport(.retry(after: nil, .service), reason: "tls"))
+        #expect(
+            await untrusted.adapter.send(push()) == PushReport(.retry(after: nil, .service), reason: "tls", hop: .tls))
         let port = apple.port
         apple.stop()
         let gone = try Rig(
             HTTPClient(), more: #","url":"https://localhost:\#(port)","caFile":"\#(authority.caFile)""#)
-        #expect(await gone.adapter.send(push()) == PushReport(.retry(after: nil, .service), reason: "connect"))
+        #expect(
+            await gone.adapter.send(push()) == PushReport(.retry(after: nil, .service), reason: "connect", hop: .tcp))
     }
 
     @Test("the longest texts still pass", arguments: ["a", "👨‍👩‍👧‍👦", "\u{1}"])

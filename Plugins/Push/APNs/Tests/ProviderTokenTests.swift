@@ -92,6 +92,41 @@ struct ProviderTokenTests {
         #expect(signatures == 2)
     }
 
+    @Test("entries with the same key share one token, and other keys have their own")
+    func shared() async throws {
+        let http = StubTransport { _, _ in apple(200) }
+        let folder = try TemporaryFolder()
+        for name in ["a.p8", "b.p8"] { try folder.write(ES256Key.generate().pem().bytes, to: name) }
+        let (plugin, time) = (APNsPlugin(), ManualTime(timestamp: SystemTime().timestamp))
+        for (key, id, topic) in [("a", "KEY1234567", "one"), ("a", "KEY1234567", "two"), ("b", "KEY7654321", "one")] {
+            let adapter = try plugin.adapter(
+                #"{"teamId":"TEAM123456","keyId":"\#(id)","keyFile":"\#(key).p8","topic":"\#(topic)"}"#,
+                folder: folder.path, http: http, time: time)
+            #expect(await adapter.send(push()).outcome == .delivered)
+            time.advance(by: .seconds(60))
+        }
+        let tokens = try http.requests.all.map(authorization)
+        #expect(tokens[0] == tokens[1])
+        #expect(tokens[1] != tokens[2])
+    }
+
+    @Test("TooManyProviderTokenUpdates keeps the token")
+    func tooMany() async throws {
+        let http = StubTransport { _, number in
+            number == 1 ? apple(429, "TooManyProviderTokenUpdates", retryAfter: "60") : apple(200)
+        }
+        let rig = try Rig(http)
+        #expect(
+            await rig.adapter.send(push())
+                == PushReport(
+                    .retry(after: .seconds(60), .service), status: 429, reason: "TooManyProviderTokenUpdates",
+                    hop: .credential))
+        rig.time.advance(by: .seconds(60))
+        #expect(await rig.adapter.send(push()).outcome == .delivered)
+        let tokens = try http.requests.all.map(authorization)
+        #expect(tokens[0] == tokens[1])
+    }
+
     @Test("a corrected wall clock neither renews nor keeps a token")
     func wallClock() async throws {
         let http = StubTransport { _, _ in apple(200) }

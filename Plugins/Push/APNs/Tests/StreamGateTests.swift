@@ -106,6 +106,47 @@ struct StreamGateTests {
         #expect(http.requests.count == 1)
     }
 
+    /// Answers from a script and keeps which pools were given up.
+    private struct Retiring: HTTPTransport {
+        let answers: StubTransport
+        let retired = Recorder<String>()
+
+        func send(_ request: HTTPRequest) async throws -> HTTPResponse { try await answers.send(request) }
+        func retireConnections(ofPool name: String) { retired.append(name) }
+    }
+
+    @Test(
+        "a refused credential, a failing service and a lost connection end the use of the connections, once an era",
+        arguments: [
+            (403, "UnrelatedKeyIdInToken", 1), (403, "InvalidProviderToken", 1), (503, "ServiceUnavailable", 1),
+            (0, "", 1), (429, "TooManyRequests", 0), (410, "Unregistered", 0), (400, "BadDeviceToken", 0),
+        ])
+    func retires(status: Int, reason: String, count: Int) async throws {
+        let signal = ShutdownSignal()
+        let http = Retiring(
+            answers: StubTransport { _, number in
+                if number == 1 { return apple(200) }
+                if number < 5 {
+                    await signal.wait()
+                    guard status > 0 else {
+                        throw HTTPTransportError(.timeout, "no", surelyNotProcessed: false)
+                    }
+                    return apple(status, reason)
+                }
+                return apple(200)
+            })
+        let adapter = try Rig(http).adapter
+        #expect(await adapter.send(push()).outcome == .delivered)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<3 { group.addTask { _ = await adapter.send(push()) } }
+            try await http.answers.requests.wait(count: 4)
+            signal.raise()
+            try await group.waitForAll()
+        }
+        #expect(http.retired.all == Array(repeating: "apns:tested:\(Rig.keyID)", count: count))
+        #expect(await adapter.send(push()).outcome == .delivered)
+    }
+
     @Test("a cancelled push leaves the line")
     func cancelled() async throws {
         let held = Held()
@@ -119,7 +160,7 @@ struct StreamGateTests {
         let waiting = Task { await adapter.send(push()) }
         try await Eventually.wait("one in line") { adapter.gate.waitingCount == 1 }
         waiting.cancel()
-        #expect(await waiting.value == PushReport(.retry(after: nil, .device), reason: "cancelled"))
+        #expect(await waiting.value == PushReport(transportError: CancellationError(), blame: .service))
         held.signal.raise()
         #expect(await probe.outcome == .delivered)
         #expect(http.requests.count == 1)

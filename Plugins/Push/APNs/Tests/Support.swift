@@ -35,6 +35,15 @@ struct Rig {
     }
 }
 
+extension Push {
+    /// The same to a device with keys of its own.
+    func sealed(_ keys: Device.Encryption, locale: String?) -> Push {
+        Push(
+            id: id, device: device, address: address, content: content, payload: payload, priority: priority,
+            expires: expires, encryption: keys, locale: locale)
+    }
+}
+
 let deviceToken = String(repeating: "0af1", count: 16)
 
 /// `Push.sample` to an iPhone.

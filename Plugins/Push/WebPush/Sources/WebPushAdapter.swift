@@ -81,7 +81,8 @@ package struct WebPushAdapter: PushAdapter {
             do {
                 response = try await http.send(request)
             } catch {
-                return (nil, Self.unanswered(error))
+                // A failed hop is the endpoint's until shown otherwise: the device chose the endpoint.
+                return (nil, PushReport(transportError: error, blame: .device))
             }
             if response.status == 413, !isRepeat {
                 let shorter = PushDocument.bytes(of: push, limit: WebPushEncryption.plaintextLimit, idOnly: true)
@@ -115,17 +116,6 @@ package struct WebPushAdapter: PushAdapter {
         case 408, 425, 500...:
             return PushReport(.retry(after: pause, .device), status: status, reason: "service_error")
         default: return PushReport(.rejected, status: status, reason: Self.word(response) ?? "refused")
-        }
-    }
-
-    /// A failed hop is the endpoint's until shown otherwise: the device chose the endpoint.
-    private static func unanswered(_ error: any Error) -> PushReport {
-        guard let error = error as? HTTPTransportError else {
-            return PushReport(.retry(after: nil, .device), reason: cancelled)
-        }
-        switch error.code {
-        case .addressRefused, .invalidRequest: return PushReport(.rejected, reason: error.code.rawValue)
-        default: return PushReport(.retry(after: nil, .device), reason: error.code.rawValue)
         }
     }
 

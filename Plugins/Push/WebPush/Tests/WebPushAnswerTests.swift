@@ -47,11 +47,10 @@ struct WebPushAnswerTests {
 
     @Test("every failed hop is named", arguments: HTTPTransportError.Code.allCases)
     func transport(code: HTTPTransportError.Code) async throws {
-        let http = StubTransport { _, _ in throw HTTPTransportError(code, "no", surelyNotProcessed: false) }
-        let rig = try Rig(http)
+        let error = HTTPTransportError(code, "no", surelyNotProcessed: false)
+        let rig = try Rig(StubTransport { _, _ in throw error })
         let report = try await rig.adapter.send(.sample(to: Browser().address))
-        let isFinal = code == .addressRefused || code == .invalidRequest
-        #expect(report == PushReport(isFinal ? .rejected : .retry(after: nil, .device), reason: code.rawValue))
+        #expect(report == PushReport(transportError: error, blame: .device))
     }
 
     @Test("413 is answered by the ids alone, once")

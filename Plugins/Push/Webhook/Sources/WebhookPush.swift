@@ -123,14 +123,10 @@ package struct WebhookAdapter: PushAdapter {
     }
 
     private static func unanswered(_ error: any Error) -> PushReport {
-        guard let error = error as? HTTPTransportError else {
-            return PushReport(.retry(after: nil, .device), reason: "cancelled")
+        if let error = error as? HTTPTransportError, error.code == .responseTooLarge {
+            // The answer had begun and its body is of no interest: a repeat would only be a duplicate.
+            return PushReport(.rejected, reason: error.code.rawValue, hop: .service)
         }
-        switch error.code {
-        case .addressRefused, .invalidRequest: return PushReport(.rejected, reason: error.code.rawValue)
-        // The answer had begun and its body is of no interest: a repeat would only be a duplicate.
-        case .responseTooLarge: return PushReport(.rejected, reason: error.code.rawValue)
-        default: return PushReport(.retry(after: nil, .device), reason: error.code.rawValue)
-        }
+        return PushReport(transportError: error, blame: .device)
     }
 }

@@ -84,11 +84,13 @@ struct WebhookTests {
 
     @Test("every failed hop is named", arguments: HTTPTransportError.Code.allCases)
     func transport(code: HTTPTransportError.Code) async throws {
-        let http = StubTransport { _, _ in throw HTTPTransportError(code, "no", surelyNotProcessed: false) }
-        let isFinal = [.addressRefused, .invalidRequest, .responseTooLarge].contains(code)
-        #expect(
-            try await adapter(http).send(.sample(to: url))
-                == PushReport(isFinal ? .rejected : .retry(after: nil, .device), reason: code.rawValue))
+        let error = HTTPTransportError(code, "no", surelyNotProcessed: false)
+        let report = try await adapter(StubTransport { _, _ in throw error }).send(.sample(to: url))
+        if code == .responseTooLarge {
+            #expect(report == PushReport(.rejected, reason: code.rawValue, hop: .service))
+        } else {
+            #expect(report == PushReport(transportError: error, blame: .device))
+        }
     }
 
     @Test("only https URLs are taken as addresses, others where their host is allowed")
@@ -210,7 +212,7 @@ struct WebhookTests {
         let strict = try WebhookPlugin().adapter(
             #"{"caFile":"\#(authority.caFile)"}"#, folder: ".", http: HTTPClient(), time: SystemTime())
         let report = await strict.send(.sample(to: .url("\(secure.origin)/")))
-        #expect(report == PushReport(.rejected, reason: "address_refused"))
+        #expect(report == PushReport(.rejected, reason: "address_refused", hop: .token))
         #expect(secure.counts.requests == 0)
     }
 }

@@ -15,8 +15,24 @@ package final class FakeAPNs: Sendable {
         }
     }
 
+    /// A provider certificate as registered with Apple.
+    package struct ProviderCertificate: Sendable {
+        /// The common name, by which the fake knows it.
+        package let name: String
+        package let topics: Set<String>
+        /// What Apple says to it instead of taking it: `BadCertificate`, `BadCertificateEnvironment`.
+        package let refusal: String?
+
+        package init(name: String, topics: Set<String>, refusal: String? = nil) {
+            (self.name, self.topics, self.refusal) = (name, topics, refusal)
+        }
+    }
+
     package struct Configuration: Sendable {
         package var keys: [ProviderKey]
+        /// Certificates that count instead of a provider token, and the PEM file of their authority.
+        package var certificates: [ProviderCertificate] = []
+        package var clientAuthority: String?
         /// Topic (bundle id) to the team that owns it.
         package var topics: [String: String]
         /// Takes any token of hexadecimal digits instead of the registered ones only.
@@ -67,6 +83,8 @@ package final class FakeAPNs: Sendable {
         var options = HTTPPeer.Options()
         options.protocols = ["h2"]
         options.streamLimit = configuration.streamLimits.initial
+        options.certifiedStreamLimit = configuration.streamLimits.proven
+        options.clientAuthority = configuration.clientAuthority
         options.resetLimit = configuration.resetLimit
         options.bodyLimit = 65_536
         options.time = configuration.time
@@ -91,13 +109,21 @@ package final class FakeAPNs: Sendable {
     package func unregister(device: String, at timestamp: Timestamp) { core.unregister(device, timestamp) }
 
     /// Puts what happens to the next good pushes to a device into its queue, one each.
-    package func script(device: String, _ faults: PushFault...) { core.enqueue(faults, device) }
+    package func script(device: String, _ faults: HTTPFault...) { core.script.withLock { $0.add(faults, for: device) } }
     /// The same for the next good pushes to any device without a queue of its own.
-    package func script(_ faults: PushFault...) { core.enqueue(faults, nil) }
+    package func script(_ faults: HTTPFault...) { core.script.withLock { $0.add(faults, for: nil) } }
+    /// What happens to the next `count` good pushes to any device: a burst.
+    package func script(repeating fault: HTTPFault, count: Int) {
+        core.script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
+    }
     /// What happens to every good push until it is set to nil again, after the queues.
-    package func setStanding(_ fault: PushFault?) { core.setStanding(fault) }
+    package func setStanding(_ fault: HTTPFault?) { core.script.withLock { $0.standing = fault } }
+    /// The same for one device only.
+    package func setStanding(_ fault: HTTPFault?, device: String) {
+        core.script.withLock { $0.setStanding(fault, for: device) }
+    }
     /// Forgets all scripted faults.
-    package func clearScript() { core.clearScript() }
+    package func clearScript() { core.script.withLock { $0 = FaultScript() } }
 }
 
 /// The state behind a `FakeAPNs`, which the server's thread keeps.
@@ -106,13 +132,11 @@ final class FakeAPNsCore: Sendable {
         var tokens: ProviderTokenCheck
         var devices: [String: String?] = [:]
         var gone: [String: Timestamp] = [:]
-        var queues: [String: [PushFault]] = [:]
-        var queue: [PushFault] = []
-        var standing: PushFault?
     }
 
     let pushes = Recorder<FakeAPNs.Push>()
     let requests = Recorder<FakeAPNs.Request>()
+    let script = Locked(FaultScript())
     private let configuration: FakeAPNs.Configuration
     private let state: Locked<State>
 
@@ -131,27 +155,14 @@ final class FakeAPNsCore: Sendable {
         }
     }
     func unregister(_ device: String, _ timestamp: Timestamp) { state.withLock { $0.gone[device] = timestamp } }
-    func enqueue(_ faults: [PushFault], _ device: String?) {
-        state.withLock { state in
-            if let device { state.queues[device, default: []] += faults } else { state.queue += faults }
-        }
-    }
-    func setStanding(_ fault: PushFault?) { state.withLock { $0.standing = fault } }
-    func clearScript() {
-        state.withLock { state in
-            state.queues = [:]
-            state.queue = []
-            state.standing = nil
-        }
-    }
-
     func respond(to request: PeerRequest) -> PeerReply {
         let headers = APNsHeaders(request.headers)
         let id = headers.id ?? UUID().uuidString.lowercased()
         do {
-            let (device, payload, fault) = try judge(request, headers)
+            let (device, payload) = try judge(request, headers)
+            let fault = script.withLock { $0.next(for: device) }
             let reply = APNsReplies.reply(to: fault, id: id, proven: configuration.streamLimits.proven)
-            if fault?.accepts ?? true {
+            if fault.accepts {
                 pushes.append(
                     FakeAPNs.Push(
                         device: device, headers: request.headers, payload: payload, received: request.received,
@@ -171,30 +182,42 @@ final class FakeAPNsCore: Sendable {
 
     private func judge(
         _ request: PeerRequest, _ headers: APNsHeaders
-    ) throws(APNsRules.Refusal) -> (String, JSON, PushFault?) {
+    ) throws(APNsRules.Refusal) -> (String, JSON) {
         let device = try APNsRules.device(of: request)
-        let token = try state.withLock { state throws(APNsRules.Refusal) in
-            try state.tokens.check(
-                headers.authorization, connection: request.connection, now: configuration.time.now,
-                timestamp: configuration.time.timestamp)
-        }
+        let allows = try credential(request, headers)
         try APNsRules.checkHeaders(headers)
         let topic = headers.topic ?? ""
-        guard let team = configuration.topics[topic] else { throw APNsRules.bad("BadTopic") }
-        guard team == token.teamID else { throw APNsRules.bad("TopicDisallowed") }
+        guard configuration.topics[topic] != nil else { throw APNsRules.bad("BadTopic") }
+        guard allows(topic) else { throw APNsRules.bad("TopicDisallowed") }
         let payload = try APNsRules.payload(request.body, type: headers.pushType)
-        let fault = try state.withLock { state throws(APNsRules.Refusal) -> PushFault? in
+        try state.withLock { state throws(APNsRules.Refusal) in
             if state.gone[device] != nil { throw APNsRules.Refusal(status: 410, reason: "Unregistered") }
             if !configuration.acceptsAnyDevice {
                 guard let known = state.devices[device] else { throw APNsRules.bad("BadDeviceToken") }
                 if let known, known != topic { throw APNsRules.bad("DeviceTokenNotForTopic") }
             }
-            if !state.queues.isEmpty, state.queues[device]?.isEmpty == false {
-                return state.queues[device]?.removeFirst()
-            }
-            return state.queue.isEmpty ? state.standing : state.queue.removeFirst()
         }
-        return (device, payload, fault)
+        return (device, payload)
+    }
+
+    /// Checks the certificate or the provider token, and returns which topics it is good for.
+    private func credential(
+        _ request: PeerRequest, _ headers: APNsHeaders
+    ) throws(APNsRules.Refusal) -> (String) -> Bool {
+        if let name = request.clientName {
+            let certificate = configuration.certificates.first { $0.name == name }
+            guard let certificate else { throw APNsRules.Refusal(status: 403, reason: "BadCertificate") }
+            if let reason = certificate.refusal { throw APNsRules.Refusal(status: 403, reason: reason) }
+            // Two credentials at once: which of them Apple would look at is not said, so nobody should.
+            if headers.authorization != nil { throw APNsRules.Refusal(status: 403, reason: "Forbidden") }
+            return { certificate.topics.contains($0) }
+        }
+        let token = try state.withLock { state throws(APNsRules.Refusal) in
+            try state.tokens.check(
+                headers.authorization, connection: request.connection, now: configuration.time.now,
+                timestamp: configuration.time.timestamp)
+        }
+        return { [topics = configuration.topics] in topics[$0] == token.teamID }
     }
 
     private func record(_ request: PeerRequest, _ status: Int, _ reason: String) {

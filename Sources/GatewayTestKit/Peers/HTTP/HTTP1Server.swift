@@ -37,7 +37,8 @@ final class HTTP1Server: PeerHandler {
                 counter.withLock { $0.requests += 1 }
                 let request = PeerRequest(
                     method: head.method, path: head.path, headers: head.headers, body: body,
-                    received: options.time.now, connection: connection.number, stream: 0)
+                    received: options.time.now, connection: connection.number, stream: 0,
+                    clientName: connection.clientName)
                 handle(request, closes: head.headers["Connection"]?.lowercased() == "close")
             }
         }

@@ -7,6 +7,8 @@ internal import CNGHTTP2
         var request: PeerRequest
         /// What is left of the answer's body.
         var rest: ArraySlice<UInt8> = []
+        /// An empty DATA frame is still to be sent before it.
+        var owesEmptyData = false
         /// Over the limit: refused, whatever else arrives for it.
         let refused: Bool
 
@@ -39,7 +41,8 @@ internal import CNGHTTP2
         responder: @escaping HTTPPeer.Responder
     ) {
         (self.connection, self.options, self.counter) = (connection, options, counter)
-        (self.responder, streamLimit) = (responder, options.streamLimit)
+        self.responder = responder
+        streamLimit = connection.clientName.flatMap { _ in options.certifiedStreamLimit } ?? options.streamLimit
         unsafe session = HTTP2Callbacks.makeSession(for: self, resetLimit: options.resetLimit)
     }
 
@@ -72,7 +75,7 @@ internal import CNGHTTP2
         let stream = Stream(
             PeerRequest(
                 method: "", path: "", headers: [:], body: [], received: Moment(nanoseconds: 0),
-                connection: connection.number, stream: id), refused: refused)
+                connection: connection.number, stream: id, clientName: connection.clientName), refused: refused)
         streams[id] = stream
         arriving = stream
         guard refused else {
@@ -137,6 +140,10 @@ internal import CNGHTTP2
     /// The next piece of an answer's body.
     func nextData(_ id: Int32, into buffer: UnsafeMutableBufferPointer<UInt8>) -> (count: Int, last: Bool) {
         guard let stream = streams[id] else { return (0, true) }
+        if stream.owesEmptyData {
+            stream.owesEmptyData = false
+            return (0, false)
+        }
         let piece = stream.rest.prefix(buffer.count)
         _ = unsafe buffer.update(from: piece)
         stream.rest = stream.rest.dropFirst(piece.count)
@@ -168,6 +175,7 @@ internal import CNGHTTP2
         switch reply.action {
         case .answer(let status, let headers, let body):
             stream.rest = body[...]
+            stream.owesEmptyData = reply.sendsEmptyData
             submit(id, status, headers, hasBody: !body.isEmpty || reply.sendsEmptyData)
         case .refuse: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_REFUSED_STREAM.rawValue)
         case .reset: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_INTERNAL_ERROR.rawValue)

@@ -13,6 +13,8 @@ package struct PeerRequest: Sendable {
     package var connection: Int
     /// The HTTP/2 stream; 0 for HTTP/1.1.
     package var stream: Int32
+    /// The common name of the client's certificate, where it has shown one.
+    package var clientName: String?
 }
 
 /// What a fake does about a request.
@@ -34,7 +36,7 @@ package struct PeerReply: Sendable {
     package var action: Action
     /// How long to wait before acting.
     package var delay: Duration = .zero
-    /// Answers with an empty DATA frame instead of END_STREAM on the headers (HTTP/2).
+    /// The body, or the end of an answer without one, comes after an empty DATA frame (HTTP/2).
     package var sendsEmptyData = false
     /// Sent as SETTINGS_MAX_CONCURRENT_STREAMS with the reply and enforced from then on (HTTP/2).
     package var streamLimit: Int?
@@ -66,6 +68,10 @@ package final class HTTPPeer: Sendable {
         /// RST_STREAM frames a client may send on an HTTP/2 connection, at once and then each second; one more ends
         /// the connection with GOAWAY. nghttp2's own limit is (1000, 33); nil for none.
         package var resetLimit: (burst: Int, perSecond: Int)?
+        /// PEM file of the authority whose certificates clients may show; nil: none is asked for.
+        package var clientAuthority: String?
+        /// Streams at a time on a new connection whose client has shown a certificate; nil: `streamLimit`.
+        package var certifiedStreamLimit: Int?
         /// Longer request bodies are cut there (the fakes' own limits are far below).
         package var bodyLimit = 1 << 20
         /// Wherever a fake takes the time from.
@@ -95,7 +101,9 @@ package final class HTTPPeer: Sendable {
         name: String, identity: TestIdentity?, port: Int = 0, options: Options = Options(),
         responder: @escaping Responder
     ) throws {
-        let context = try identity.map { try TLSServerContext($0, protocols: options.protocols) }
+        let context = try identity.map {
+            try TLSServerContext($0, protocols: options.protocols, clientAuthority: options.clientAuthority)
+        }
         let counter = Locked(Counts())
         self.counter = counter
         let http2Only = options.protocols == ["h2"]

@@ -18,6 +18,8 @@ package protocol PeerHandler: AnyObject {
     package let number: Int
     /// What ALPN chose; nil without TLS or ALPN.
     package private(set) var applicationProtocol: String?
+    /// The common name of the certificate the client has shown; nil without one.
+    package private(set) var clientName: String?
     package private(set) var isClosed = false
     /// Sends at most so many bytes at a time with a pause between: a slow or strangely cut stream.
     package var pacing: (bytes: Int, pause: Duration)?
@@ -141,6 +143,7 @@ package protocol PeerHandler: AnyObject {
         if result == 1 {
             handshaking = false
             applicationProtocol = negotiatedProtocol()
+            clientName = certifiedName()
             setWriting(false)
             handler?.opened()
             flush()
@@ -160,6 +163,16 @@ package protocol PeerHandler: AnyObject {
         unsafe SSL_get0_alpn_selected(tls, &start, &length)
         guard let start = unsafe start, length > 0 else { return nil }
         return unsafe String(decoding: UnsafeBufferPointer(start: start, count: Int(length)), as: UTF8.self)
+    }
+
+    private func certifiedName() -> String? {
+        guard let certificate = unsafe SSL_get1_peer_certificate(tls) else { return nil }
+        defer { unsafe X509_free(certificate) }
+        let text = unsafe [UInt8](unsafeUninitializedCapacity: 256) { buffer, count in
+            let length = unsafe ctls_common_name(certificate, buffer.baseAddress, Int32(buffer.count))
+            count = max(0, Int(length))
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 
     private func readAll() {

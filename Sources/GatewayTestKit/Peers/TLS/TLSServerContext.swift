@@ -11,8 +11,10 @@ internal import CTLS
     ///   - identity: certificate chain and key.
     ///   - protocols: what ALPN may choose, best first; empty for no ALPN. A client that offers ALPN
     ///     without a common protocol is refused (RFC 7301 section 3.2).
+    ///   - clientAuthority: PEM file; clients are asked for a certificate of this authority and may have none, but
+    ///     one that does not hold ends the handshake.
     /// - Throws: `PeerError` when OpenSSL refuses the files.
-    package init(_ identity: TestIdentity, protocols names: [String] = []) throws {
+    package init(_ identity: TestIdentity, protocols names: [String] = [], clientAuthority: String? = nil) throws {
         guard let context = unsafe SSL_CTX_new(TLS_server_method()) else {
             throw PeerError(.certificate, "no TLS context")
         }
@@ -24,6 +26,13 @@ internal import CTLS
         guard unsafe SSL_CTX_use_certificate_chain_file(context, identity.certificateFile) == 1,
             unsafe SSL_CTX_use_PrivateKey_file(context, identity.keyFile, SSL_FILETYPE_PEM) == 1
         else { throw PeerError(.certificate, "unusable certificate or key") }
+        if let clientAuthority {
+            guard unsafe SSL_CTX_load_verify_file(context, clientAuthority) == 1 else {
+                throw PeerError(.certificate, "unusable authority for clients")
+            }
+            unsafe SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(clientAuthority))
+            unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+        }
         guard !wire.isEmpty else { return }
         let list = UnsafeMutablePointer<WireList>.allocate(capacity: 1)
         unsafe list.initialize(to: WireList(start: protocols.baseAddress, count: UInt32(wire.count)))

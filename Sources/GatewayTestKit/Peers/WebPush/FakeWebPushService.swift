@@ -84,6 +84,11 @@ package final class FakeWebPushService: Sendable {
         core.script.withLock { $0.add(faults, for: subscription?.endpoint) }
     }
 
+    /// What happens to the next `count` good pushes to any subscription: a burst.
+    package func script(repeating fault: HTTPFault, count: Int) {
+        core.script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
+    }
+
     /// What happens to every good push until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { core.script.withLock { $0.standing = fault } }
 }
@@ -142,7 +147,7 @@ final class WebPushCore: Sendable {
             if case .answer(let status, _, _) = reply.action {
                 record(request, status, "")
             } else {
-                record(request, 0, "fault")
+                record(request, 0, fault.word)
             }
             return reply
         } catch {

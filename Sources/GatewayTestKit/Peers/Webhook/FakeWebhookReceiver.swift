@@ -75,6 +75,10 @@ package final class FakeWebhookReceiver: Sendable {
 
     /// Puts what happens to the next good requests into a queue: for one path, or with nil for any.
     package func script(path: String? = nil, _ faults: HTTPFault...) { script.withLock { $0.add(faults, for: path) } }
+    /// What happens to the next `count` good requests for any path: a burst.
+    package func script(repeating fault: HTTPFault, count: Int) {
+        script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
+    }
     /// What happens to every good request until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { script.withLock { $0.standing = fault } }
 }

@@ -1,0 +1,130 @@
+internal import Base
+internal import CCurl
+
+/// What thousands of requests have in common: the options of a handle that need not be set for each of them.
+struct TransferProfile: Equatable {
+    private let method: String
+    private let version: HTTPRequest.Version
+    private let responseLimit: Int
+    private let redirectLimit: Int
+    private let usesProxy: Bool
+    private let connectsElsewhere: Bool
+    private let caFile: String?
+    private let certificate: HTTPRequest.ClientCertificate?
+
+    init(_ request: HTTPRequest) {
+        (method, version) = (request.method, request.version)
+        (responseLimit, redirectLimit) = (request.responseLimit, request.redirectLimit)
+        (usesProxy, connectsElsewhere) = (request.destination == .any, request.connectTo != nil)
+        (caFile, certificate) = (request.caFile, request.certificate)
+    }
+
+    /// Whether a handle may keep its options for the next request: every POST sets all that differs between two of
+    /// them.
+    var isReusable: Bool { method == "POST" && !connectsElsewhere }
+
+    /// Sets the options on a handle that has none.
+    /// - Throws: `CurlFailure`.
+    func set(on easy: CurlEasy, _ configuration: HTTPClient.Configuration) throws {
+        try easy.set(CURLOPT_PROTOCOLS_STR, "http,https")
+        try easy.set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https")
+        try easy.set(CURLOPT_DISALLOW_USERNAME_IN_URL, true)
+        try easy.set(CURLOPT_USERAGENT, configuration.userAgent)
+        try easy.set(CURLOPT_FOLLOWLOCATION, redirectLimit > 0)
+        try easy.set(CURLOPT_MAXREDIRS, redirectLimit)
+        // The length that the answer to HEAD declares is not the length of its body.
+        if method != "HEAD" { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, responseLimit)) }
+        try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectTimeout.milliseconds))
+        try easy.set(CURLOPT_PROXY, usesProxy ? configuration.proxy ?? "" : "")
+        try easy.setConnectionDefaults(caFile: caFile, .http)
+        try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
+        try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
+        if let certificate { try set(certificate, on: easy) }
+        // HTTP/2 only is checked when TLS has negotiated: see `HTTPTransfer.begin`.
+        let http = version == .http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS
+        try easy.set(CURLOPT_HTTP_VERSION, Int(http))
+        // Rather wait for a connection that is being made than open one for each of a burst.
+        try easy.set(CURLOPT_PIPEWAIT, version != .http1)
+    }
+
+    private func set(_ certificate: HTTPRequest.ClientCertificate, on easy: CurlEasy) throws {
+        try easy.set(CURLOPT_SSLCERTTYPE, certificate.format.rawValue)
+        try easy.set(CURLOPT_SSLCERT, certificate.file)
+        if certificate.format == .pem { try easy.set(CURLOPT_SSLKEY, certificate.keyFile ?? certificate.file) }
+        // An empty one where there is none: without any OpenSSL would ask for it on the terminal.
+        try easy.set(CURLOPT_KEYPASSWD, certificate.password?.exposed ?? "")
+    }
+}
+
+/// The schemes we send to.
+enum URLScheme {
+    case http
+    case https
+
+    /// nil for a URL that names none of them.
+    init?(_ url: String) {
+        let start = url.utf8.prefix(8).map { $0 | 0x20 }
+        if start.starts(with: "https://".utf8.map { $0 | 0x20 }) {
+            self = .https
+        } else if start.starts(with: "http://".utf8.map { $0 | 0x20 }) {
+            self = .http
+        } else {
+            return nil
+        }
+    }
+}
+
+/// Header lines as bytes: what a service is sent thousands of times a second needs no Unicode.
+enum HeaderBytes {
+    static let statusLine = Array("HTTP/".utf8)
+    /// A name without a value takes libcurl's own header away.
+    static let noExpect = Array("Expect:\0".utf8)
+    static let noContentType = Array("Content-Type:\0".utf8)
+
+    /// RFC 9110 section 5.6.2.
+    private static let tokens: [Bool] = {
+        var table = [Bool](repeating: false, count: 256)
+        for byte in "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8 {
+            table[Int(byte)] = true
+        }
+        return table
+    }()
+
+    static func isToken(_ byte: UInt8) -> Bool { tokens[Int(byte)] }
+
+    /// Appends `name: value` as libcurl wants it, with a zero byte at the end; false for forbidden characters.
+    static func append(_ field: HTTPFields.Field, to line: inout [UInt8]) -> Bool {
+        line.append(contentsOf: field.name.utf8)
+        let nameEnd = line.count
+        guard nameEnd > 0, line.allSatisfy({ tokens[Int($0)] }) else { return false }
+        if field.value.isEmpty {
+            line.append(UInt8(ascii: ";"))
+        } else {
+            line.append(UInt8(ascii: ":"))
+            line.append(UInt8(ascii: " "))
+            line.append(contentsOf: field.value.utf8)
+            for byte in line[nameEnd...] where byte < 0x20 && byte != 0x09 || byte == 0x7F { return false }
+        }
+        line.append(0)
+        return true
+    }
+
+    /// Whether a header's name is `lowercase`, in whatever case.
+    static func same(_ name: String, _ lowercase: String) -> Bool {
+        name.utf8.count == lowercase.utf8.count && zip(name.utf8, lowercase.utf8).allSatisfy { $0 | 0x20 == $1 }
+    }
+
+    /// Name and value of an answer's header line; nil for what is none, such as the continuation of a line.
+    @unsafe static func field(_ line: UnsafeRawBufferPointer) -> (name: String, value: String)? {
+        guard let first = unsafe line.first, first != 0x20, first != 0x09,
+            let colon = unsafe line.firstIndex(of: UInt8(ascii: ":"))
+        else { return nil }
+        var (start, end) = (colon + 1, line.count)
+        while start < end, unsafe isSpace(line[start]) { start += 1 }
+        while end > start, unsafe isSpace(line[end - 1]) { end -= 1 }
+        let name = unsafe String(decoding: line[..<colon], as: UTF8.self)
+        return unsafe (name, String(decoding: line[start..<end], as: UTF8.self))
+    }
+
+    private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A }
+}
