@@ -14,6 +14,15 @@ extension ConfigReader {
         return text.isEmpty ? nonEmpty(key, text) : url(key, schemes: schemes)
     }
 
+    /// A list of host names or addresses without a port, in lower case; absent means none.
+    package func hosts(_ key: String) -> [String] {
+        let hosts = strings(key).map { $0.lowercased() }
+        for host in hosts where (try? WebAddress("https://\(host)"))?.host != host {
+            report(key, "'\(host)' is not a host name or address without a port")
+        }
+        return hosts
+    }
+
     /// What is wrong with a URL; never shows the URL, which may hold a password.
     private static func fault(ofURL text: String, schemes: [String]) -> String? {
         let example = "expected a URL such as \(schemes.first ?? "https")://host"

@@ -94,6 +94,9 @@ package enum FileSystem {
         return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
+    /// Whether we may execute a file.
+    package static func isExecutable(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
+
     /// Whether anything has this name.
     package static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 

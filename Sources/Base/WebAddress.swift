@@ -7,6 +7,7 @@ package struct WebAddress: Sendable, Hashable {
         case tooLong
         case character
         case scheme
+        case insecure
         case host
         case port
 
@@ -15,6 +16,7 @@ package struct WebAddress: Sendable, Hashable {
             case .tooLong: "the URL is longer than \(WebAddress.sizeLimit) bytes"
             case .character: "the URL contains a space, a backslash, a fragment or a character that is not ASCII"
             case .scheme: "the URL does not start with https:// or http://"
+            case .insecure: "the URL must begin with https://"
             case .host: "the URL has no valid host, or a user name in front of it"
             case .port: "the URL's port is not a number from 1 to 65535"
             }
@@ -54,6 +56,13 @@ package struct WebAddress: Sendable, Hashable {
             port = number
         }
         (self.isSecure, self.host, self.port) = (secure, host.lowercased(), port)
+    }
+
+    /// An address that a device brought: only hosts the operator names may do without TLS.
+    /// - Throws: `Fault`.
+    package init(_ text: String, secureUnlessIn hosts: [String]) throws(Fault) {
+        try self.init(text)
+        guard isSecure || hosts.contains(host) else { throw .insecure }
     }
 
     /// The host, nil when it is none, and what stands behind the colon.

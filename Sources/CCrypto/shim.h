@@ -15,9 +15,41 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-/// A new P-256 key pair, or NULL.
-static inline EVP_PKEY *ccrypto_p256_generate(void) {
-    return EVP_PKEY_Q_keygen(NULL, NULL, "EC", (char *)"prime256v1");
+/// The curve P-256 as a key without numbers, for the two functions below; NULL on failure. To find the curve by its
+/// name takes longer than to make a key pair on it.
+static inline EVP_PKEY *ccrypto_p256_parameters(void) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)"prime256v1", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    if (context == NULL || EVP_PKEY_fromdata_init(context) != 1
+        || EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEY_PARAMETERS, parameters) != 1) {
+        key = NULL;
+    }
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+/// A new key pair on a curve, or NULL.
+static inline EVP_PKEY *ccrypto_generate(EVP_PKEY *curve) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, curve, NULL);
+    if (context == NULL || EVP_PKEY_keygen_init(context) != 1 || EVP_PKEY_keygen(context, &key) != 1) { key = NULL; }
+    EVP_PKEY_CTX_free(context);
+    return key;
+}
+
+/// The public key that an encoded point is on a curve; NULL if the point is not on it.
+static inline EVP_PKEY *ccrypto_public_key(EVP_PKEY *curve, const unsigned char *point, size_t point_size) {
+    EVP_PKEY *key = EVP_PKEY_new();
+    if (key != NULL && EVP_PKEY_copy_parameters(key, curve) == 1
+        && EVP_PKEY_set1_encoded_public_key(key, point, point_size) == 1) {
+        return key;
+    }
+    EVP_PKEY_free(key);
+    return NULL;
 }
 
 /// A new RSA key pair, or NULL.
@@ -25,25 +57,22 @@ static inline EVP_PKEY *ccrypto_rsa_generate(size_t bits) {
     return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", bits);
 }
 
-/// A P-256 key of an encoded point and, unless `scalar` is NULL, its private number; NULL if the
-/// point is not on the curve.
+/// A P-256 key pair of an encoded point and its private number; NULL if the point is not on the curve.
 static inline EVP_PKEY *ccrypto_p256_key(const unsigned char *point, size_t point_size,
                                          const unsigned char *scalar, size_t scalar_size) {
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-    BIGNUM *number = scalar != NULL ? BN_secure_new() : NULL;
+    BIGNUM *number = BN_secure_new();
     OSSL_PARAM *parameters = NULL;
-    int kind = scalar != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
     if (context != NULL && builder != NULL
         && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) == 1
         && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_size) == 1
-        && (scalar == NULL
-            || (number != NULL && BN_bin2bn(scalar, (int)scalar_size, number) != NULL
-                && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, number) == 1))
+        && number != NULL && BN_bin2bn(scalar, (int)scalar_size, number) != NULL
+        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, number) == 1
         && (parameters = OSSL_PARAM_BLD_to_param(builder)) != NULL
         && EVP_PKEY_fromdata_init(context) == 1
-        && EVP_PKEY_fromdata(context, &key, kind, parameters) != 1) {
+        && EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, parameters) != 1) {
         key = NULL;
     }
     OSSL_PARAM_free(parameters);

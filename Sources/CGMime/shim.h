@@ -30,3 +30,7 @@ static inline char *cgmime_to_utf8(const char *charset, const char *text) {
     g_mime_iconv_close(converter);
     return result;
 }
+
+static inline GMimeObject *cgmime_object_of_message(GMimeMessage *message) { return GMIME_OBJECT(message); }
+
+static inline GMimeObject *cgmime_object_of_part(GMimePart *part) { return GMIME_OBJECT(part); }

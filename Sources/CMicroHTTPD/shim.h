@@ -60,6 +60,19 @@ static inline enum MHD_Result farbell_mhd_add(
     return MHD_add_connection(daemon, connection, (const struct sockaddr *)peer, size);
 }
 
+// The daemon's own poll set, or -1.
+static inline int farbell_mhd_polling(struct MHD_Daemon *daemon) {
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    return info == NULL ? -1 : info->epoll_fd;
+}
+
+// Milliseconds after which the daemon has to run although nothing happens; -1 for never.
+static inline int farbell_mhd_timeout(struct MHD_Daemon *daemon) {
+    MHD_UNSIGNED_LONG_LONG milliseconds;
+    if (MHD_get_timeout(daemon, &milliseconds) != MHD_YES) return -1;
+    return milliseconds > 3600000 ? 3600000 : (int)milliseconds;
+}
+
 // Makes TLS ask `retrieve` for the certificate at every handshake.
 static inline struct MHD_OptionItem farbell_mhd_certificate_option(gnutls_certificate_retrieve_function2 *retrieve) {
     struct MHD_OptionItem item = {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)retrieve};
@@ -82,6 +95,18 @@ struct farbell_poll_event {
 static inline int farbell_poll_watch(int set, int descriptor, uint64_t id, uint32_t events, int is_new) {
     struct epoll_event event = {.events = events | EPOLLONESHOT, .data = {.u64 = id}};
     return epoll_ctl(set, is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event);
+}
+
+// Watches for what can be read, and reports it as long as it is there.
+static inline int farbell_poll_level(int set, int descriptor) {
+    struct epoll_event event = {.events = EPOLLIN, .data = {.fd = descriptor}};
+    return epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+// Waits until anything that is watched can be read, or so many milliseconds.
+static inline void farbell_poll_any(int set, int milliseconds) {
+    struct epoll_event events[2];
+    (void)epoll_wait(set, events, 2, milliseconds);
 }
 
 static inline int farbell_poll_remove(int set, int descriptor) {

@@ -28,6 +28,8 @@ static inline void ctls_make_small(SSL_CTX *context) {
 
 static inline EVP_PKEY *ctls_new_p256_key(void) { return EVP_EC_gen("P-256"); }
 
+static inline EVP_PKEY *ctls_new_rsa_key(unsigned int bits) { return EVP_RSA_gen(bits); }
+
 // A public key from its uncompressed point (65 bytes); NULL when the point is not on the curve.
 static inline EVP_PKEY *ctls_p256_public_key(const unsigned char *point, size_t length) {
     EVP_PKEY *key = NULL;

@@ -7,8 +7,13 @@ enum P256 {
     /// Bytes of a coordinate, of a private number and of half a raw signature.
     static let scalarSize = 32
 
+    /// What every key on the curve is made from; nil when the library does not know the curve.
+    private static let curve = unsafe ccrypto_p256_parameters().map { unsafe KeyHandle(takingOwnership: $0) }
+
     static func generate() throws(CryptographyError) -> KeyHandle {
-        guard let key = unsafe ccrypto_p256_generate() else { throw .openSSL("no key pair was made") }
+        guard let curve, let key = unsafe ccrypto_generate(curve.pointer) else {
+            throw .openSSL("no key pair was made")
+        }
         return unsafe KeyHandle(takingOwnership: key)
     }
 
@@ -18,7 +23,7 @@ enum P256 {
             throw CryptographyError(
                 .invalidKey, "a P-256 public key is 65 bytes that begin with 4", context: ["bytes": "\(point.count)"])
         }
-        guard let key = unsafe ccrypto_p256_key(point, point.count, nil, 0) else {
+        guard let curve, let key = unsafe ccrypto_public_key(curve.pointer, point, point.count) else {
             throw .openSSL(.invalidKey, "the point is not on P-256")
         }
         return unsafe KeyHandle(takingOwnership: key)
@@ -44,6 +49,15 @@ enum P256 {
 
     /// The uncompressed point, also of a key that was read with a compressed one.
     static func point(of key: KeyHandle) throws(CryptographyError) -> [UInt8] {
+        var point = [UInt8](repeating: 0, count: pointSize)
+        var size = 0
+        // One question instead of two and a half the time, where the key keeps its point uncompressed.
+        if unsafe EVP_PKEY_get_octet_string_param(key.pointer, "pub", &point, point.count, &size) == 1,
+            size == pointSize, point[0] == 4
+        {
+            return point
+        }
+        ERR_clear_error()
         let x = try coordinate("qx", of: key)
         let y = try coordinate("qy", of: key)
         return [4] + x + y
@@ -81,6 +95,16 @@ package struct AgreementKey: Sendable {
     /// - Parameter scalar: the private number, 32 bytes, big-endian.
     /// - Throws: `CryptographyError.invalidKey`.
     package init(scalar: [UInt8]) throws(CryptographyError) { try self.init(P256.privateKey(scalar)) }
+
+    /// Whether bytes are another party's uncompressed point, 65 bytes, on the curve.
+    package static func isPublicKey(_ point: [UInt8]) -> Bool {
+        do {
+            _ = try P256.publicKey(point)
+            return true
+        } catch {
+            return false
+        }
+    }
 
     /// The 32-byte shared secret with another party.
     /// - Parameter peer: the other's uncompressed point, 65 bytes.

@@ -200,12 +200,9 @@ package struct Commands: Sendable {
     private func pushTest(_ arguments: Arguments, device: String) async throws {
         try await withAdmin(arguments) { client in
             let answer = try await client.call("POST", "devices/\(AdminClient.segment(device))/test")
-            let outcome = answer["outcome"]?.string ?? "?"
-            let details = [answer["status"]?.integer.map(String.init), answer["reason"]?.string].compactMap { $0 }
-                .joined(separator: " ")
-            environment.print(
-                "\(outcome)\(details.isEmpty ? "" : ": \(details)") (\(answer["milliseconds"]?.integer ?? 0) ms)")
-            if outcome != "delivered" { throw DaemonError(.unavailable, "the notification was not delivered") }
+            let verdict = PushVerdict(answer)
+            for line in verdict.lines { environment.print(line) }
+            if let error = verdict.error { throw error }
         }
     }
 

@@ -67,6 +67,8 @@ package struct DaemonConfiguration: Sendable {
             _ = reader.value("cluster")
             reader.report("cluster", "this version runs as one node; remove 'cluster'")
         }
+        var context = context
+        context.tapPage = "\(publicURL)/l/"
         gateway = GatewayConfiguration(reader, plugins: plugins, context: context)
     }
 

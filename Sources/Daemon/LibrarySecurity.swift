@@ -27,6 +27,8 @@ struct LibrarySecurity: Security {
     }
     func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool { ConstantTime.equal(a, b) }
 
+    func isPublicKey(_ bytes: [UInt8]) -> Bool { AgreementKey.isPublicKey(bytes) }
+
     /// A library that cannot hash or draw random bytes leaves nothing safe to go on with.
     private static func must(_ body: () throws -> [UInt8]) -> [UInt8] {
         do { return try body() } catch { preconditionFailure("libcrypto failed: \(error)") }

@@ -61,7 +61,7 @@ package final class Gateway: Sendable {
         notifier = Notifier(
             directory: directory, sessions: sessions, hub: streams, mailroom: mailroom, dispatcher: dispatcher,
             store: store,
-            identities: identities, time: time, log: log, ack: configuration.notify.ack)
+            identities: identities, time: time, log: log, defaults: configuration.notify)
         messages = Messages(
             directory: directory, apps: configuration.apps, mailroom: mailroom, notifier: notifier, store: store,
             time: time,

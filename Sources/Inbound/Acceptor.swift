@@ -67,7 +67,7 @@ final class Acceptor: @unchecked Sendable {
             var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let descriptor = unsafe farbell_accept(listening, &peer, &size)
             if descriptor >= 0 {
-                daemon.add(descriptor, from: &peer, size)
+                daemon.add(ConnectionLoop.Arrival(descriptor: descriptor, peer: peer, size: size))
                 continue
             }
             switch errno {

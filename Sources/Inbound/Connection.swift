@@ -15,10 +15,11 @@ final class Connection: Sendable {
     let peer: String
     /// Where the handshake finds its certificate; nil without TLS.
     let certificates: CertificateStore?
+    private let loop: LoopContext
     private let state: Locked<State>
 
-    init(descriptor: Int32, peer: String, certificates: CertificateStore?, deadline: Moment) {
-        (self.peer, self.certificates) = (peer, certificates)
+    init(descriptor: Int32, loop: LoopContext, peer: String, certificates: CertificateStore?, deadline: Moment) {
+        (self.loop, self.peer, self.certificates) = (loop, peer, certificates)
         state = Locked(State(descriptor: descriptor, deadline: deadline))
     }
 
@@ -26,6 +27,12 @@ final class Connection: Sendable {
 
     /// A new stage: waiting for headers, reading a body, working.
     func setDeadline(_ deadline: Moment) { state.withLock { $0.deadline = deadline } }
+
+    /// Lets the library go on with the suspended connection. From any thread.
+    func resume(_ handle: OpaquePointer) {
+        unsafe MHD_resume_connection(handle)
+        loop.wake()
+    }
 
     /// The library closes the descriptor next.
     func willClose() { state.withLock { $0.descriptor = nil } }
@@ -58,20 +65,40 @@ final class Connection: Sendable {
 
 /// All open connections, for the timer.
 final class ConnectionTable: Sendable {
-    private let connections = Locked<[ObjectIdentifier: Connection]>([:])
+    private struct State {
+        var connections: [ObjectIdentifier: Connection] = [:]
+        /// Those of each address, where that is limited.
+        var counts: [String: Int] = [:]
+    }
 
-    var count: Int { connections.withLock { $0.count } }
+    private let state = Locked(State())
+    /// Connections that one address may have; 0 for no limit.
+    private let limit: Int
 
-    func insert(_ connection: Connection) {
-        connections.withLock { $0[ObjectIdentifier(connection)] = connection }
+    init(perAddress limit: Int) { self.limit = limit }
+
+    var count: Int { state.withLock { $0.connections.count } }
+
+    /// Takes a connection in; false when its address has too many.
+    func insert(_ connection: Connection) -> Bool {
+        state.withLock { state in
+            state.connections[ObjectIdentifier(connection)] = connection
+            guard limit > 0 else { return true }
+            state.counts[connection.peer, default: 0] += 1
+            return state.counts[connection.peer, default: 0] <= limit
+        }
     }
 
     func remove(_ connection: Connection) {
-        connections.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(connection)) }
+        state.withLock { state in
+            guard state.connections.removeValue(forKey: ObjectIdentifier(connection)) != nil, limit > 0 else { return }
+            let rest = state.counts[connection.peer, default: 1] - 1
+            state.counts[connection.peer] = rest > 0 ? rest : nil
+        }
     }
 
     func tick(now: Moment) {
-        let all = connections.withLock { Array($0.values) }
+        let all = state.withLock { Array($0.connections.values) }
         for connection in all { connection.cut(ifLateAt: now) }
     }
 }

@@ -69,7 +69,7 @@ final class Exchange: @unchecked Sendable {
     /// Answers and lets the connection go on.
     func finish(_ response: InboundResponse) {
         exchange.response = response
-        unsafe MHD_resume_connection(handle)
+        unsafe exchange.connection.resume(handle)
     }
 }
 

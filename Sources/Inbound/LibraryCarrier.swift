@@ -53,7 +53,7 @@ internal import CMicroHTTPD
         return unsafe answer
     }
 
-    func wake() { unsafe MHD_resume_connection(handle) }
+    func wake() { unsafe connection.resume(handle) }
     func pump() {}
     func cut() { connection.cut() }
     func event(hungUp: Bool) { if hungUp { stream.connectionLost() } }

@@ -155,7 +155,7 @@ final class PendingAnswer: Sendable {
 
     func resume(_ response: InboundResponse) {
         exchange.response = response
-        unsafe MHD_resume_connection(handle)
+        unsafe exchange.connection.resume(handle)
     }
 
     func release() { core.channel.release(place: place) }

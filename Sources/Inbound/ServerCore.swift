@@ -10,7 +10,7 @@ final class ServerCore: Sendable {
     let time: any TimeSource
     let makeRequestID: @Sendable () -> String
     let certificates: CertificateStore?
-    let connections = ConnectionTable()
+    let connections: ConnectionTable
     let streams: StreamTable
     let channel: RequestChannel<SuspendedRequest, PendingAnswer>
     let gate = Locked(Gate())
@@ -21,6 +21,7 @@ final class ServerCore: Sendable {
         _ configuration: ServerConfiguration, handler: any RequestHandler, log: Log, time: any TimeSource
     ) throws(InboundError) {
         limits = configuration.limits
+        connections = ConnectionTable(perAddress: limits.connectionsPerAddress)
         makeRequestID = configuration.makeRequestID
         (self.handler, self.log, self.time) = (handler, log, time)
         if let files = configuration.tls { certificates = try CertificateStore(files) } else { certificates = nil }
@@ -30,12 +31,12 @@ final class ServerCore: Sendable {
 
     // MARK: Connections
 
-    func accepted(_ handle: OpaquePointer) -> Connection {
+    func accepted(_ handle: OpaquePointer, by loop: LoopContext) -> Connection {
         let peer = unsafe farbell_mhd_peer(handle).map { unsafe Socket.text(of: $0) } ?? ""
         let connection = Connection(
-            descriptor: unsafe farbell_mhd_descriptor(handle), peer: peer, certificates: certificates,
+            descriptor: unsafe farbell_mhd_descriptor(handle), loop: loop, peer: peer, certificates: certificates,
             deadline: time.now + limits.headerTimeout)
-        connections.insert(connection)
+        if !connections.insert(connection) { connection.cut() }
         return connection
     }
 

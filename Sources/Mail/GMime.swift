@@ -6,6 +6,9 @@ enum GMime {
     /// thread is first.
     private static let initialized: Void = g_mime_init()
 
+    /// To be called before any function of GMime's.
+    static func prepare() { _ = initialized }
+
     /// The fields of a header block that ends with an empty line.
     static func fields(of block: [UInt8], limit: Int) -> [MailHeaders.Field] {
         _ = initialized

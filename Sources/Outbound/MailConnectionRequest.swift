@@ -21,6 +21,8 @@ package struct MailConnectionRequest: Sendable {
 
     /// Who logs in.
     package enum Login: Sendable, Hashable {
+        /// Nobody: for SMTP servers that take mail from our address without a login.
+        case none
         /// SASL PLAIN or LOGIN.
         case password(user: String, Secret)
         /// An OAuth 2 access token, by SASL OAUTHBEARER (RFC 7628) or XOAUTH2, whichever the server offers.
@@ -39,6 +41,8 @@ package struct MailConnectionRequest: Sendable {
     package var mechanisms: [String] = []
     /// PEM file with the trusted roots; nil for the system's.
     package var caFile: String?
+    /// SMTP only: what we call ourselves in EHLO, a host name; nil for the machine's own.
+    package var clientName: String?
     /// From the start of the connection to the end of the login; waiting for a turn does not count.
     package var timeout: Duration = .seconds(30)
     /// Which addresses may be connected to.

@@ -38,7 +38,11 @@ internal import CCurl
         let scheme = request.service.rawValue + (request.security == .implicitTLS ? "s" : "")
         let host = isIPv6 ? "[\(request.host)]" : request.host
         try easy.set(CURLOPT_PROTOCOLS_STR, scheme)
-        try easy.set(CURLOPT_URL, "\(scheme)://\(host):\(request.port)/")
+        let clientName = request.service == .smtp ? request.clientName ?? "" : ""
+        guard clientName.utf8.allSatisfy({ Self.isNameByte($0) }) else {
+            throw MailConnectionError(.invalidRequest, "our own name has a forbidden character")
+        }
+        try easy.set(CURLOPT_URL, "\(scheme)://\(host):\(request.port)/\(clientName)")
         try easy.set(CURLOPT_PROXY, "")
         try easy.set(CURLOPT_CONNECT_ONLY, 1)
         try easy.set(CURLOPT_USE_SSL, Int((request.security == .startTLS ? CURLUSESSL_ALL : CURLUSESSL_NONE).rawValue))
@@ -64,9 +68,14 @@ internal import CCurl
             unsafe farbell_easy_set_data_callback(easy.handle, CURLOPT_WRITEFUNCTION, Self.bodyArrived))
     }
 
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || byte == 0x2D || byte == 0x2E
+    }
+
     private func setLogin() throws {
         let mechanisms: [String]
         switch request.login {
+        case .none: return
         case .password(let user, let password):
             try setUser(user)
             try setSecret(CURLOPT_PASSWORD, password)
@@ -111,6 +120,7 @@ internal import CCurl
 
     private var secrets: [String] {
         switch request.login {
+        case .none: []
         case .password(_, let secret), .bearer(_, let secret): [secret.exposed]
         }
     }

@@ -78,6 +78,9 @@ extension Statement {
         bind(device.created.milliseconds)
         bind(device.lastSeen.milliseconds)
         bind(device.cursor)
+        bind(device.encryption?.publicKey)
+        bind(device.encryption?.secret)
+        bind(device.furtherChannels.isEmpty ? nil : Codec.text(device.furtherChannels))
         try run()
     }
 
@@ -126,6 +129,7 @@ extension Statement {
         bind(record.at.milliseconds)
         bind(record.detail)
         bind(record.notification.text)
+        bind(record.adapter)
         try run()
     }
 

@@ -30,19 +30,42 @@ enum Codec {
         return header
     }
 
-    static func text(_ address: Channel.Address) -> String {
-        let json: JSON =
-            switch address {
-            case .token(let token): ["token": .string(token)]
-            case .url(let url): ["url": .string(url)]
-            case .subscription(let endpoint, let p256dh, let auth):
-                ["endpoint": .string(endpoint), "p256dh": .string(p256dh), "auth": .string(auth)]
-            }
-        return json.serialized
+    static func text(_ address: Channel.Address) -> String { json(address).serialized }
+
+    private static func json(_ address: Channel.Address) -> JSON {
+        switch address {
+        case .token(let token): ["token": .string(token)]
+        case .url(let url): ["url": .string(url)]
+        case .subscription(let endpoint, let p256dh, let auth):
+            ["endpoint": .string(endpoint), "p256dh": .string(p256dh), "auth": .string(auth)]
+        }
     }
 
-    static func address(_ text: String) -> Channel.Address? {
-        guard let json = try? JSONParser.parse(text) else { return nil }
+    static func text(_ channels: [Channel]) -> String {
+        JSON.array(
+            channels.map { channel in
+                [
+                    "adapter": .string(channel.adapter), "address": json(channel.address),
+                    "since": .integer(channel.since.milliseconds),
+                ]
+            }
+        ).serialized
+    }
+
+    static func channels(_ text: String) -> [Channel]? {
+        guard let items = (try? JSONParser.parse(text))?.array else { return nil }
+        let channels = items.compactMap { item -> Channel? in
+            guard let adapter = item["adapter"]?.string, let address = item["address"].flatMap(address),
+                let since = item["since"]?.integer
+            else { return nil }
+            return Channel(adapter: adapter, address: address, since: Timestamp(milliseconds: since))
+        }
+        return channels.count == items.count ? channels : nil
+    }
+
+    static func address(_ text: String) -> Channel.Address? { (try? JSONParser.parse(text)).flatMap(address) }
+
+    private static func address(_ json: JSON) -> Channel.Address? {
         if let token = json["token"]?.string { return .token(token) }
         if let url = json["url"]?.string { return .url(url) }
         guard let endpoint = json["endpoint"]?.string, let p256dh = json["p256dh"]?.string,

@@ -53,7 +53,7 @@ extension Account {
 extension Device {
     static let columns: SQL = """
         id, account, installation, name, platform, adapter, address, since, tags, locale, payload, token_hash, \
-        created, last_seen, cursor
+        created, last_seen, cursor, public_key, secret, channels
         """
 
     init(row: inout Statement.Row) throws(StoreError) {
@@ -73,6 +73,12 @@ extension Device {
             id: id, account: account, installation: installation, name: name, platform: platform, channel: channel,
             tags: tags, locale: locale, payload: payload, tokenHash: tokenHash, created: created)
         (lastSeen, cursor) = (row.timestamp(), row.integer())
+        let (publicKey, secret) = (row.optionalBytes(), row.optionalBytes())
+        if let publicKey, let secret { encryption = Encryption(publicKey: publicKey, secret: secret) }
+        if let text = row.optionalText() {
+            guard let channels = Codec.channels(text) else { throw row.damage("channels") }
+            furtherChannels = channels
+        }
     }
 }
 
@@ -135,7 +141,7 @@ extension StoredEvent {
 }
 
 extension DeliveryRecord {
-    static let columns: SQL = "queue, seq, device, outcome, at, detail, notification"
+    static let columns: SQL = "queue, seq, device, outcome, at, detail, notification, adapter"
 
     init(row: inout Statement.Row) throws(StoreError) {
         let message = MessageKey(queue: row.integer(), seq: row.integer())
@@ -143,6 +149,6 @@ extension DeliveryRecord {
         let outcome: Outcome = try row.name("outcome")
         self.init(
             message: message, device: device, outcome: outcome, at: row.timestamp(), detail: row.optionalText(),
-            notification: row.identifier())
+            notification: row.identifier(), adapter: row.optionalText())
     }
 }

@@ -10,15 +10,22 @@ package enum Schema {
     /// One step from a version to the next.
     package struct Migration: Sendable {
         let sql: SQL
+        /// Counts, above zero, that the step was taken already, whatever the file says of its version.
+        let wasTaken: SQL?
         /// - Parameter sql: the statements; the last sets `PRAGMA user_version` to the new version.
-        init(_ sql: SQL) { self.sql = sql }
+        init(_ sql: SQL, unless wasTaken: SQL? = nil) { (self.sql, self.wasTaken) = (sql, wasTaken) }
     }
 
     /// `PRAGMA application_id` of Farbell's files: "FarB".
     static let applicationID: Int64 = 0x4661_7242
 
     /// The steps in order; the schema's version is their number. Steps that were released never change.
-    package static let migrations: [Migration] = [Migration(registry + messages), Migration(settlements)]
+    package static let migrations: [Migration] = [
+        Migration(registry + messages),
+        Migration(
+            settlements, unless: "SELECT count(*) FROM pragma_table_info('message') WHERE name = 'receipts'"),
+        Migration(deviceKeys, unless: "SELECT count(*) FROM pragma_table_info('device') WHERE name = 'channels'"),
+    ]
 
     private static let registry: SQL = """
         CREATE TABLE account (
@@ -129,6 +136,16 @@ package enum Schema {
             PRAGMA user_version = 2;
             """
 
+    /// What a device brings besides its channel: its own keys, channels to fall back on; and at which service a
+    /// message was announced last.
+    private static let deviceKeys: SQL = """
+        ALTER TABLE device ADD COLUMN public_key BLOB;
+        ALTER TABLE device ADD COLUMN secret BLOB;
+        ALTER TABLE device ADD COLUMN channels TEXT;
+        ALTER TABLE delivery ADD COLUMN adapter TEXT;
+        PRAGMA user_version = 3;
+        """
+
     private static let numbers: SQL = """
         queue INTEGER NOT NULL, seq INTEGER NOT NULL, state INTEGER NOT NULL, priority INTEGER NOT NULL,
         receipts INTEGER NOT NULL, deliveries INTEGER NOT NULL, enqueued INTEGER NOT NULL,
@@ -162,6 +179,11 @@ package enum Schema {
                 context: ["path": database.path, "found": "\(version)", "supported": "\(migrations.count)"])
         }
         for (index, migration) in migrations.enumerated().dropFirst(max(0, version)) {
+            if let sql = migration.wasTaken, try database.integer(sql, .open) ?? 0 > 0 {
+                throw StoreError(
+                    .corrupt, "the file is newer than it says; keep a copy of it and restore it from a backup",
+                    context: ["path": database.path, "found": "\(index)"])
+            }
             try database.transaction(.write) { () throws(StoreError) in
                 try database.executeScript(migration.sql, .write)
                 let reached = try database.integer("PRAGMA user_version", .write)

@@ -25,7 +25,8 @@ struct StoreFile {
         try Schema.migrate(database, options.migrations)
         try touch(database)
         do throws(StoreError) {
-            return try WriteConnection(database: database, lock: lock)
+            let space = options.reservesLog ? LogSpace(path: path) : nil
+            return try WriteConnection(database: database, lock: lock, space: space)
         } catch  where error.code == .writeFailed {
             // Its statements do not fit the tables.
             throw damaged(error.context["reason"] ?? "")

@@ -9,6 +9,7 @@ final class WriteConnection {
     /// What is known of the queues that are written to, so that most puts and settlements need not look.
     var known: KnownMessages
     private let logged = LogCounter()
+    private let space: LogSpace?
     /// Pages of the log that the last checkpoint found or left in the database file.
     private var copied = 0
 
@@ -18,8 +19,8 @@ final class WriteConnection {
     static let purgeSlice = 500
 
     /// - Parameter lock: is held until the connection is gone.
-    init(database: Database, lock: FileLock) throws(StoreError) {
-        (self.database, self.lock) = (database, lock)
+    init(database: Database, lock: FileLock, space: LogSpace?) throws(StoreError) {
+        (self.database, self.lock, self.space) = (database, lock, space)
         let statements = try WriteStatements(database)
         self.statements = statements
         known = KnownMessages(hasBodies: try statements.messages.hasBodies.first { row in row.flag() } ?? true)
@@ -62,10 +63,15 @@ final class WriteConnection {
         // Nil: somebody else is in the way; the next commit asks again.
         guard let result = try database.checkpoint(mode) else { return }
         copied = result.copied
+        if mode == .truncate { space?.truncated() }
     }
 
     /// Called after each commit: a log that was copied whole is written from its start again.
     func noteCommit(pagesBefore: Int) { if logged.pages < pagesBefore { copied = 0 } }
+
+    /// Makes room for what comes next; takes some milliseconds now and then.
+    var wantsSpace: Bool { space?.isShort(for: logged.pages) ?? false }
+    func prepareLog() { space?.prepare(for: logged.pages) }
 
     // MARK: Changes
 

@@ -37,6 +37,10 @@ struct WriteInbox {
     private var head = 0
     private var bytes = 0
     private(set) var isClosed = false
+    /// Whether somebody writes. Who does may use the connection, and nobody else.
+    private var isTaken = false
+    /// Whether the disk was quick lately.
+    private(set) var isQuick = false
 
     init(limits: Limits = Limits(), groupLimits: GroupLimits = GroupLimits()) {
         (self.limits, self.groupLimits) = (limits, groupLimits)
@@ -46,9 +50,9 @@ struct WriteInbox {
     var isEmpty: Bool { head == waiting.count }
 
     enum Admission: Equatable {
-        /// The thread may be asleep: wake it.
-        case wake
-        /// It has work already.
+        /// Nobody writes, and with this one so many wait: see to it that somebody does.
+        case idle(waiting: Int)
+        /// Whoever writes takes it next.
         case queued
         /// The store is closed: answer at once.
         case closed
@@ -69,8 +73,18 @@ struct WriteInbox {
         }
         bytes += submission.bytes
         waiting.append(submission)
-        return wasEmpty ? .wake : .queued
+        return isTaken ? .queued : .idle(waiting: count)
     }
+
+    /// Begins to write; false when somebody does.
+    mutating func take() -> Bool {
+        guard !isTaken else { return false }
+        isTaken = true
+        return true
+    }
+
+    /// Ends writing.
+    mutating func release(isQuick: Bool) { (isTaken, self.isQuick) = (false, isQuick) }
 
     /// All that waits, up to the limits of a group; empty when nothing does.
     mutating func takeGroup() -> [Submission] {

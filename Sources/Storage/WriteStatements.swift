@@ -32,7 +32,7 @@ struct WriteStatements {
             "INSERT OR REPLACE INTO account (" + Account.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
         putDevice = try prepare(
             "INSERT OR REPLACE INTO device (" + Device.columns
-                + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         deleteDevice = try prepare("DELETE FROM device WHERE id = ?")
         setDeviceCursor = try prepare("UPDATE device SET cursor = ? WHERE id = ?")
         setDeviceSeen = try prepare("UPDATE device SET last_seen = ? WHERE id = ?")
@@ -50,7 +50,7 @@ struct WriteStatements {
 
         messages = try MessageStatements(database)
         putDelivery = try prepare(
-            "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?)")
+            "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         insertEvent = try prepare("INSERT INTO event (" + StoredEvent.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
 
         devicesOfAccount = try prepare("SELECT id FROM device WHERE account = ?")

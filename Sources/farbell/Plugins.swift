@@ -1,9 +1,16 @@
 internal import APNsPush
+internal import ExecPush
+internal import FCMPush
 internal import Gateway
+internal import GotifyPush
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import NtfyPush
 internal import RDPFarm
+internal import SMTPPush
+internal import UnifiedPush
+internal import WNSPush
 internal import WebPush
 internal import WebhookPush
 
@@ -12,6 +19,9 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
-        pushes: [APNsPlugin(), WebPushPlugin(), WebhookPlugin()],
+        pushes: [
+            APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
+            WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
+        ],
         farms: [LinkPlugin(), RDPPlugin()])
 }

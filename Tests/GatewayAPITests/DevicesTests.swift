@@ -36,6 +36,7 @@ import Testing
             #expect(tested["outcome"]?.string == "rejected")
             #expect(tested["status"]?.integer == 400)
             #expect(tested["reason"]?.string == "BadTopic")
+            #expect(tested["hop"]?.string == "payload")
             #expect(api.test.push.pushes.last?.address == .token("token-from-the-platform"))
         }
     }
@@ -77,6 +78,98 @@ import Testing
             reply = try await api.call(
                 "PATCH", path, token: client.token, ["channel": ["adapter": "phone", "token": "a"]])
             #expect((reply.status, reply.code) == (400, "invalid_field"))
+        }
+    }
+
+    @Test("a device's own keys are checked, kept, passed on with its pushes, and taken away again")
+    func encryption() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let path = "/v1/devices/\(client.id)"
+            let key = ([4] + [UInt8](1...64)).base64URL
+            let secret = [UInt8](1...16).base64URL
+            let reply = try await api.call(
+                "PATCH", path, token: client.token, ["encryption": ["p256dh": .string(key), "auth": .string(secret)]])
+            #expect(reply.status == 200)
+            #expect(reply["encryption"]?["p256dh"]?.string == key)
+            #expect(!reply.text.contains(secret))
+            try await api.restarted {
+                _ = try await api.call("POST", "\(path)/test", token: client.token)
+                let expected = Device.Encryption(publicKey: [4] + Array(1...64), secret: Array(1...16))
+                #expect(api.test.push.pushes.last?.encryption == expected)
+            }
+            // The same installation logging in without keys does not lose them: nothing may go out in clear.
+            _ = try await api.call(
+                "POST", "/v1/devices", basic: ("alice", TestAPI.password),
+                TestAPI.description("alice-phone", channel: TestAPI.channel("t")))
+            #expect(api.gateway.devices.device(DeviceID(client.id))?.encryption != nil)
+        }
+    }
+
+    @Test(
+        "keys of another form are refused, with the field",
+        arguments: [
+            ([UInt8]([5] + [UInt8](1...64)).base64URL, [UInt8](1...16).base64URL, "encryption.p256dh"),
+            ([UInt8]([4] + [UInt8](1...63)).base64URL, [UInt8](1...16).base64URL, "encryption.p256dh"),
+            // Not on the curve, says the fake library.
+            ([UInt8]([4] + [UInt8](1...63) + [255]).base64URL, [UInt8](1...16).base64URL, "encryption.p256dh"),
+            ([UInt8]([4] + [UInt8](1...64)).base64URL, [UInt8](1...15).base64URL, "encryption.auth"),
+            ("not base64!", [UInt8](1...16).base64URL, "encryption.p256dh"),
+        ]) func wrongKeys(key: String, secret: String, field: String) async throws
+    {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let path = "/v1/devices/\(client.id)"
+            let order: JSON = ["encryption": ["p256dh": .string(key), "auth": .string(secret)]]
+            let reply = try await api.call("PATCH", path, token: client.token, order)
+            #expect((reply.status, reply.code, reply.field) == (400, "invalid_field", field))
+            let removed = try await api.call("PATCH", path, token: client.token, ["encryption": .null])
+            #expect(removed.status == 200 && removed["encryption"] == nil)
+        }
+    }
+
+    @Test("further channels are kept in order, each service once, at most four; a language may be changed")
+    func furtherChannels() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let path = "/v1/devices/\(client.id)"
+            let mail: JSON = ["adapter": "browser", "token": "alice@example.org"]
+            var reply = try await api.call(
+                "PATCH", path, token: client.token, ["channels": [mail], "locale": "zh_CN"])
+            #expect(reply.status == 200)
+            #expect(reply["channels"]?.array?.first?["token"]?.string == "alice@example.org")
+            let tested = try await api.call("POST", "\(path)/test", token: client.token, ["adapter": "browser"])
+            #expect(tested["outcome"]?.string == "delivered")
+            #expect(api.test.push("browser").pushes.last?.address == .token("alice@example.org"))
+            let none = try await api.call("POST", "\(path)/test", token: client.token, ["adapter": "none"])
+            #expect((none.status, none.code) == (409, "no_channel"))
+            #expect(reply["locale"]?.string == "zh-CN")
+            for (channels, field) in [
+                (JSON.array([mail, mail]), "channels"), ([TestAPI.channel("again")], "channels"),
+                (JSON.array([mail, mail, mail, mail, mail]), "channels"),
+                ([["adapter": "browsr", "token": "a"]], "channels[0].adapter"),
+                ([["adapter": "browser"]], "channels[0]"),
+            ] {
+                reply = try await api.call("PATCH", path, token: client.token, ["channels": channels])
+                #expect((reply.status, reply.field) == (400, field))
+            }
+            reply = try await api.call("PATCH", path, token: client.token, ["locale": "no language"])
+            #expect((reply.status, reply.field) == (400, "locale"))
+            reply = try await api.call("PATCH", path, token: client.token, ["channels": .null, "locale": .null])
+            #expect(reply.status == 200 && reply["channels"] == nil && reply["locale"] == nil)
+            _ = try await api.call("PATCH", path, token: client.token, ["channels": [mail]])
+            // What becomes the first channel at a login is no further one any more.
+            _ = try await api.call(
+                "POST", "/v1/devices", basic: ("alice", TestAPI.password),
+                [
+                    "installation": "alice-phone", "name": "My phone", "platform": "ios", "channel": mail,
+                    "encryption": [
+                        "p256dh": .string(([4] + [UInt8](1...64)).base64URL),
+                        "auth": .string([UInt8](1...16).base64URL),
+                    ],
+                ])
+            let bound = try #require(api.gateway.devices.device(DeviceID(client.id)))
+            #expect(bound.channel?.adapter == "browser" && bound.furtherChannels.isEmpty && bound.encryption != nil)
         }
     }
 

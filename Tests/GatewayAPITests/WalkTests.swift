@@ -44,6 +44,9 @@ import Testing
     }
 
     private func devices(_ api: TestAPI, _ phone: Client, _ tablet: Client) async throws {
+        expect(204, try await api.call("PUT", "/v1/account/locale", token: phone.token, ["locale": "zh-CN"]))
+        expect(400, try await api.call("PUT", "/v1/account/locale", token: phone.token, ["locale": "?"]))
+        expect(204, try await api.call("PUT", "/v1/account/locale", token: phone.token, ["locale": .null]))
         expect(200, try await api.call("GET", "/v1/devices", token: phone.token))
         expect(200, try await api.call("GET", "/v1/devices/\(tablet.id)", token: phone.token))
         let subscription: JSON = [

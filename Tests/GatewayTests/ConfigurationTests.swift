@@ -48,7 +48,7 @@ struct ConfigurationTests {
             {"farms":{"f":{"kind":"recording"}},"push":{"p":{"kind":"recording","concurrency":3}},
              "apps":{"mail":{"name":"Mail","farm":"f","monitor":{"kind":"scripted","server":"s:1"}},"desk":{"farm":"f"},"talk":{}},
              "notify":{"summary":"hint","targets":{"escalate":[],"afterSeconds":30},"ackSeconds":5,"groupSeconds":0,
-                       "holdSeconds":3,"itemTTLSeconds":60,"quietHours":{"from":"22:00","to":"06:00","timeZone":"UTC"}},
+                       "holdSeconds":3,"itemTTLSeconds":60,"escalateSeconds":90,"devicePerMinute":7,"quietHours":{"from":"22:00","to":"06:00","timeZone":"UTC"}},
              "limits":{"queueMessages":7}}
             """)
         #expect(configuration.apps.map(\.id) == ["mail", "desk", "talk"])
@@ -60,9 +60,21 @@ struct ConfigurationTests {
         #expect(configuration.notify.ack == .seconds(5) && configuration.notify.hold == .seconds(3))
         #expect(configuration.notify.targets == .escalate([], after: .seconds(30)))
         #expect(configuration.notify.itemTTL == .seconds(60))
+        #expect(configuration.notify.escalation == .seconds(90) && configuration.notify.devicePerMinute == 7)
         #expect(configuration.limits.queueMessages == 7)
         let empty = try read("{}")
         #expect(empty.notify == NotifyDefaults() && empty.limits == Limits() && empty.apps.isEmpty)
+    }
+
+    @Test("what is common to all push services is read by the core: concurrency and rate")
+    func pushCommons() throws {
+        let pushes = try read(
+            #"{"push":{"a":{"kind":"recording","concurrency":7,"ratePerSecond":2.5},"b":{"kind":"recording"}}}"#
+        ).pushes
+        #expect(pushes.map(\.concurrency) == [7, 2] && pushes.map(\.ratePerSecond) == [2.5, nil])
+        #expect(
+            problems(#"{"push":{"a":{"kind":"recording","ratePerSecond":0}}}"#)
+                == ["f.json:1:50: push.a.ratePerSecond: 0.0 is out of range; allowed is 0.01 to 100000.0"])
     }
 
     @Test("every fault at once, with its place and a suggestion")

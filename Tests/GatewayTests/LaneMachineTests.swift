@@ -114,6 +114,84 @@ struct LaneMachineTests {
         #expect(!lane.machine.isOpen)
     }
 
+    @Test("a limited rate: a tenth of a second's pushes at once, then as they become due, in order")
+    func rate() {
+        var lane = Lane(machine: LaneMachine(concurrency: 1000, limit: 1000, ratePerSecond: 50))
+        var started: [String] = []
+        for index in 0..<60 { started += lane.enqueue(job("\(index)")) }
+        #expect(started == (0..<5).map { "start \($0)" })
+        #expect(lane.machine.nextDeadline == lane.now + .milliseconds(20))
+        #expect(lane.pass(.milliseconds(19)) == [])
+        #expect(lane.pass(.milliseconds(1)) == ["start 5"])
+        started = []
+        for _ in 0..<100 { started += lane.pass(.milliseconds(10)) }
+        #expect((49...51).contains(started.count), "\(started.count) in a second")
+        #expect(started.first == "start 6")
+        // Nobody is woken for what waits for room, or for nothing.
+        var idle = Lane(machine: LaneMachine(concurrency: 1, limit: 10, ratePerSecond: 1))
+        _ = idle.enqueue(job("a"))
+        _ = idle.enqueue(job("b"))
+        #expect(idle.machine.nextDeadline == nil)
+        #expect(idle.finish(job("a"), .delivered) == ["finished a delivered"])
+        #expect(idle.machine.nextDeadline == idle.now + .seconds(1))
+        let isCancelled = idle.cancel("b")
+        #expect(isCancelled && idle.machine.nextDeadline == nil)
+    }
+
+    @Test("a rate below one a second, and none lost or early over a long time")
+    func slowRate() {
+        var lane = Lane(machine: LaneMachine(concurrency: 10, limit: 100, ratePerSecond: 0.5))
+        for index in 0..<10 { _ = lane.enqueue(job("\(index)")) }
+        var started = 1
+        for second in 1...18 {
+            started += lane.pass(.seconds(1)).count
+            #expect(started == 1 + second / 2)
+        }
+    }
+
+    @Test("a pause the service asks for holds the whole lane, one about a device only that device")
+    func servicePause() {
+        var lane = lane(3)
+        for id in ["a", "b"] { _ = lane.enqueue(job(id)) }
+        #expect(lane.finish(job("a"), .retry(after: .seconds(30), .service)) == ["retry a 30000"])
+        #expect(lane.enqueue(job("c")) == [])
+        #expect(!lane.machine.isOpen)
+        #expect(lane.machine.nextDeadline == lane.now + .seconds(30))
+        // What was under way already comes back as it likes.
+        #expect(lane.finish(job("b"), .delivered) == ["finished b delivered"])
+        #expect(lane.pass(.seconds(29)) == [])
+        #expect(lane.pass(.seconds(1)) == ["start c", "start a"])
+        #expect(lane.finish(job("c"), .retry(after: .seconds(30), .device)) == ["retry c 30000"])
+        #expect(lane.enqueue(job("d")) == ["start d"])
+    }
+
+    @Test("a rate and an open breaker together: the probe leaves when both allow it, and nothing spins")
+    func rateAndBreaker() {
+        var lane = Lane(machine: LaneMachine(concurrency: 5, limit: 100, ratePerSecond: 10))
+        for index in 0..<20 { _ = lane.enqueue(job("\(index)")) }
+        var started = (0..<1).map { "\($0)" }
+        while !lane.machine.isOpen {
+            let failing = started
+            started = []
+            for id in failing {
+                let actions = lane.finish(job(id), .retry(after: .seconds(60), .service))
+                started += actions.filter { $0.hasPrefix("start") }.map { String($0.dropFirst(6)) }
+            }
+            started += lane.pass(.seconds(60)).filter { $0.hasPrefix("start") }.map { String($0.dropFirst(6)) }
+        }
+        for id in started { _ = lane.finish(job(id), .retry(after: .seconds(60), .service)) }
+        for _ in 0..<200 {
+            guard let next = lane.machine.nextDeadline else { break }
+            let wait = max(.zero, next - lane.now)
+            let actions = lane.pass(wait)
+            #expect(wait > .zero || !actions.isEmpty, "woken for nothing")
+            for action in actions where action.hasPrefix("start") {
+                _ = lane.finish(job(String(action.dropFirst(6))), .delivered)
+            }
+        }
+        #expect(lane.machine.waiting == 0 && !lane.machine.isOpen)
+    }
+
     @Test("a success between failures starts the count anew")
     func notInARow() {
         var lane = lane(10)

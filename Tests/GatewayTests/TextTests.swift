@@ -30,6 +30,82 @@ struct TextTests {
         #expect(SummaryText([]).title == "")
     }
 
+    private func templates(_ notify: String) throws -> NotifyDefaults {
+        try ConfigDocument(file: "f.json", text: Array("{\"notify\":\(notify)}".utf8), environment: [:]).read {
+            $0.object("notify") { NotifyDefaults($0) } ?? NotifyDefaults()
+        }
+    }
+
+    @Test("templates of the configuration replace and add phrases; the closest language is spoken")
+    func ownTemplates() throws {
+        let own = try templates(
+            """
+            {"locale":"de","templates":{
+              "de":{"hint":"Neues in {app}","newFrom":"Neues von {sender}","one":"{app}: eine neue Nachricht",
+                    "many":"{app}: {count} neue","andOthers":"{senders} und {count} weitere","separator":" · "},
+              "en-GB":{"hint":"Post! {{{app}}}"}}}
+            """
+        ).templates
+        func title(_ contents: [SummaryContent], _ locale: String?) -> SummaryText {
+            SummaryText(contents, own, deviceLocale: locale)
+        }
+        #expect(title([content(.hint)], nil).body == "Neues in Mail")
+        #expect(title([content(.hint)], "fr").body == "Neues in Mail")
+        #expect(title([content(.hint, locale: "en")], "fr").body == "You have a message")
+        #expect(title([content(.hint, locale: "zh")], "en-GB-oed").body == "Post! {Mail}")
+        #expect(title([content(locale: "zh")], "de-AT").title == "Neues von Bob")
+        #expect(title([content()], "en-GB").title == "New message from Bob")
+        let burst = ["Ann", "Bob", "Cid", "Dan", "Eve"].map { content(sender: $0) }
+        #expect(title(burst, nil).title == "Mail: 5 neue")
+        #expect(title(burst, nil).body == "Eve · Dan · Cid und 2 weitere")
+        // What a language lacks is said in the configured one.
+        #expect(own.words(["en-GB"]).test == "This is a test notification")
+        #expect(own.words(["zh"]).test == "这是一条测试通知")
+        #expect(own.words([nil]).test == "This is a test notification")
+    }
+
+    @Test("one and many: English has a form of its own for one, Chinese has not")
+    func plural() {
+        let words = NotifyTemplates()
+        #expect(words.words(["en"]).many("Mail", 1) == "Mail: 1 new message")
+        #expect(words.words(["en"]).many("Mail", 2) == "Mail: 2 new messages")
+        #expect(words.words(["zh"]).many("Mail", 1) == "Mail：1条新消息")
+        #expect(words.words(["zh"]).refused("Mail") == "登录被拒绝。请更新密码，以便继续接收通知。")
+    }
+
+    @Test("faults of templates are reported where they stand, with the placeholders there are")
+    func wrongTemplates() {
+        let text =
+            #"{"locale":"fr","templates":{"de":{"hint":"{sender}","newFrom":"{sendr}","test":"{","mani":"x"},"?":{}}}"#
+        var problems: [String] = []
+        do { _ = try templates(text) } catch let error as ConfigError {
+            problems = error.problems.map(\.description)
+        } catch { Issue.record(error) }
+        for expected in [
+            "notify.templates.de.hint: unknown placeholder '{sender}'; known here: {app}",
+            "notify.templates.de.newFrom: unknown placeholder '{sendr}'; known here: {app}, {sender}; did you mean 'sender'?",
+            "notify.templates.de.test: a brace stands alone; write {{ or }} for one that is shown",
+            "notify.templates.de.mani: unknown key 'mani'", "notify.templates.?: a name has 1 to 64",
+            "notify.locale: there are no templates for 'fr'; there are for de, en, zh",
+        ] {
+            #expect(problems.contains { $0.contains(expected) }, "\(expected) in \(problems)")
+        }
+        #expect(problems.contains { $0.hasPrefix("f.json:1:52: notify.templates.de.hint") }, "\(problems)")
+    }
+
+    @Test(
+        "language tags",
+        arguments: [
+            ("en", true), ("zh-Hant-TW", true), ("de-x-mine", true), ("", false), ("e", false), ("en-", false),
+            ("en--us", false), ("en us", false), ("toolongatag", false), ("en_US", false),
+        ]) func tags(tag: String, isGood: Bool)
+    { #expect(LocaleTag.isTag(tag) == isGood) }
+
+    @Test("a tag and what it is a kind of") func chains() {
+        #expect(LocaleTag.chain("zh-Hant-TW") == ["zh-hant-tw", "zh-hant", "zh"])
+        #expect(LocaleTag.chain("de-x-mine") == ["de-x-mine", "de"])
+    }
+
     @Test("SG-10 what is too long is cut between whole characters, within the limit")
     func cutting() {
         #expect("abc".cut(to: 3) == "abc")

@@ -164,7 +164,10 @@ struct DamagedLogTests {
 
     /// Each commit puts two messages; each but the first settles the one put first in the commit before.
     private func sample(_ path: String) async throws -> Sample {
-        let store = try await SQLiteStore.open(path: path)
+        var options = SQLiteStore.Options()
+        // The file's length is the log's.
+        options.reservesLog = false
+        let store = try await SQLiteStore.open(path: path, options: options)
         var sample = Sample()
         for commit in 1...Self.commits {
             let seq = Int64(commit * 2 - 1)
@@ -220,6 +223,31 @@ struct DamagedLogTests {
             let commits = sample.commits(before: place)
             #expect(found == expected(commits), "\(place) of \(sample.log.count) bytes: \(commits) commits")
         }
+    }
+
+    @Test("MN-4 zeros behind the last frame are no part of the log")
+    func reserved() async throws {
+        let folder = try TemporaryFolder()
+        let sample = try await sample(folder.database)
+        let zeros = [UInt8](repeating: 0, count: LogSpace.step * LogSpace.frameBytes)
+        #expect(try await open(sample.main, sample.log + zeros, at: folder.database) == expected(Self.commits))
+        for cut in [1, 24, Self.frame - 1, Self.frame] {
+            let found = try await open(sample.main, sample.log.dropLast(cut) + zeros, at: folder.database)
+            #expect(found == expected(sample.commits(before: sample.log.count - cut)), "\(cut) bytes less")
+        }
+    }
+
+    @Test("the log's file is longer than the log, so that a sync need not note its length")
+    func reserves() async throws {
+        let folder = try TemporaryFolder()
+        let store = try await SQLiteStore.open(path: folder.database)
+        for seq in 1...4 as ClosedRange<Int64> {
+            try await store.commit([.insertMessage(StoreSamples.message(1, seq))])
+        }
+        let log = try #require(FileSystem.contents(of: folder.database + "-wal", limit: 1 << 25))
+        await store.close()
+        #expect(log.count > LogSpace.step * LogSpace.frameBytes)
+        #expect(log.suffix(LogSpace.reserve * LogSpace.frameBytes).allSatisfy { $0 == 0 })
     }
 
     @Test("a flipped bit in a frame ends the log before its commit")

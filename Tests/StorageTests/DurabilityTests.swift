@@ -246,6 +246,7 @@ struct DurabilityTests {
         let folder = try TemporaryFolder()
         var options = SQLiteStore.Options()
         (options.checkpoints.idlePages, options.checkpoints.busyPages) = (20, 40)
+        options.reservesLog = false
         let store = try await SQLiteStore.open(path: folder.database, options: options)
         for seq in 1...400 {
             try await store.commit([Self.message(seq)])

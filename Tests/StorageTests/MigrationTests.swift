@@ -171,6 +171,28 @@ struct MigrationTests {
         #expect(try database.integer("SELECT count(*) FROM sqlite_schema WHERE tbl_name LIKE '%!_1' ESCAPE '!'") == 0)
     }
 
+    @Test("devices of version 2 have neither keys nor further channels, and can be given both")
+    func devicesOfVersionTwo() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(2))
+        // Version 2's code knows no newer columns: it only brings the file there.
+        _ = await failure(opening: folder.database, options: old)
+        var store = try await SQLiteStore.open(path: folder.database)
+        var device = try #require(try await store.registry().devices.first)
+        #expect(device.encryption == nil && device.furtherChannels.isEmpty)
+        let key = MessageKey(queue: 1, seq: 7)
+        #expect(try await store.deliveries(of: [key]).first?.adapter == nil)
+        device.encryption = Device.Encryption(publicKey: [4] + Array(1...64), secret: Array(1...16))
+        device.furtherChannels = [Channel(adapter: "mail", address: .token("a@b"), since: StoreSamples.noon)]
+        try await store.commit([.putDevice(device)])
+        await store.close()
+        store = try await SQLiteStore.open(path: folder.database)
+        #expect(try await store.registry().devices == [device])
+        await store.close()
+    }
+
     @Test("a word no version wrote is damage")
     func unknownWords() async throws {
         let folder = try TemporaryFolder()
@@ -196,13 +218,13 @@ struct MigrationTests {
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
         options.migrations += [
-            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 3"),
-            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 4"),
+            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 4"),
+            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 5"),
         ]
         for _ in 0..<2 { #expect(await failure(opening: folder.database, options: options) == nil) }
         do {
             let database = try Database(path: folder.database, access: .readOnly)
-            #expect(try database.integer("PRAGMA user_version") == 4)
+            #expect(try database.integer("PRAGMA user_version") == 5)
             #expect(try database.text("SELECT extra FROM account") == "three")
         }
         #expect(await failure(opening: folder.database)?.code == .newerSchema, "today's code refuses it")
@@ -213,7 +235,7 @@ struct MigrationTests {
         let folder = try TemporaryFolder()
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
-        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 3")]
+        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 4")]
         #expect(await failure(opening: folder.database, options: options)?.code == .writeFailed)
         let store = try await SQLiteStore.open(path: folder.database)
         #expect(try await store.registry().accounts.count == 1)

@@ -6,10 +6,16 @@ package struct PluginContext: Sendable {
     package let transport: any HTTPTransport
     package let time: any TimeSource
     package let log: Log
+    /// What a tap's token stands behind to be the page that a notification opens in a browser; nil while that is not
+    /// known.
+    package var tapPage: String?
 
-    package init(transport: any HTTPTransport, time: any TimeSource, log: Log) {
-        (self.transport, self.time, self.log) = (transport, time, log)
+    package init(transport: any HTTPTransport, time: any TimeSource, log: Log, tapPage: String? = nil) {
+        (self.transport, self.time, self.log, self.tapPage) = (transport, time, log, tapPage)
     }
+
+    /// The page that a tapped notification opens in a browser; nil without a tap, or where pages are not known.
+    package func page(ofTap tap: String) -> String? { tap.isEmpty ? nil : tapPage.map { $0 + tap } }
 }
 
 /// A kind of monitor, as a plugin offers it.

@@ -25,10 +25,14 @@ package protocol PushAdapter: Sendable {
     /// Sends one push and says what became of it. Must return within about 30 seconds; retries, waiting
     /// and pruning are the host's work.
     func send(_ push: Push) async -> PushReport
+    /// The gateway stops, and nothing is sent any more: ends what the adapter keeps running. Must return within a
+    /// few seconds. The default does nothing.
+    func stop() async
 }
 
 extension PushAdapter {
     package func subscriptionKey() throws -> String? { nil }
+    package func stop() async {}
 }
 
 /// One push to one device. A repeat after a retry or a restart has the same `id`.
@@ -61,6 +65,18 @@ package struct Push: Sendable, Hashable {
         (self.id, self.device, self.address, self.content) = (id, device, address, content)
         (self.payload, self.priority, self.expires) = (payload, priority, expires)
         (self.encryption, self.locale) = (encryption, locale)
+    }
+
+    /// The same push with another number of unread messages.
+    package func with(badge: Int) -> Push {
+        let content: Content =
+            switch self.content {
+            case .alert(let notification): .alert(notification.with(badge: badge))
+            case .clear(let ids, let collapse, _): .clear(ids, collapse: collapse, badge: badge)
+            }
+        return Push(
+            id: id, device: device, address: address, content: content, payload: payload, priority: priority,
+            expires: expires, encryption: encryption, locale: locale)
     }
 }
 

@@ -31,6 +31,8 @@ package enum PushDocument {
 
     /// What RFC 8188 and RFC 8291 add to a message of one record: header 86, delimiter 1, tag 16 bytes.
     package static let sealingOverhead = 103
+    /// Characters of the longest sealed document: 4096 bytes, what one record has, in base64url.
+    package static let sealedLimit = 5462
 
     /// The document sealed for the device, as base64url for a service that carries JSON.
     /// - Parameters:
@@ -82,20 +84,22 @@ package enum PushText {
     /// the end of the text that is longest at that moment, and an ellipsis says so.
     /// - Parameters:
     ///   - limit: bytes of the rendered document.
-    ///   - render: makes the document; its size must grow with the texts as JSON strings do.
+    ///   - cost: bytes that a character has in the document; by default, as JSON strings have it.
+    ///   - render: makes the document; its size must grow with the texts by what `cost` says.
     /// - Returns: nil when the document does not fit even without the texts.
     package static func fit(
-        title: String, body: String?, limit: Int, render: (_ title: String, _ body: String?) -> [UInt8]
+        title: String, body: String?, limit: Int, cost: (Character) -> Int = PushText.jsonCost,
+        render: (_ title: String, _ body: String?) -> [UInt8]
     ) -> [UInt8]? {
+        // Most texts fit as they are, and to look at every character costs more than to encrypt them.
         if title.utf8.count + (body?.utf8.count ?? 0) <= limit {
-            // Nearly all texts fit, and need not be taken apart.
             let whole = render(title, body)
             if whole.count <= limit { return whole }
         }
         let frame = render("", body.map { _ in "" }).count
         guard frame <= limit else { return nil }
-        var title = Field(title, limit: limit - frame)
-        var body = body.map { Field($0, limit: limit - frame) }
+        var title = Field(title, limit: limit - frame, cost)
+        var body = body.map { Field($0, limit: limit - frame, cost) }
         while frame + title.size + (body?.size ?? 0) > limit {
             let bodyIsLonger = (body?.size ?? 0) >= title.size
             if bodyIsLonger, body?.shorten() == true { continue }
@@ -106,24 +110,29 @@ package enum PushText {
         return render(title.text, body?.text)
     }
 
+    /// Bytes of a character in a JSON string.
+    package static func jsonCost(_ character: Character) -> Int {
+        JSON.string(String(character)).serializedBytes.count - 2
+    }
+
     /// One text on its way to becoming shorter.
     private struct Field {
         private var characters: [Character] = []
-        /// Bytes of each character as a JSON string has it.
+        /// Bytes of each character in the document.
         private var sizes: [Int] = []
         private var isCut = false
         /// Bytes of the text between its quotes.
         private(set) var size = 0
 
         /// Reads no more of the text than could be kept, so that a huge one costs no more than the limit.
-        init(_ text: String, limit: Int) {
+        init(_ text: String, limit: Int, _ cost: (Character) -> Int) {
             for character in text {
                 guard size <= limit else {
                     isCut = true
                     size += PushText.ellipsis.utf8.count
                     break
                 }
-                let bytes = JSON.string(String(character)).serializedBytes.count - 2
+                let bytes = cost(character)
                 characters.append(character)
                 sizes.append(bytes)
                 size += bytes

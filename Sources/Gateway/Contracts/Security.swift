@@ -10,6 +10,8 @@ package protocol Security: Sendable {
     func authenticationCode(_ message: [UInt8], purpose: String) -> [UInt8]
     /// Whether two byte strings are equal, in time that depends on their length only.
     func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool
+    /// Whether bytes are a public key on the curve P-256: 65 bytes, uncompressed (SEC 1 section 2.3.3).
+    func isPublicKey(_ bytes: [UInt8]) -> Bool
     /// A slow, salted hash; off the cooperative pool.
     func hashPassword(_ password: Secret) async throws -> String
     /// Off the cooperative pool.

@@ -17,6 +17,10 @@ package struct Device: Sendable, Hashable {
         /// The authentication secret: 16 bytes.
         package let secret: [UInt8]
 
+        /// Bytes of the key and the secret (RFC 8291 section 3.1 and 3.2).
+        package static let publicKeySize = 65
+        package static let secretSize = 16
+
         package init(publicKey: [UInt8], secret: [UInt8]) { (self.publicKey, self.secret) = (publicKey, secret) }
     }
 
@@ -27,6 +31,11 @@ package struct Device: Sendable, Hashable {
     package var name: String
     package var platform: String
     package var channel: Channel?
+    /// Where to go on, in this order, when the channel before failed for good or nobody has acknowledged what was
+    /// sent there. No two channels of a device are at the same push service.
+    package var furtherChannels: [Channel] = []
+    /// Nil: services may read the summaries.
+    package var encryption: Encryption?
     package var tags: [String]
     package var locale: String?
     package var payload: Payload
@@ -37,6 +46,17 @@ package struct Device: Sendable, Hashable {
     package var lastSeen: Timestamp
     /// The last event number the device has acknowledged without a gap.
     package var cursor: Int64 = 0
+
+    /// Longest list of further channels.
+    package static let furtherChannelsLimit = 4
+
+    /// All channels in the order in which they are tried.
+    package var channels: [Channel] { (channel.map { [$0] } ?? []) + furtherChannels }
+
+    /// The channel at a push service.
+    package func channel(at adapter: String) -> Channel? {
+        channel?.adapter == adapter ? channel : furtherChannels.first { $0.adapter == adapter }
+    }
 
     package init(
         id: DeviceID, account: AccountID, installation: String, name: String, platform: String, channel: Channel?,

@@ -125,13 +125,15 @@ package struct DeliveryRecord: Sendable, Hashable {
     package var detail: String?
     /// The notification that covered the message; a digest covers several.
     package let notification: NotificationID
+    /// The push service it went to last; nil where none was asked, or before this was noted.
+    package let adapter: String?
 
     package init(
         message: MessageKey, device: DeviceID, outcome: Outcome, at: Timestamp, detail: String? = nil,
-        notification: NotificationID
+        notification: NotificationID, adapter: String? = nil
     ) {
         (self.message, self.device, self.outcome) = (message, device, outcome)
-        (self.at, self.detail, self.notification) = (at, detail, notification)
+        (self.at, self.detail, self.notification, self.adapter) = (at, detail, notification, adapter)
     }
 }
 
@@ -142,6 +144,8 @@ package struct StoredEvent: Sendable, Hashable {
         case receipt
         /// A message that was not due when it was stored comes up now; the data is its id as JSON.
         case due
+        /// Something happened to one of the account's devices that its other devices are told of.
+        case device
     }
 
     package let queue: Int64
@@ -190,5 +194,11 @@ package struct Notification: Sendable, Hashable {
         (self.id, self.account, self.device, self.app, self.message) = (id, account, device, app, message)
         (self.messages, self.title, self.body, self.badge) = (messages, title, body, badge)
         (self.collapse, self.thread, self.tap) = (collapse, thread, tap)
+    }
+
+    func with(badge: Int) -> Notification {
+        Notification(
+            id: id, account: account, device: device, app: app, message: message, messages: messages, title: title,
+            body: body, badge: badge, collapse: collapse, thread: thread, tap: tap)
     }
 }

@@ -6,30 +6,32 @@ package final class Notifier: Service {
     static let clearLifetime: Duration = .seconds(86_400)
 
     package let name = "notifier"
-    private let machine = Locked(NotifierMachine())
-    private let directory: StateKeeper<Directory>
+    let machine: Locked<NotifierMachine>
+    let directory: StateKeeper<Directory>
     private let sessions: Sessions
-    private let hub: StreamHub
-    private let mailroom: Mailroom
-    private let dispatcher: PushDispatcher
-    private let store: any Store
-    private let identities: Identities
-    private let time: any TimeSource
-    private let log: Log
-    private let ack: Duration
+    let hub: StreamHub
+    let mailroom: Mailroom
+    let dispatcher: PushDispatcher
+    let store: any Store
+    let identities: Identities
+    let time: any TimeSource
+    let log: Log
+    let defaults: NotifyDefaults
     private let alarm: Alarm
     private let stopped = ShutdownSignal()
 
     package init(
         directory: StateKeeper<Directory>, sessions: Sessions, hub: StreamHub, mailroom: Mailroom,
         dispatcher: PushDispatcher, store: any Store, identities: Identities, time: any TimeSource, log: Log,
-        ack: Duration
+        defaults: NotifyDefaults
     ) {
         (self.directory, self.sessions, self.hub, self.mailroom) = (directory, sessions, hub, mailroom)
         (self.dispatcher, self.store, self.identities) = (dispatcher, store, identities)
-        (self.time, self.log, self.ack) = (time, log, ack)
+        (self.time, self.log, self.defaults) = (time, log, defaults)
+        machine = Locked(NotifierMachine(devicePerMinute: defaults.devicePerMinute))
         alarm = Alarm(time: time)
         dispatcher.onFinished { [weak self] job, report in self?.finished(job, report) }
+        dispatcher.onSend { [weak self] job in self?.asOfNow(job) ?? job.push }
         hub.onChange { [weak self] device, isOpen in
             if !isOpen { self?.step { $0.connectionLost(device, $1) } }
         }
@@ -45,7 +47,7 @@ package final class Notifier: Service {
     /// - Returns: how far each of the messages came: decided for a stream or a push, or held.
     @discardableResult
     package func announce(
-        _ subjects: [Subject], done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
+        _ subjects: [Subject], done: [MessageKey: [DeviceID: NotifierMachine.Told]] = [:]
     ) -> [MessageKey: NotifierMachine.Decision] {
         var decisions: [MessageKey: NotifierMachine.Decision] = [:]
         for subject in subjects {
@@ -117,71 +119,83 @@ package final class Notifier: Service {
         for item in shown where item.pushed && item.device != except { clear(item, account) }
     }
 
-    private func clear(_ shown: NotifierMachine.Shown, _ account: AccountID) {
-        guard let device = directory.read({ $0.devices[shown.device] }), let channel = device.channel,
-            !hub.isLive(shown.device)
-        else { return }
-        let notification = identities.notification(shown.representative, shown.device)
-        // One that has not left yet needs no taking back; one under way is taken back when it came through.
-        if dispatcher.cancel(notification.text, lane: channel.adapter) {
-            return machine.withLock { $0.cancelled(shown) }
-        }
-        if machine.withLock({ $0.isOrphan(shown) }) { return }
-        guard dispatcher.adapter(channel.adapter)?.canClear == true else { return }
-        let badge = mailroom.openCount(.account(account))
-        let collapse = Self.collapse(shown.representative)
-        let push = Push(
-            id: identities.notification(shown.representative, DeviceID("\(shown.device)/clear")).text,
-            device: shown.device, address: channel.address,
-            content: .clear([notification], collapse: collapse, badge: badge), payload: device.payload, priority: .low,
-            expires: time.timestamp + Self.clearLifetime)
-        let job = PushJob(
-            push: push, account: account, channel: channel, messages: [], representative: shown.representative,
-            accepted: time.now)
-        if !dispatcher.enqueue(job) { refused(job) }
-    }
-
     // MARK: The machine
 
-    private func step(_ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]) { _ = decide(body) }
+    /// What is done when what an input leads to is durable, and what is known already of its notification.
+    struct Aftermath {
+        let representative: MessageKey
+        let device: DeviceID
+        let notification: NotificationID
+        let then: @Sendable () -> Void
+    }
 
-    private func decide(
-        _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
+    func step(
+        _ aftermath: Aftermath? = nil, _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
+    ) {
+        _ = decide(aftermath, body)
+    }
+
+    func decide(
+        _ aftermath: Aftermath? = nil, _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
     ) -> [NotifierMachine.Action] {
         let view = NotifierView(
-            now: time.now, timestamp: time.timestamp, ack: ack,
+            now: time.now, timestamp: time.timestamp, ack: defaults.ack,
             foregroundUntil: { [sessions] device, app in
                 app.flatMap { sessions.foregroundUntil(device: device, app: $0) }
             },
             isLive: { [hub] in hub.isLive($0) },
-            hasChannel: { [directory, dispatcher] id in
-                directory.read { $0.devices[id]?.channel?.adapter }.map(dispatcher.has) ?? false
+            channels: { [directory, dispatcher] id in
+                directory.read { $0.devices[id]?.channels.map(\.adapter) ?? [] }.filter(dispatcher.has)
             },
             acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } })
         let (actions, deadline) = machine.withLock { machine in
             let actions = body(&machine, view)
             return (actions, machine.nextDeadline)
         }
-        for action in actions { perform(action) }
+        perform(actions, aftermath)
         alarm.set(deadline)
         return actions
+    }
+
+    /// What there is to record goes to the store in one piece.
+    private func perform(_ actions: [NotifierMachine.Action], _ aftermath: Aftermath?) {
+        var records: [StoreChange] = []
+        // Those of a digest have one notification, and its id costs two hashes.
+        var known = aftermath.map { (representative: $0.representative, device: $0.device, id: $0.notification) }
+        for action in actions {
+            guard case .record(let key, let device, let outcome, let detail, let representative, let channel) = action
+            else {
+                perform(action)
+                continue
+            }
+            if known?.representative != representative || known?.device != device {
+                known = (representative, device, identities.notification(representative, device))
+            }
+            guard let id = known?.id else { continue }
+            let record = DeliveryRecord(
+                message: key, device: device, outcome: outcome, at: time.timestamp, detail: detail, notification: id,
+                adapter: channel)
+            records.append(.putDelivery(record))
+            if outcome == .pushed { mailroom.hop(key, .notified, device) }
+        }
+        guard !records.isEmpty || aftermath != nil else { return }
+        let then = aftermath?.then
+        store.submit(records) { result in
+            if case .success = result { then?() }
+        }
     }
 
     private func perform(_ action: NotifierMachine.Action) {
         switch action {
         case .decided(let subject, let device, let decision, let reason): decided(subject, device, decision, reason)
         case .notify(let device, let subjects):
-            guard let notification = notification(device, subjects) else { return }
+            let badge = subjects.first.map { mailroom.openCount(.account($0.account)) }
+            guard let notification = notification(device, subjects, badge: badge) else { return }
             let keys = subjects.map(\.key)
             let number = hub.announce(notification)
             step { $0.notified(keys, device, number: number, $1) }
-        case .push(let device, let subjects): push(device, subjects)
-        case .record(let key, let device, let outcome, let detail, let representative):
-            let record = DeliveryRecord(
-                message: key, device: device, outcome: outcome, at: time.timestamp, detail: detail,
-                notification: identities.notification(representative, device))
-            store.submit([.putDelivery(record)]) { _ in }
-            if outcome == .pushed { mailroom.hop(key, .notified, device) }
+        case .push(let device, let subjects, let channel): push(device, subjects, at: channel)
+        case .record: break
         case .suppressed(let subject, let device):
             log.info(
                 .notificationSuppressed, "The running client has the message and stayed in front",
@@ -208,106 +222,6 @@ package final class Notifier: Service {
         case .stream: log.info(.messageForwarded, "A message goes to the running client", fields)
         case .hold: log.info(.messageHeld, "A message is held", fields)
         case .notify, .push: break
-        }
-    }
-
-    /// Same for every message, so that a repeat replaces the first on the device.
-    private static func collapse(_ representative: MessageKey) -> String { "f-\(representative)" }
-
-    private func notification(_ device: DeviceID, _ subjects: [Subject]) -> Notification? {
-        let ordered = subjects.sorted { $0.key < $1.key }
-        guard let newest = ordered.last else { return nil }
-        let text = SummaryText(ordered.map(\.content))
-        return Notification(
-            id: identities.notification(newest.key, device), account: newest.account, device: device, app: newest.app,
-            message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body,
-            badge: mailroom.openCount(.account(newest.account)), collapse: Self.collapse(newest.key),
-            thread: newest.app?.text ?? newest.content.appName, tap: identities.tap(newest.key, device))
-    }
-
-    private func push(_ id: DeviceID, _ subjects: [Subject]) {
-        guard let notification = notification(id, subjects), let newest = subjects.max(by: { $0.key < $1.key }),
-            let device = directory.read({ $0.devices[id] }), let channel = device.channel
-        else { return step { $0.pushImpossible(id, messages: subjects.map(\.key), $1) } }
-        let push = Push(
-            id: notification.id.text, device: id, address: channel.address, content: .alert(notification),
-            payload: device.payload, priority: newest.priority, expires: newest.expires)
-        let job = PushJob(
-            push: push, account: newest.account, channel: channel, messages: notification.messages,
-            representative: newest.key, accepted: time.now)
-        if !dispatcher.enqueue(job) { refused(job) }
-    }
-
-    /// The lane is full or gone: the messages stay held and are looked at anew later.
-    private func refused(_ job: PushJob) {
-        log.error(
-            .notificationFailed, "The push service's lane is full or no longer configured",
-            ["push": .string(job.channel.adapter), "device": .id(job.push.device), "reason": "lane_refused"])
-        step { $0.pushRefused(job.push.device, messages: job.messages, $1) }
-    }
-
-    private func finished(_ job: PushJob, _ report: PushReport) {
-        let fields = dispatcher.fields(job, report, job.channel.adapter)
-        let outcome: DeliveryRecord.Outcome
-        switch report.outcome {
-        case .delivered:
-            outcome = .pushed
-        case .gone(let since):
-            outcome = .failed
-            prune(job, since: since, fields)
-            if sentAgain(job) { return }
-        case .rejected, .retry, .credential:
-            outcome = .failed
-            log.error(.notificationFailed, "The push service refused a notification", fields)
-        }
-        guard let representative = job.representative, !job.messages.isEmpty else { return }
-        let detail = [report.status.map(String.init), report.reason].compactMap { $0 }.joined(separator: " ")
-        step { machine, view in
-            machine.pushFinished(
-                job.push.device, representative: representative, messages: job.messages, outcome: outcome,
-                detail: detail.isEmpty ? nil : detail, view)
-        }
-        guard outcome == .pushed else { return }
-        let sent =
-            fields + [
-                "attempts": .count(job.attempt + 1), "milliseconds": .milliseconds(time.now - job.accepted),
-            ]
-        // Takes its turn behind the record just handed over: the line is written when that is durable.
-        store.submit([]) { [log] result in
-            if case .success = result { log.info(.notificationSent, "The push service took a notification", sent) }
-        }
-    }
-
-    /// Sends a push to the address that has replaced the dead one meanwhile; false when there is none.
-    private func sentAgain(_ job: PushJob) -> Bool {
-        guard let device = directory.read({ $0.devices[job.push.device] }), let channel = device.channel,
-            channel != job.channel
-        else { return false }
-        let push = Push(
-            id: job.push.id, device: device.id, address: channel.address, content: job.push.content,
-            payload: device.payload, priority: job.push.priority, expires: job.push.expires)
-        return dispatcher.enqueue(
-            PushJob(
-                push: push, account: job.account, channel: channel, messages: job.messages,
-                representative: job.representative, accepted: job.accepted))
-    }
-
-    /// Drops a channel the service calls dead, if it is still the one that was tried and older than the
-    /// verdict.
-    private func prune(_ job: PushJob, since: Timestamp?, _ fields: LogFields) {
-        let verdict = since ?? time.timestamp
-        let pruned = Locked(false)
-        directory.submit { directory in
-            guard let device = directory.devices[job.push.device], device.channel == job.channel,
-                job.channel.since <= verdict
-            else { return [] }
-            pruned.withLock { $0 = true }
-            return directory.change(device.id) { $0.channel = nil }.map { [.putDevice($0)] } ?? []
-        }
-        if pruned.withLock({ $0 }) {
-            log.warning(.devicePruned, "The push service says the device's address is dead; it was removed", fields)
-        } else {
-            log.info(.notificationFailed, "The push service calls an address dead that has been replaced since", fields)
         }
     }
 

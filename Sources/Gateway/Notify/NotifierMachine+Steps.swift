@@ -49,6 +49,9 @@ extension NotifierMachine {
         else { return nil }
         // A second is added so that the clock on the wall has surely reached the end.
         let wait = max(.seconds(1), end - view.timestamp + .seconds(1))
+        if subject.group > .zero {
+            groups[GroupKey(device: device, app: subject.app), default: Group()].held.insert(key)
+        }
         set(key, device, .waiting(.quietHours), due: view.now + wait)
         return .decided(subject, device, .hold, .quietHours)
     }
@@ -58,20 +61,44 @@ extension NotifierMachine {
         guard let subject = entries[key]?.subject else { return [] }
         if let held = quiet(key, device, view) { return [held] }
         let groupKey = GroupKey(device: device, app: subject.app)
-        if subject.group > .zero, subject.priority != .high, let group = groups[groupKey],
-            view.now < group.lastRing + subject.group
+        // What goes on to another channel has waited long enough.
+        let isFurther = entries[key]?.deliveries[device]?.channel != nil
+        if subject.group > .zero, subject.priority != .high, !isFurther, let last = groups[groupKey]?.lastRing,
+            view.now < last + subject.group
         {
-            groups[groupKey]?.held.append(key)
-            set(key, device, .waiting(.grouped), due: group.lastRing + subject.group)
+            groups[groupKey]?.held.insert(key)
+            set(key, device, .waiting(.grouped), due: last + subject.group)
             return [.decided(subject, device, .hold, .grouped)]
         }
+        if let held = tooOften([key], device, view) { return held }
         return announce([key], to: device, reason, view)
+    }
+
+    /// Holds messages while the device is rung as often as it may be; nil when it may ring once more. Each that
+    /// waits becomes part of the next digest.
+    private mutating func tooOften(_ keys: [MessageKey], _ device: DeviceID, _ view: NotifierView) -> [Action]? {
+        let subjects = keys.compactMap { entries[$0]?.subject }
+        let priority: Message.Priority = subjects.contains { $0.priority == .high } ? .high : .normal
+        guard !mayRing(device, priority, at: view.now) else { return nil }
+        // Those held are served one digest a token: in turn, as their times come.
+        let wait = max(.seconds(1), rates[device]?.wait(at: view.now) ?? .zero)
+        return subjects.map { subject in
+            groups[GroupKey(device: device, app: subject.app), default: Group()].held.insert(subject.key)
+            set(subject.key, device, .waiting(.deviceRate), due: view.now + wait)
+            return .decided(subject, device, .hold, .deviceRate)
+        }
     }
 
     /// Shows messages on a device: on its stream if it is connected, else through its channel.
     mutating func announce(
         _ wanted: [MessageKey], to device: DeviceID, _ reason: Reason?, mayNotify: Bool = true, _ view: NotifierView
     ) -> [Action] {
+        let byChannel = Dictionary(grouping: wanted) { entries[$0]?.deliveries[device]?.channel }
+        if byChannel.count > 1 {
+            return byChannel.values.sorted { $0[0] < $1[0] }.flatMap {
+                announce($0, to: device, reason, mayNotify: mayNotify, view)
+            }
+        }
         var (held, keys): ([Action], [MessageKey]) = ([], [])
         for key in wanted {
             if mayNotify, let subject = entries[key]?.subject, let forwarded = forward(key, subject, device, view) {
@@ -85,10 +112,12 @@ extension NotifierMachine {
         let subjects = keys.compactMap { entries[$0]?.subject }
         guard let newest = subjects.max(by: { $0.key < $1.key }) else { return held }
         if newest.group > .zero {
-            groups[GroupKey(device: device, app: newest.app), default: Group(lastRing: view.now)].lastRing = view.now
+            groups[GroupKey(device: device, app: newest.app), default: Group()].lastRing = view.now
         }
         let onStream = mayNotify && view.isLive(device)
-        if keys.count > 1, onStream || view.hasChannel(device) {
+        let channels = onStream ? [] : view.channels(device)
+        let isFirst = !keys.contains { shown[$0]?[device] != nil }
+        if keys.count > 1, isFirst, onStream || !channels.isEmpty {
             covered[Shown(device: device, representative: newest.key, pushed: !onStream)] = Set(keys)
         }
         if onStream {
@@ -97,9 +126,12 @@ extension NotifierMachine {
             }
             return held + [.decided(newest, device, .notify, reason ?? .liveStream), .notify(device, subjects)]
         }
-        if view.hasChannel(device) {
-            for key in keys { set(key, device, .pushing(representative: newest.key), due: nil) }
-            return held + [.decided(newest, device, .push, reason ?? .noConnection), .push(device, subjects)]
+        if let first = channels.first {
+            let wanted = entries[newest.key]?.deliveries[device]?.channel
+            let channel = wanted.flatMap { channels.contains($0) ? $0 : nil } ?? first
+            for key in keys { set(key, device, .pushing(representative: newest.key), due: nil, channel: channel) }
+            let push: Action = .push(device, subjects, channel: channel)
+            return held + [.decided(newest, device, .push, reason ?? .noConnection), push]
         }
         return held + unreachable(keys, device, view)
     }
@@ -109,12 +141,14 @@ extension NotifierMachine {
         guard let newest = keys.max(), let subject = entries[newest]?.subject else { return [] }
         for key in keys { set(key, device, .unreachable, due: nil) }
         // Nobody hears of it here: the next device must not wait for an acknowledgement that cannot come.
-        return [.decided(subject, device, .hold, .noChannel)] + keys.flatMap { escalate($0, view, force: true) }
+        return [.decided(subject, device, .hold, .noChannel)] + escalate(keys, view, force: true)
     }
 
     mutating func fire(_ key: MessageKey, _ device: DeviceID, _ phase: Phase, _ view: NotifierView) -> [Action] {
         switch phase {
-        case .waiting(.grouped): return flush(key, device, view)
+        case .waiting(.grouped), .waiting(.deviceRate): return flush(key, device, view)
+        // Without a digest each rings for itself.
+        case .waiting(.quietHours) where (entries[key]?.subject.group ?? .zero) > .zero: return flush(key, device, view)
         case .waiting: return begin(again: key, device, view)
         case .streaming(let since):
             guard let subject = entries[key]?.subject else { return [] }
@@ -135,11 +169,13 @@ extension NotifierMachine {
     }
 
     /// After waiting (quiet hours, a reader elsewhere) everything is looked at anew.
-    private mutating func begin(again key: MessageKey, _ device: DeviceID, _ view: NotifierView) -> [Action] {
+    mutating func begin(
+        again key: MessageKey, _ device: DeviceID, _ view: NotifierView, reason: Reason? = nil
+    ) -> [Action] {
         guard let subject = entries[key]?.subject else { return [] }
         if let lease = view.foregroundUntil(device, subject.app) { return stream(key, subject, device, lease, view) }
         if let forwarded = forward(key, subject, device, view) { return forwarded }
-        return ring(key, device, nil, view)
+        return ring(key, device, reason, view)
     }
 
     /// The client that was in front is not any more and has not acknowledged.
@@ -167,79 +203,87 @@ extension NotifierMachine {
         }
     }
 
-    /// The time of a group is over: everything held in it is one digest.
+    /// The time of a group is over, or of the quiet, or the device may be rung again: everything held for it is one
+    /// digest.
     private mutating func flush(_ key: MessageKey, _ device: DeviceID, _ view: NotifierView) -> [Action] {
         guard let subject = entries[key]?.subject else { return [] }
         let groupKey = GroupKey(device: device, app: subject.app)
-        let held = (groups[groupKey]?.held ?? []).filter {
-            entries[$0]?.deliveries[device]?.phase == .waiting(.grouped)
+        // Each of a quiet night's messages has its own time, rounded its own way.
+        let soon = view.now + .seconds(1)
+        var (held, later): (Set<MessageKey>, Set<MessageKey>) = ([], [])
+        for key in groups[groupKey]?.held ?? [] {
+            guard let delivery = entries[key]?.deliveries[device] else { continue }
+            switch delivery.phase {
+            case .waiting(.grouped), .waiting(.deviceRate): held.insert(key)
+            case .waiting(.quietHours) where delivery.due.map({ $0 > soon }) ?? false: later.insert(key)
+            case .waiting(.quietHours): held.insert(key)
+            default: break
+            }
         }
-        groups[groupKey]?.held = []
-        let keys = held.isEmpty ? [key] : held.sorted()
+        groups[groupKey]?.held = later
+        let keys = held.union([key]).sorted()
         if let lease = view.foregroundUntil(device, subject.app) {
             return keys.flatMap { key -> [Action] in
                 guard let subject = entries[key]?.subject else { return [] }
                 return stream(key, subject, device, lease, view)
             }
         }
-        return announce(keys, to: device, nil, view)
+        return tooOften(keys, device, view) ?? announce(keys, to: device, nil, view)
     }
 
-    /// Goes on with the next device, because nobody has acknowledged on the one before.
-    mutating func escalate(_ key: MessageKey, _ view: NotifierView, force: Bool = false) -> [Action] {
-        guard let entry = entries[key], let next = entry.escalation.first else { return [] }
-        guard force || entry.escalationDue.map({ $0 <= view.now }) ?? false else { return [] }
-        entries[key]?.escalation.removeFirst()
-        if case .escalate(_, let after) = entry.subject.targets, entry.escalation.count > 1 {
-            entries[key]?.escalationDue = view.now + after
-            timers.insert(Timer(message: key, device: nil), due: view.now + after)
-        }
-        let actions = begin(key, next, view)
-        dropIfDone(key)
-        return actions
-    }
-
-    /// A push failed for good: somebody else of the account must hear of the message.
-    mutating func nextDevice(_ key: MessageKey, after device: DeviceID, _ view: NotifierView) -> [Action] {
-        if entries[key]?.escalation.isEmpty == false { return escalate(key, view, force: true) }
-        guard let entry = entries[key], let subject = entries[key]?.subject,
-            let next = entry.fallback.first(where: {
-                view.foregroundUntil($0, subject.app) != nil || view.isLive($0) || view.hasChannel($0)
-            })
-        else { return [] }
-        entries[key]?.fallback.removeAll { $0 == next }
-        pending[next, default: []].insert(key)
-        // Its client may be in front: then it rings there no more than anywhere else.
-        if let lease = view.foregroundUntil(next, subject.app) { return stream(key, subject, next, lease, view) }
-        return ring(key, next, .deviceDead, view)
-    }
-
-    mutating func set(_ key: MessageKey, _ device: DeviceID, _ phase: Phase, due: Moment?) {
-        entries[key]?.deliveries[device] = Delivery(phase: phase, due: due)
+    mutating func set(
+        _ key: MessageKey, _ device: DeviceID, _ phase: Phase, due: Moment?, channel: String? = nil
+    ) {
+        let channel = channel ?? entries[key]?.deliveries[device]?.channel
+        entries[key]?.deliveries[device] = Delivery(phase: phase, due: due, channel: channel)
         if let due { timers.insert(Timer(message: key, device: device), due: due) }
     }
 
     /// Nothing more is to be done for the device.
     mutating func finish(
         _ key: MessageKey, _ device: DeviceID, _ outcome: DeliveryRecord.Outcome, detail: String? = nil,
-        representative: MessageKey, acknowledged: Bool
+        representative: MessageKey, acknowledged: Bool, channel: String? = nil
     ) -> [Action] {
-        entries[key]?.deliveries[device] = Delivery(phase: .final, due: nil)
-        pending[device]?.remove(key)
-        if pending[device]?.isEmpty == true { pending[device] = nil }
-        if outcome == .pushed || outcome == .notified {
+        if acknowledged { entries[key]?.escalation = [] }
+        close(key, device)
+        let record = record(key, device, outcome, detail, representative, channel)
+        // What it shows already stays what is taken back: the first channel's.
+        if outcome == .pushed || outcome == .notified, shown[key]?[device]?.pushed != true {
             shown[key, default: [:]][device] = Shown(
                 device: device, representative: representative, pushed: outcome == .pushed)
         }
-        if acknowledged { entries[key]?.escalation = [] }
         dropIfDone(key)
-        return [.record(key, device, outcome, detail: detail, representative: representative)]
+        return [record]
+    }
+
+    /// What is recorded of the end of a delivery. Of a device that shows the message by an earlier channel this stays
+    /// known, and only the channel and its answer are new.
+    func record(
+        _ key: MessageKey, _ device: DeviceID, _ outcome: DeliveryRecord.Outcome, _ detail: String?,
+        _ representative: MessageKey, _ channel: String?
+    ) -> Action {
+        guard let first = shown[key]?[device], first.pushed, outcome == .failed || outcome == .pushed else {
+            return .record(key, device, outcome, detail: detail, representative: representative, channel: channel)
+        }
+        return .record(key, device, .pushed, detail: detail, representative: first.representative, channel: channel)
+    }
+
+    /// What was under way to the device has ended. While others may still be told, its acknowledgement counts.
+    mutating func close(_ key: MessageKey, _ device: DeviceID) {
+        set(key, device, .final, due: nil)
+        if entries[key]?.escalation.isEmpty ?? true { forget(key, device) }
+    }
+
+    private mutating func forget(_ key: MessageKey, _ device: DeviceID) {
+        pending[device]?.remove(key)
+        if pending[device]?.isEmpty == true { pending[device] = nil }
     }
 
     mutating func dropIfDone(_ key: MessageKey) {
         guard let entry = entries[key], entry.escalation.isEmpty,
             entry.deliveries.values.allSatisfy({ $0.phase == .final })
         else { return }
+        for device in entry.deliveries.keys { forget(key, device) }
         entries[key] = nil
     }
 }

@@ -32,6 +32,12 @@ package struct NotifierMachine: Sendable {
         case noChannel = "no_channel"
         case noDevice = "no_device"
         case deviceDead = "device_dead"
+        /// The device's channel before failed for good.
+        case channelFailed = "channel_failed"
+        /// Nobody acknowledged what was sent before.
+        case escalated
+        /// The device has been rung too often in the last minute.
+        case deviceRate = "device_rate"
         case laneFull = "lane_full"
     }
 
@@ -39,8 +45,10 @@ package struct NotifierMachine: Sendable {
         case decided(Subject, DeviceID?, Decision, Reason)
         /// Announce on the device's stream; answer with `notified`.
         case notify(DeviceID, [Subject])
-        case push(DeviceID, [Subject])
-        case record(MessageKey, DeviceID, DeliveryRecord.Outcome, detail: String?, representative: MessageKey)
+        /// Through the device's channel at this push service.
+        case push(DeviceID, [Subject], channel: String)
+        case record(
+            MessageKey, DeviceID, DeliveryRecord.Outcome, detail: String?, representative: MessageKey, channel: String?)
         /// The running client has it and stayed in front: nobody was disturbed.
         case suppressed(Subject, DeviceID)
         /// A notification came through although nobody needs it any more.
@@ -61,12 +69,30 @@ package struct NotifierMachine: Sendable {
     struct Delivery: Sendable, Hashable {
         var phase: Phase
         var due: Moment?
+        /// The push service of the channel it goes, or went, through; nil: the device's first.
+        var channel: String?
+    }
+
+    /// Where to go on when nobody has acknowledged.
+    struct Step: Sendable, Hashable {
+        let device: DeviceID
+        /// Nil: the device as a whole, on its stream or through its first channel.
+        let channel: String?
+    }
+
+    /// What was recorded of a device before a restart.
+    package struct Told: Sendable, Hashable {
+        package let outcome: DeliveryRecord.Outcome
+        package let channel: String?
+        package init(_ outcome: DeliveryRecord.Outcome, channel: String? = nil) {
+            (self.outcome, self.channel) = (outcome, channel)
+        }
     }
 
     struct Entry: Sendable {
         let subject: Subject
         var deliveries: [DeviceID: Delivery] = [:]
-        var escalation: [DeviceID] = []
+        var escalation: [Step] = []
         var escalationDue: Moment?
         /// Other devices of the account, for when the chosen one turns out to be dead.
         var fallback: [DeviceID] = []
@@ -83,8 +109,9 @@ package struct NotifierMachine: Sendable {
     }
 
     struct Group: Sendable {
-        var lastRing: Moment
-        var held: [MessageKey] = []
+        /// Nil: not rung yet, something waits for the quiet to end.
+        var lastRing: Moment?
+        var held: Set<MessageKey> = []
     }
 
     /// A notification that a device shows, for clearing it.
@@ -105,9 +132,28 @@ package struct NotifierMachine: Sendable {
     /// For digests: which of the messages a notification speaks of are still open.
     var covered: [Shown: Set<MessageKey>] = [:]
     /// Messages settled while their push was under way.
-    var orphans: [Shown: AccountID] = [:]
+    var orphans: [Shown: Orphan] = [:]
+    /// How often each device may still be rung.
+    var rates: [DeviceID: TokenBucket] = [:]
+    private let devicePerMinute: Int
 
-    package init() {}
+    struct Orphan: Sendable {
+        let account: AccountID
+        /// The device shows it already, by another channel.
+        let isShown: Bool
+    }
+
+    /// - Parameter devicePerMinute: notifications a device may be shown in a minute before further ones wait for
+    ///   the next digest, with as many at once; 0: no limit. Three times as many where some are of high priority.
+    package init(devicePerMinute: Int = 0) { self.devicePerMinute = devicePerMinute }
+
+    /// Whether the device may be rung once more now, which is counted then.
+    mutating func mayRing(_ device: DeviceID, _ priority: Message.Priority, at now: Moment) -> Bool {
+        guard devicePerMinute > 0 else { return true }
+        let limit = Double(devicePerMinute)
+        let full = TokenBucket(perSecond: limit / 60, burst: limit)
+        return rates[device, default: full].take(at: now, debt: priority == .high ? 2 * limit : 0)
+    }
 
     package var nextDeadline: Moment? { timers.next }
     /// A push that found no room is tried again after this.
@@ -118,50 +164,16 @@ package struct NotifierMachine: Sendable {
 
     // MARK: Inputs
 
-    /// A message was stored. `devices` are the account's, the one seen last first; `done` those already told
-    /// before a restart, and how that ended.
-    package mutating func announce(
-        _ subject: Subject, devices: [DeviceID], done: [DeviceID: DeliveryRecord.Outcome] = [:], _ view: NotifierView
-    ) -> [Action] {
-        guard entries[subject.key] == nil else { return [] }
-        var entry = Entry(subject: subject)
-        var targets: [DeviceID]
-        switch subject.targets {
-        case .latest:
-            // Where only dead devices were tried before a restart, the one that was next is still to be told.
-            let untried = devices.filter { done[$0] == nil }
-            let reachable = untried.first {
-                view.foregroundUntil($0, subject.app) != nil || view.isLive($0) || view.hasChannel($0)
-            }
-            let isTold = done.values.contains { $0 != .failed }
-            targets = isTold ? [] : [reachable ?? untried.first].compactMap { $0 }
-            entry.fallback = untried.filter { !targets.contains($0) }
-        case .all: targets = devices
-        case .devices(let wanted): targets = wanted.filter(devices.contains)
-        case .escalate(let wanted, let after):
-            let order = (wanted.isEmpty ? devices : wanted.filter(devices.contains)).filter { done[$0] == nil }
-            // After a restart somebody may have acknowledged it, or has as long as before to do so.
-            if done.values.contains(where: { $0 == .streamed || $0 == .notified }) { return [] }
-            targets = done.isEmpty ? Array(order.prefix(1)) : []
-            entry.escalation = Array(order.dropFirst(targets.count))
-            if !entry.escalation.isEmpty {
-                entry.escalationDue = view.now + after
-                timers.insert(Timer(message: subject.key, device: nil), due: view.now + after)
-            }
-        }
-        targets.removeAll { done[$0] != nil }
-        if targets.isEmpty, entry.escalation.isEmpty {
-            return done.isEmpty ? [.decided(subject, nil, .hold, .noDevice)] : []
-        }
-        entries[subject.key] = entry
-        return targets.flatMap { begin(subject.key, $0, view) }
-    }
-
     /// A device acknowledged everything up to a number on its stream.
     package mutating func acknowledged(_ device: DeviceID, upTo: Int64) -> [Action] {
         var actions: [Action] = []
         for key in pending[device] ?? [] {
             guard let entry = entries[key], let delivery = entry.deliveries[device] else { continue }
+            // Somebody has it: nobody else needs to be woken.
+            if entry.subject.number <= upTo, !entry.escalation.isEmpty {
+                entries[key]?.escalation = []
+                dropIfDone(key)
+            }
             switch delivery.phase {
             case .streaming, .unreachable:
                 if entry.subject.number <= upTo {
@@ -245,105 +257,19 @@ package struct NotifierMachine: Sendable {
         retryUnacknowledged(device, .connectionLost, view)
     }
 
-    /// A push ended for good.
-    package mutating func pushFinished(
-        _ device: DeviceID, representative: MessageKey, messages: [MessageKey], outcome: DeliveryRecord.Outcome,
-        detail: String?, _ view: NotifierView
-    ) -> [Action] {
-        var actions: [Action] = []
-        for key in messages {
-            guard case .pushing = entries[key]?.deliveries[device]?.phase else { continue }
-            if outcome == .failed { actions += nextDevice(key, after: device, view) }
-            actions += finish(
-                key, device, outcome, detail: detail, representative: representative, acknowledged: false)
-        }
-        let orphan = Shown(device: device, representative: representative, pushed: true)
-        if outcome != .pushed { covered[orphan] = nil }
-        if let account = orphans.removeValue(forKey: orphan), outcome == .pushed {
-            actions.append(.clear(device, representative, account))
-        }
-        return actions
-    }
-
-    /// Somebody tapped the notification: no other device needs to be woken for it.
-    package mutating func tapped(_ key: MessageKey) {
-        entries[key]?.escalation = []
-        dropIfDone(key)
-    }
-
-    /// The messages were read, completed or expired. Returns the notifications that no longer speak of
-    /// anything open.
-    package mutating func settled(_ keys: [MessageKey]) -> [(account: AccountID?, message: MessageKey, shown: [Shown])]
-    {
-        keys.map { key in
-            let entry = entries.removeValue(forKey: key)
-            var result: [Shown] = []
-            for (device, delivery) in entry?.deliveries ?? [:] {
-                pending[device]?.remove(key)
-                switch delivery.phase {
-                case .notified(_, let representative):
-                    result.append(Shown(device: device, representative: representative, pushed: false))
-                case .pushing(let representative):
-                    let orphan = Shown(device: device, representative: representative, pushed: true)
-                    if let account = entry?.subject.account, covered[orphan].map({ $0 == [key] }) ?? true {
-                        orphans[orphan] = account
-                    }
-                    result.append(orphan)
-                default: break
-                }
-            }
-            result += shown.removeValue(forKey: key).map { Array($0.values) } ?? []
-            result.removeAll { candidate in
-                guard covered[candidate] != nil else { return false }
-                covered[candidate]?.remove(key)
-                if covered[candidate]?.isEmpty == true {
-                    covered[candidate] = nil
-                    return false
-                }
-                return true
-            }
-            return (entry?.subject.account, key, result)
-        }
-    }
-
-    /// What devices show of a message.
-    package func shown(of key: MessageKey) -> [Shown] { shown[key].map { Array($0.values) } ?? [] }
-
-    /// Says at start that a device shows a notification of an open message.
-    package mutating func restore(_ key: MessageKey, _ item: Shown) {
-        shown[key, default: [:]][item.device] = item
-        covered[item, default: []].insert(key)
-    }
-
-    /// Whether the notification's push is under way although nobody needs it any more: it is taken back when
-    /// it has come through.
-    package func isOrphan(_ item: Shown) -> Bool { orphans[item] != nil }
-    /// The push was taken back before it left.
-    package mutating func cancelled(_ item: Shown) { orphans[item] = nil }
-
-    /// Forgets a deleted device.
-    package mutating func removed(_ device: DeviceID) {
-        for key in pending.removeValue(forKey: device) ?? [] {
-            entries[key]?.deliveries[device] = nil
-            dropIfDone(key)
-        }
-        groups = groups.filter { $0.key.device != device }
-        covered = covered.filter { $0.key.device != device }
-        orphans = orphans.filter { $0.key.device != device }
-    }
-
     /// Time has come for something.
     package mutating func fire(_ view: NotifierView) -> [Action] {
         var actions: [Action] = []
+        var unheard: [MessageKey] = []
         while let timer = timers.pop(at: view.now) {
             if let device = timer.device {
                 guard let delivery = entries[timer.message]?.deliveries[device], let due = delivery.due, due <= view.now
                 else { continue }
                 actions += fire(timer.message, device, delivery.phase, view)
             } else {
-                actions += escalate(timer.message, view)
+                unheard.append(timer.message)
             }
         }
-        return actions
+        return actions + escalate(unheard, view)
     }
 }

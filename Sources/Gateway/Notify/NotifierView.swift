@@ -15,6 +15,8 @@ package struct Subject: Sendable, Hashable {
     package let quietHours: NotifyPreferences.QuietHours?
     package let group: Duration
     package let hold: Duration
+    /// How long what was sent somewhere has to be acknowledged before the next device or channel is tried.
+    package let escalation: Duration
     /// What the summary is made of.
     package let content: SummaryContent
 
@@ -22,12 +24,13 @@ package struct Subject: Sendable, Hashable {
         key: MessageKey, number: Int64? = nil, account: AccountID, app: AppID?, registration: RegistrationID?,
         priority: Message.Priority, expires: Timestamp, targets: NotifyPreferences.Targets,
         quietHours: NotifyPreferences.QuietHours?,
-        group: Duration, hold: Duration, content: SummaryContent
+        group: Duration, hold: Duration, escalation: Duration = .seconds(60), content: SummaryContent
     ) {
         (self.key, self.number) = (key, number ?? key.seq)
         (self.account, self.app, self.registration) = (account, app, registration)
         (self.priority, self.expires, self.targets) = (priority, expires, targets)
         (self.quietHours, self.group, self.hold, self.content) = (quietHours, group, hold, content)
+        if case .escalate(_, let after) = targets { self.escalation = after } else { self.escalation = escalation }
     }
 }
 
@@ -40,18 +43,25 @@ package struct NotifierView: Sendable {
     /// Until when the app's client on the device counts as in front; nil: it does not.
     package let foregroundUntil: @Sendable (DeviceID, AppID?) -> Moment?
     package let isLive: @Sendable (DeviceID) -> Bool
-    package let hasChannel: @Sendable (DeviceID) -> Bool
+    /// The push services of the device's channels, in the order in which they are tried.
+    package let channels: @Sendable (DeviceID) -> [String]
     /// The number up to which the device has acknowledged its account's stream.
     package let acknowledged: @Sendable (DeviceID) -> Int64
 
     package init(
         now: Moment, timestamp: Timestamp, ack: Duration,
         foregroundUntil: @escaping @Sendable (DeviceID, AppID?) -> Moment?,
-        isLive: @escaping @Sendable (DeviceID) -> Bool, hasChannel: @escaping @Sendable (DeviceID) -> Bool,
+        isLive: @escaping @Sendable (DeviceID) -> Bool, channels: @escaping @Sendable (DeviceID) -> [String],
         acknowledged: @escaping @Sendable (DeviceID) -> Int64
     ) {
         (self.now, self.timestamp, self.ack) = (now, timestamp, ack)
-        (self.foregroundUntil, self.isLive, self.hasChannel) = (foregroundUntil, isLive, hasChannel)
+        (self.foregroundUntil, self.isLive, self.channels) = (foregroundUntil, isLive, channels)
         self.acknowledged = acknowledged
+    }
+
+    func hasChannel(_ device: DeviceID) -> Bool { !channels(device).isEmpty }
+    /// Whether the device can hear of something in any way.
+    func isReachable(_ device: DeviceID, _ app: AppID?) -> Bool {
+        foregroundUntil(device, app) != nil || isLive(device) || hasChannel(device)
     }
 }

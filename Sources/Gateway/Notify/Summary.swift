@@ -28,12 +28,15 @@ package struct SummaryText: Sendable, Hashable {
     package static let bodyLimit = 2048
 
     /// For one message, or a digest of a burst; the newest last.
-    package init(_ contents: [SummaryContent]) {
+    /// - Parameter deviceLocale: the device's language, which goes before the account's.
+    package init(
+        _ contents: [SummaryContent], _ templates: NotifyTemplates = NotifyTemplates(), deviceLocale: String? = nil
+    ) {
         guard let newest = contents.last else {
             (title, body) = ("", nil)
             return
         }
-        let words = SummaryWords(locale: newest.locale)
+        let words = templates.words([deviceLocale, newest.locale])
         if contents.count > 1 {
             title = words.many(newest.appName, contents.count).cut(to: Self.titleLimit)
             let senders = contents.reversed().compactMap(\.sender).uniqued()
@@ -43,36 +46,15 @@ package struct SummaryText: Sendable, Hashable {
         switch newest.policy {
         case .hint:
             title = newest.appName.cut(to: Self.titleLimit)
-            body = words.hint
+            body = words.hint(newest.appName)
         case .digest:
-            title = (newest.sender.map(words.newFrom) ?? newest.appName).cut(to: Self.titleLimit)
-            body = newest.subject?.cut(to: Self.bodyLimit) ?? words.hint
+            title = (newest.sender.map { words.newFrom($0, newest.appName) } ?? newest.appName).cut(to: Self.titleLimit)
+            body = newest.subject?.cut(to: Self.bodyLimit) ?? words.hint(newest.appName)
         case .full:
             title = (newest.sender ?? newest.appName).cut(to: Self.titleLimit)
             let text = [newest.subject, newest.preview].compactMap { $0 }.filter { !$0.isEmpty }.joined(separator: "\n")
-            body = text.isEmpty ? words.hint : text.cut(to: Self.bodyLimit)
+            body = text.isEmpty ? words.hint(newest.appName) : text.cut(to: Self.bodyLimit)
         }
-    }
-}
-
-/// The few phrases a summary needs, in English and Chinese.
-struct SummaryWords {
-    let isChinese: Bool
-    init(locale: String?) { isChinese = locale?.lowercased().hasPrefix("zh") ?? false }
-
-    var hint: String { isChinese ? "您有一条新消息" : "You have a message" }
-    var refused: String {
-        isChinese
-            ? "登录被拒绝。请更新密码，以便继续接收通知。" : "The sign-in was refused. Update the password to go on receiving news."
-    }
-    func newFrom(_ sender: String) -> String { isChinese ? "来自\(sender)的新消息" : "New message from \(sender)" }
-    func many(_ app: String, _ count: Int) -> String {
-        isChinese ? "\(app)：\(count)条新消息" : "\(app): \(count) new messages"
-    }
-    func from(_ senders: [String]) -> String {
-        let shown = senders.prefix(3).joined(separator: isChinese ? "、" : ", ")
-        guard senders.count > 3 else { return shown }
-        return isChinese ? "\(shown)等" : "\(shown) and others"
     }
 }
 

@@ -21,7 +21,7 @@ package struct PushJob: Sendable, Hashable {
     }
 }
 
-/// A credential's own queue, concurrency, back-off and breaker: trouble of one service costs the others
+/// A credential's own queue, concurrency, rate, back-off and breaker: trouble of one service costs the others
 /// nothing. No clock, no lock, no network.
 package struct LaneMachine: Sendable {
     /// Failures of the service in a row that open the breaker.
@@ -30,6 +30,9 @@ package struct LaneMachine: Sendable {
     package static let pauses: (first: Duration, longest: Duration) = (.seconds(1), .seconds(300))
     /// After a refused credential the lane probes this often.
     package static let credentialPauses: (first: Duration, longest: Duration) = (.seconds(60), .seconds(900))
+
+    /// A limited rate is served in steps of at least this, so that it does not wake somebody for each push.
+    package static let rateStep: Duration = .milliseconds(10)
 
     /// Cancelled pushes that may stand in the line before they are cleared away.
     private static let cancelledKept = 1024
@@ -62,8 +65,19 @@ package struct LaneMachine: Sendable {
     private var breaker = Breaker.closed
     private var failures = 0
     private var openings = 0
+    private var rate: TokenBucket?
+    /// Nothing leaves before: the service asked for a pause, or the rate's next push is not due.
+    private var pausedUntil: Moment?
+    private var rateDue: Moment?
 
-    package init(concurrency: Int, limit: Int) { (self.concurrency, self.limit) = (concurrency, limit) }
+    /// - Parameters:
+    ///   - concurrency: pushes under way at once.
+    ///   - limit: pushes that wait.
+    ///   - ratePerSecond: pushes that leave in a second, with a tenth of that at once; nil: as many as get through.
+    package init(concurrency: Int, limit: Int, ratePerSecond: Double? = nil) {
+        (self.concurrency, self.limit) = (concurrency, limit)
+        rate = ratePerSecond.map { TokenBucket(perSecond: $0, burst: $0 / 10) }
+    }
 
     package var waiting: Int { tickets.count + delayed.count }
     package var underWay: Int { running.count }
@@ -73,9 +87,13 @@ package struct LaneMachine: Sendable {
     package var nextDeadline: Moment? {
         // While pushes are under way nothing probes, and their return looks again.
         if case .open(let until) = breaker, waiting > 0, running.isEmpty {
-            return [until, timers.next].compactMap { $0 }.min()
+            let probe = max(until, pausedUntil ?? until, rateDue ?? until)
+            return [probe, timers.next].compactMap { $0 }.min()
         }
-        return timers.next
+        // Who has nothing to send, or no room for it, needs no waking.
+        guard breaker == .closed, !tickets.isEmpty, running.count < concurrency else { return timers.next }
+        let leaving = [pausedUntil, rateDue].compactMap { $0 }.max()
+        return [timers.next, leaving].compactMap { $0 }.min()
     }
 
     /// Takes a job; false when the lane is full. A job that waits already is not taken twice.
@@ -120,6 +138,8 @@ package struct LaneMachine: Sendable {
             let backOff = Self.pause(Self.pauses, job.attempt - 1, jitter)
             let wait = after.map { max($0, .milliseconds(100)) } ?? backOff
             if blame == .service {
+                // What a service asks of one request it asks of its client: nothing else leaves before that.
+                if after != nil { pausedUntil = max(pausedUntil ?? now, now + min(wait, Self.pauses.longest)) }
                 actions += serviceFailed(report, wait: wait, now: now)
             } else {
                 actions += serviceAnswered()
@@ -168,6 +188,19 @@ package struct LaneMachine: Sendable {
         timers.insert(job.push.id, due: until)
     }
 
+    /// Whether one more may leave now, which is counted then.
+    private mutating func mayLeave(at now: Moment) -> Bool {
+        if let until = pausedUntil {
+            guard now >= until else { return false }
+            pausedUntil = nil
+        }
+        if let due = rateDue, now < due { return false }
+        rateDue = nil
+        guard rate?.take(at: now) == false else { return true }
+        rateDue = now + max(Self.rateStep, rate?.wait(at: now) ?? .zero)
+        return false
+    }
+
     private mutating func serviceAnswered() -> [Action] {
         failures = 0
         openings = 0
@@ -204,10 +237,10 @@ package struct LaneMachine: Sendable {
             switch breaker {
             case .closed: break
             case .probing: return actions
-            case .open(let until):
-                guard now >= until, running.isEmpty else { return actions }
-                breaker = .probing
+            case .open(let until): guard now >= until, running.isEmpty else { return actions }
             }
+            guard mayLeave(at: now) else { return actions }
+            if breaker != .closed { breaker = .probing }
             head += 1
             tickets[job.push.id] = nil
             running.insert(job.push.id)

@@ -85,7 +85,8 @@ package final class Intake: Sendable {
         guard try await store.items(registration: registration.id, keys: [item]).isEmpty else { return }
         let locale = directory.read { $0.accounts[registration.account]?.locale }
         var draft = MessageDraft(sender: .app(registration.app), app: registration.app)
-        draft.subject = SummaryWords(locale: locale).refused
+        let app = registrations.app(registration.app)?.name ?? registration.app.text
+        draft.subject = defaults.templates.words([locale]).refused(app)
         draft.header["kind"] = "monitor.refused"
         draft.expires = time.timestamp + defaults.itemTTL
         draft.origin = Message.Origin(registration: registration.id, item: item)

@@ -239,6 +239,22 @@ package final class Mailroom: Sendable {
         return number.withLock { $0 }
     }
 
+    /// Tells an account's devices of something; those that are away hear of it when they come back.
+    package func note(_ kind: StoredEvent.Kind, to account: AccountID, _ data: JSON) {
+        let at = time.timestamp
+        keeper.submit { [rules] state -> (Publications, [StoreChange]) in
+            var changes: [StoreChange] = []
+            let queue = state.queue(.account(account), rules, &changes)
+            let event = StoredEvent(
+                queue: queue, number: state.allocate(queue, &changes), kind: kind, device: nil,
+                data: data.serializedBytes, at: at)
+            changes.append(.insertEvent(event))
+            return ([(account, .event(event))], changes)
+        } then: { [self] publications, result in
+            if case .success = result { publish(publications) }
+        }
+    }
+
     typealias Publications = [(account: AccountID, publication: Publication)]
 
     /// Tells the streams; on the store's thread, so that the order is that of the numbers.

@@ -49,20 +49,23 @@ package final class Messages: Sendable {
             )
         }
         let preferences = registration?.preferences
+        let policy = preferences?.summary ?? defaults.summary
         return Subject(
             key: message.key, number: number, account: account, app: message.app, registration: registration?.id,
             priority: message.priority, expires: message.expires ?? time.timestamp + defaults.itemTTL,
             targets: device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets,
             quietHours: preferences?.quietHours ?? defaults.quietHours,
             group: preferences?.group ?? defaults.group, hold: message.origin == nil ? .zero : defaults.hold,
+            escalation: defaults.escalation,
+            // No more than the policy lets a summary show: it stays in memory until the message is announced, which
+            // for a device that cannot be reached is as long as the message lives.
             content: SummaryContent(
-                appName: message.app.map { apps[$0]?.name ?? $0.text } ?? sender,
-                policy: preferences?.summary ?? defaults.summary,
-                sender: message.sender.isStreamed ? sender : message.header["from"], subject: message.subject,
-                preview: Self.preview(message.body), locale: locale))
+                appName: message.app.map { apps[$0]?.name ?? $0.text } ?? sender, policy: policy,
+                sender: policy == .hint ? nil : message.sender.isStreamed ? sender : message.header["from"],
+                subject: policy == .hint ? nil : message.subject?.cut(to: SummaryText.bodyLimit),
+                preview: policy == .full ? Self.preview(message.body) : nil, locale: locale))
     }
 
-    /// No more than a summary shows: it stays in memory until the message is announced.
     private static func preview(_ body: [UInt8]) -> String? {
         body.isEmpty ? nil : String(decoding: body.prefix(SummaryText.bodyLimit), as: UTF8.self)
     }
@@ -200,10 +203,11 @@ package final class Messages: Sendable {
 
     private func restore(_ page: [Message]) async throws {
         let deliveries = Dictionary(grouping: try await store.deliveries(of: page.map(\.key)), by: \.message)
-        var done: [MessageKey: [DeviceID: DeliveryRecord.Outcome]] = [:]
+        var done: [MessageKey: [DeviceID: NotifierMachine.Told]] = [:]
         for message in page {
             done[message.key] = Dictionary(
-                (deliveries[message.key] ?? []).map { ($0.device, $0.outcome) }, uniquingKeysWith: { $1 })
+                (deliveries[message.key] ?? []).map { ($0.device, .init($0.outcome, channel: $0.adapter)) },
+                uniquingKeysWith: { $1 })
         }
         for delivery in deliveries.values.joined() where delivery.outcome == .pushed || delivery.outcome == .notified {
             notifier.restore(delivery, among: page)

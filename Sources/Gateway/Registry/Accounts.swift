@@ -60,6 +60,21 @@ package final class Accounts: Sendable {
         }
     }
 
+    /// Sets the language an account's devices are spoken to in where they name none themselves; nil: the default.
+    /// - Throws: `not_found`, `invalid_field`.
+    package func setLocale(_ id: AccountID, _ text: String?) async throws {
+        let locale = try Devices.locale(text)
+        try await directory.change { directory in
+            guard var account = directory.accounts[id] else {
+                throw GatewayError(.notFound, "there is no account '\(id)'")
+            }
+            account.locale = locale
+            directory.put(account)
+            return ((), [.putAccount(account)])
+        }
+        log.info(.accountChanged, "An account was changed", ["account": .id(id), "change": "locale"])
+    }
+
     /// - Throws: `not_found`, `invalid_field`.
     package func setPassword(_ id: AccountID, _ password: Secret) async throws {
         try Self.check(password)

@@ -2,12 +2,19 @@ package import Base
 
 /// Creates, binds, changes and ends devices (MN-1 to MN-8).
 package final class Devices: Sendable {
+    /// A channel as a terminal names it.
+    package typealias ChannelOrder = (adapter: String, address: Channel.Address)
+
     /// What a terminal says of itself when it comes.
     package struct Description: Sendable {
         package var installation: String
         package var name: String
         package var platform: String
-        package var channel: (adapter: String, address: Channel.Address)?
+        package var channel: ChannelOrder?
+        /// Nil leaves those of a device that is known already.
+        package var furtherChannels: [ChannelOrder]?
+        /// Nil leaves those of a device that is known already.
+        package var encryption: Device.Encryption?
         package var tags: [String] = []
         package var locale: String?
         package var payload: Device.Payload = .summary
@@ -67,7 +74,9 @@ package final class Devices: Sendable {
         _ account: AccountID, _ description: Description
     ) async throws -> (device: Device, token: Secret, isNew: Bool) {
         try check(description)
-        let channel = try description.channel.map { try self.channel($0.adapter, $0.address) }
+        let channel = try description.channel.map { try self.channel($0, "channel") }
+        let further = try description.furtherChannels.map(furtherChannels)
+        let locale = try Self.locale(description.locale)
         let (token, hash) = identities.makeToken()
         let id: DeviceID = identities.make("dev")
         let now = time.timestamp
@@ -89,7 +98,7 @@ package final class Devices: Sendable {
                 device.platform = description.platform
                 device.channel = channel ?? known.channel
                 device.tags = description.tags
-                device.locale = description.locale ?? known.locale
+                device.locale = locale ?? known.locale
                 device.payload = description.payload
                 device.tokenHash = hash
                 device.lastSeen = now
@@ -101,9 +110,16 @@ package final class Devices: Sendable {
                 device = Device(
                     id: id, account: account, installation: description.installation, name: description.name,
                     platform: description.platform, channel: channel, tags: description.tags,
-                    locale: description.locale,
-                    payload: description.payload, tokenHash: hash, created: now)
+                    locale: locale, payload: description.payload, tokenHash: hash, created: now)
             }
+            if let further {
+                device.furtherChannels = further
+            } else {
+                // What becomes the first is no further one any more: a login must not fail over that.
+                device.furtherChannels.removeAll { $0.adapter == device.channel?.adapter }
+            }
+            if let encryption = description.encryption { device.encryption = encryption }
+            try Self.checkChannels(of: device)
             directory.put(device)
             return ((device, known == nil), [.putDevice(device)])
         }
@@ -125,6 +141,28 @@ package final class Devices: Sendable {
             throw .invalid(field, "expected 1 to \(Self.textLimit) bytes")
         }
         try check(tags: description.tags)
+        if let encryption = description.encryption { try check(encryption) }
+    }
+
+    private func check(_ encryption: Device.Encryption) throws(GatewayError) {
+        guard encryption.publicKey.count == Device.Encryption.publicKeySize, encryption.publicKey.first == 4,
+            identities.isPublicKey(encryption.publicKey)
+        else {
+            throw .invalid(
+                "encryption.p256dh", "expected a public key on P-256: 65 bytes that begin with 4, as base64url")
+        }
+        guard encryption.secret.count == Device.Encryption.secretSize else {
+            throw .invalid("encryption.auth", "expected 16 bytes as base64url")
+        }
+    }
+
+    /// Checks a language tag's form (BCP 47); `en_US`, as some platforms write it, is understood.
+    /// - Throws: `invalid_field`.
+    static func locale(_ text: String?) throws(GatewayError) -> String? {
+        guard let text else { return nil }
+        let tag = text.replacing("_", with: "-")
+        guard LocaleTag.isTag(tag) else { throw .invalid("locale", "expected a language tag such as en or zh-CN") }
+        return tag
     }
 
     private func check(tags: [String]) throws(GatewayError) {
@@ -134,20 +172,41 @@ package final class Devices: Sendable {
     }
 
     /// Works out the channel of what the terminal brought (MN-8).
-    private func channel(_ adapter: String, _ address: Channel.Address) throws(GatewayError) -> Channel {
-        guard let service = dispatcher.adapter(adapter) else {
+    private func channel(_ order: ChannelOrder, _ field: String) throws(GatewayError) -> Channel {
+        guard let service = dispatcher.adapter(order.adapter) else {
             throw .invalid(
-                "channel.adapter",
-                "there is no push service '\(adapter)'" + Suggestion.text(for: adapter, among: dispatcher.names))
+                "\(field).adapter",
+                "there is no push service '\(order.adapter)'"
+                    + Suggestion.text(for: order.adapter, among: dispatcher.names))
         }
-        if let fault = service.fault(in: address) { throw .invalid("channel", fault) }
-        return Channel(adapter: adapter, address: address, since: time.timestamp)
+        if let fault = service.fault(in: order.address) { throw .invalid(field, fault) }
+        return Channel(adapter: order.adapter, address: order.address, since: time.timestamp)
+    }
+
+    private func furtherChannels(_ orders: [ChannelOrder]) throws(GatewayError) -> [Channel] {
+        var channels: [Channel] = []
+        for (index, order) in orders.enumerated() { channels.append(try channel(order, "channels[\(index)]")) }
+        return channels
+    }
+
+    /// A push service is asked once for a device: it is how a message's way is noted and gone on with.
+    private static func checkChannels(of device: Device) throws(GatewayError) {
+        guard device.furtherChannels.count <= Device.furtherChannelsLimit else {
+            throw .invalid("channels", "at most \(Device.furtherChannelsLimit) further channels")
+        }
+        let names = device.channels.map(\.adapter)
+        guard Set(names).count == names.count else {
+            throw .invalid("channels", "name each push service once; 'channel' counts")
+        }
     }
 
     /// What of a device to change; nil leaves it.
     package struct Update: Sendable {
         package var name: String?
-        package var channel: (adapter: String, address: Channel.Address)??
+        package var channel: ChannelOrder??
+        package var furtherChannels: [ChannelOrder]?
+        package var encryption: Device.Encryption??
+        package var locale: String??
         package var tags: [String]?
         package var payload: Device.Payload?
         package init() {}
@@ -159,20 +218,23 @@ package final class Devices: Sendable {
             throw GatewayError.invalid("name", "expected 1 to \(Self.textLimit) bytes")
         }
         if let tags = update.tags { try check(tags: tags) }
-        var channel: Channel??
-        if let wanted = update.channel { channel = .some(try wanted.map { try self.channel($0.adapter, $0.address) }) }
-        let newChannel = channel
+        if let encryption = update.encryption ?? nil { try check(encryption) }
+        let channel = try update.channel.map { try $0.map { try self.channel($0, "channel") } }
+        let further = try update.furtherChannels.map(furtherChannels)
+        let locale = try update.locale.map(Self.locale)
         return try await directory.change { directory in
-            guard directory.devices[id]?.account == account,
-                let device = directory.change(
-                    id,
-                    { device in
-                        if let name = update.name { device.name = name }
-                        if let tags = update.tags { device.tags = tags }
-                        if let payload = update.payload { device.payload = payload }
-                        if let newChannel { device.channel = newChannel }
-                    })
-            else { throw GatewayError(.notFound, "the account has no device '\(id)'") }
+            guard var device = directory.devices[id], device.account == account else {
+                throw GatewayError(.notFound, "the account has no device '\(id)'")
+            }
+            if let name = update.name { device.name = name }
+            if let tags = update.tags { device.tags = tags }
+            if let payload = update.payload { device.payload = payload }
+            if let channel { device.channel = channel }
+            if let further { device.furtherChannels = further }
+            if let encryption = update.encryption { device.encryption = encryption }
+            if let locale { device.locale = locale }
+            try Self.checkChannels(of: device)
+            directory.put(device)
             return (device, [.putDevice(device)])
         }
     }
@@ -228,21 +290,26 @@ package final class Devices: Sendable {
     }
 
     /// Sends a test notification beside the lane, now.
-    /// - Throws: `not_found`, `conflict` kind when the device has no channel.
-    package func test(_ id: DeviceID) async throws -> (report: PushReport, duration: Duration) {
+    /// - Parameter adapter: the push service of the channel to try; nil: the first channel's.
+    /// - Throws: `not_found`, `conflict` kind when the device has no such channel.
+    package func test(
+        _ id: DeviceID, adapter: String? = nil
+    ) async throws -> (report: PushReport, duration: Duration) {
         guard let device = device(id) else { throw GatewayError(.notFound, "there is no device '\(id)'") }
-        guard let channel = device.channel else {
-            throw GatewayError(.init("no_channel", .conflict), "the device has no push channel")
+        guard let channel = adapter.map(device.channel(at:)) ?? device.channels.first else {
+            throw GatewayError(.init("no_channel", .conflict), "the device has no such push channel")
         }
         let uuid = identities.notification(MessageKey(queue: 1, seq: max(1, time.timestamp.milliseconds)), id)
         let notification = Notification(
             id: uuid, account: device.account, device: id, app: AppID("farbell"), message: MessageKey(queue: 1, seq: 1),
-            messages: [], title: "Farbell", body: "This is a test notification",
+            messages: [], title: "Farbell",
+            body: notifier.defaults.templates.words([notifier.locale(of: device)]).test,
             badge: mailroom.openCount(.account(device.account)),
             collapse: "f-test", thread: "farbell", tap: "")
         let push = Push(
             id: uuid.text, device: id, address: channel.address, content: .alert(notification), payload: device.payload,
-            priority: .high, expires: time.timestamp + .seconds(60))
+            priority: .high, expires: time.timestamp + .seconds(60), encryption: device.encryption,
+            locale: notifier.locale(of: device))
         let start = time.now
         guard let report = await dispatcher.sendNow(push, adapter: channel.adapter) else {
             throw GatewayError(.init("no_channel", .conflict), "the device's push service is no longer configured")

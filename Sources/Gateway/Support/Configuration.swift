@@ -24,6 +24,11 @@ package struct NotifyDefaults: Sendable, Hashable {
     /// How long an item's message is kept.
     package var itemTTL: Duration = .seconds(7 * 86_400)
     package var quietHours: NotifyPreferences.QuietHours?
+    /// How long what was sent through a channel has to be acknowledged before the device's next one is used.
+    package var escalation: Duration = .seconds(60)
+    /// Notifications a device is shown in a minute before further ones wait for the next digest; 0: no limit.
+    package var devicePerMinute = 20
+    package var templates = NotifyTemplates()
 
     package init() {}
 
@@ -44,6 +49,9 @@ package struct NotifyDefaults: Sendable, Hashable {
         group = reader.seconds("groupSeconds", in: 0...86_400, default: 30)
         hold = reader.seconds("holdSeconds", in: 0...3600, default: 0)
         itemTTL = reader.seconds("itemTTLSeconds", in: 60...31_536_000, default: 7 * 86_400)
+        escalation = reader.seconds("escalateSeconds", in: 5...86_400, default: 60)
+        devicePerMinute = reader.integer("devicePerMinute", in: 0...100_000, default: devicePerMinute)
+        templates = NotifyTemplates(reader)
         if let value = reader.value("quietHours") {
             do throws(GatewayError) {
                 quietHours = try NotifyPreferences.QuietHours(json: value)
@@ -59,9 +67,31 @@ package struct ConfiguredPush: Sendable {
     package let name: String
     package let kind: String
     package let adapter: any PushAdapter
+    /// Pushes under way at once.
+    package let concurrency: Int
+    /// Pushes that leave in a second; nil: as many as get through.
+    package let ratePerSecond: Double?
 
-    package init(name: String, kind: String, adapter: any PushAdapter) {
+    /// What `concurrency` and `ratePerSecond` may be.
+    package static let concurrencies = 1...10_000
+    package static let rates = 0.01...100_000
+
+    /// - Parameter concurrency: nil: what the adapter thinks good.
+    package init(
+        name: String, kind: String, adapter: any PushAdapter, concurrency: Int? = nil, ratePerSecond: Double? = nil
+    ) {
         (self.name, self.kind, self.adapter) = (name, kind, adapter)
+        self.concurrency = concurrency ?? adapter.concurrency
+        self.ratePerSecond = ratePerSecond
+    }
+
+    /// Reads what is common to all kinds.
+    init(name: String, kind: String, adapter: any PushAdapter, _ reader: ConfigReader) {
+        self.init(
+            name: name, kind: kind, adapter: adapter,
+            concurrency: reader.optionalInteger("concurrency", in: Self.concurrencies),
+            ratePerSecond: reader.has("ratePerSecond")
+                ? reader.number("ratePerSecond", in: Self.rates, default: Self.rates.upperBound) : nil)
     }
 }
 
@@ -96,7 +126,7 @@ package struct GatewayConfiguration: Sendable {
         pushes = reader.map("push") { name, reader in
             guard let plugin = Self.plugin(of: plugins.pushes, kind: \.kind, reader) else { return nil }
             return plugin.configure(name: name, reader, context)
-                .map { ConfiguredPush(name: name, kind: plugin.kind, adapter: $0) }
+                .map { ConfiguredPush(name: name, kind: plugin.kind, adapter: $0, reader) }
         }.map(\.value)
         let farms = farms
         apps = reader.map("apps") { name, reader in

@@ -21,6 +21,9 @@ package struct Identities: Sendable {
 
     package func tokenHash(_ token: Secret) -> [UInt8] { security.hash(token.bytes) }
 
+    /// Whether a device's public key can be encrypted for.
+    func isPublicKey(_ bytes: [UInt8]) -> Bool { security.isPublicKey(bytes) }
+
     /// The notification of a message on a device. Derived, not drawn: after a crash the same message on
     /// the same device gets the same id, so that a push service can recognise the repeat. A UUID in
     /// lower case (version 8, RFC 9562 section 5.8).

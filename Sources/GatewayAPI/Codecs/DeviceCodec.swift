@@ -15,6 +15,14 @@ enum DeviceCodec {
             "payload": .string(device.payload.rawValue),
         ]
         if let channel = device.channel { object.append("channel", json(of: channel, showsAddress: showsAddress)) }
+        if !device.furtherChannels.isEmpty {
+            object.append(
+                "channels", .array(device.furtherChannels.map { json(of: $0, showsAddress: showsAddress) }))
+        }
+        // The secret stays here.
+        if let encryption = device.encryption {
+            object.append("encryption", ["p256dh": .string(encryption.publicKey.base64URL)])
+        }
         if let locale = device.locale { object.append("locale", .string(locale)) }
         object.append("connected", .bool(isConnected))
         object.append("cursor", .integer(device.cursor))
@@ -45,6 +53,9 @@ enum DeviceCodec {
             installation: try reader.string("installation"), name: try reader.string("name"),
             platform: try reader.string("platform"))
         description.channel = try reader.optionalObject("channel", channel)
+        description.furtherChannels = try reader.optionalObjects(
+            "channels", limit: Device.furtherChannelsLimit, channel)
+        description.encryption = try reader.optionalObject("encryption", encryption)
         description.tags = try reader.optionalStrings("tags") ?? []
         description.locale = try reader.optionalString("locale")
         description.payload = try reader.optionalChoice("payload") ?? .summary
@@ -52,7 +63,7 @@ enum DeviceCodec {
         return description
     }
 
-    /// The body of `PATCH /v1/devices/{id}`; `channel: null` takes the channel away.
+    /// The body of `PATCH /v1/devices/{id}`; `null` takes channels, keys and language away.
     static func update(_ request: InboundRequest) throws(Problem) -> Devices.Update {
         var reader = try FieldReader(request)
         var update = Devices.Update()
@@ -62,10 +73,34 @@ enum DeviceCodec {
         } else if reader.isNull("channel") {
             update.channel = .some(nil)
         }
+        update.furtherChannels = try reader.optionalObjects("channels", limit: Device.furtherChannelsLimit, channel)
+        if reader.isNull("channels") { update.furtherChannels = [] }
+        if let encryption = try reader.optionalObject("encryption", encryption) {
+            update.encryption = .some(encryption)
+        } else if reader.isNull("encryption") {
+            update.encryption = .some(nil)
+        }
+        if let locale = try reader.optionalString("locale") {
+            update.locale = .some(locale)
+        } else if reader.isNull("locale") {
+            update.locale = .some(nil)
+        }
         update.tags = try reader.optionalStrings("tags")
         update.payload = try reader.optionalChoice("payload")
         try reader.finish()
         return update
+    }
+
+    /// `{p256dh,auth}`, base64url as browsers and RFC 8291's libraries give them.
+    private static func encryption(_ reader: inout FieldReader) throws(Problem) -> Device.Encryption {
+        func bytes(_ name: String) throws(Problem) -> [UInt8] {
+            guard let bytes = [UInt8](base64URL: try reader.string(name)) else {
+                throw reader.fault(name, "expected base64url")
+            }
+            return bytes
+        }
+        let publicKey = try bytes("p256dh")
+        return Device.Encryption(publicKey: publicKey, secret: try bytes("auth"))
     }
 
     private static func channel(
@@ -80,8 +115,7 @@ enum DeviceCodec {
         case (nil, let subscription?, nil): return (adapter, subscription)
         case (nil, nil, let url?): return (adapter, .url(url))
         default:
-            throw Problem(
-                400, "invalid_field", "channel: give one of token, subscription and url", field: "channel")
+            throw reader.fault("give one of token, subscription and url")
         }
     }
 
@@ -98,6 +132,7 @@ enum DeviceCodec {
     /// The answer to a test notification.
     static func json(of report: PushReport, duration: Duration) -> JSON {
         var object: JSONObject = ["outcome": .string(report.outcome.name)]
+        if let hop = report.hop { object.append("hop", .string(hop.rawValue)) }
         if let status = report.status { object.append("status", .integer(status)) }
         if let reason = report.reason { object.append("reason", .string(reason)) }
         object.append("milliseconds", .integer(duration.milliseconds))

@@ -38,6 +38,10 @@ extension OpenAPI {
             method: "PUT", path: "/v1/account/password", access: .basic, summary: "Changes the account's password",
             body: "Password", answers: [(204, .none)]),
         Operation(
+            method: "PUT", path: "/v1/account/locale", access: .device,
+            summary: "The language of notifications on devices that name none themselves; null: the default",
+            body: "AccountLocale", answers: [(204, .none)]),
+        Operation(
             method: "GET", path: "/v1/devices", access: .device, summary: "The account's devices", query: page,
             answers: [(200, .json("DevicePage"))]),
         Operation(
@@ -52,7 +56,7 @@ extension OpenAPI {
             answers: [(204, .none)]),
         Operation(
             method: "POST", path: "/v1/devices/{id}/test", access: .device, summary: "Sends a test notification now",
-            body: "Empty", isBodyOptional: true, answers: [(200, .json("TestReport"))], problems: [409]),
+            body: "TestOrder", isBodyOptional: true, answers: [(200, .json("TestReport"))], problems: [409]),
     ]
 
     static let registrationOperations = [
@@ -103,8 +107,9 @@ extension OpenAPI {
         Operation(
             method: "GET", path: "/v1/stream", access: .device,
             summary: """
-                Server-sent events: hello, message, notify, clear, receipt, presence, launch. Goes on after \
-                Last-Event-ID, else after what the device acknowledged
+                Server-sent events: hello, message, notify, clear, receipt, presence, launch, device \
+                ({device,state:"pruned",push,reason?}: a push service calls a device's address dead, it was removed). \
+                Goes on after Last-Event-ID, else after what the device acknowledged
                 """,
             answers: [(200, .text("text/event-stream"))], problems: [400]),
         Operation(

@@ -29,6 +29,12 @@ enum Schema {
 
     static func array(_ items: JSON) -> JSON { ["type": "array", "items": items] }
 
+    static func array(_ items: JSON, atMost limit: Int, _ description: String) -> JSON {
+        [
+            "type": "array", "items": items, "maxItems": .integer(limit), "description": .string(description),
+        ]
+    }
+
     /// Names the caller chose, each with a string.
     static let stringMap: JSON = ["type": "object", "additionalProperties": ["type": "string"]]
 

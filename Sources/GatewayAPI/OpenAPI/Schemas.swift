@@ -26,6 +26,7 @@ extension OpenAPI {
                 ]))
         ]),
         "Password": Schema.object(["password": Schema.string]),
+        "AccountLocale": Schema.object(["locale": Schema.nullableString]),
         "Empty": Schema.object([:]),
     ]
 
@@ -40,14 +41,25 @@ extension OpenAPI {
                 ]),
             ]),
             Schema.object(["adapter": Schema.string, "url": Schema.string])),
+        "FurtherChannels": Schema.array(
+            Schema.named("ChannelOrder"), atMost: Device.furtherChannelsLimit,
+            "Where to go on, in this order, when the channel before failed for good or nobody has acknowledged in time"),
+        "Encryption": Schema.object([
+            "p256dh": Schema.string("The client's public key, P-256, uncompressed, base64url (RFC 8291)"),
+            "auth": Schema.string("The client's authentication secret, 16 bytes, base64url (RFC 8291)"),
+        ]),
         "DeviceOrder": Schema.object([
             "installation": Schema.string("The client's own stable id of this installation"),
             "name": Schema.string, "platform": Schema.string, "channel?": Schema.named("ChannelOrder"),
+            "channels?": Schema.named("FurtherChannels"), "encryption?": Schema.named("Encryption"),
             "tags?": Schema.array(Schema.string), "locale?": Schema.string,
             "payload?": Schema.words(Device.Payload.self),
         ]),
         "DeviceChange": Schema.object([
             "name?": Schema.string, "channel?": Schema.oneOf(Schema.named("ChannelOrder"), ["type": "null"]),
+            "channels?": Schema.oneOf(Schema.named("FurtherChannels"), ["type": "null"]),
+            "encryption?": Schema.oneOf(Schema.named("Encryption"), ["type": "null"]),
+            "locale?": Schema.nullableString,
             "tags?": Schema.array(Schema.string), "payload?": Schema.words(Device.Payload.self),
         ]),
         "DeviceBinding": Schema.object([
@@ -63,13 +75,19 @@ extension OpenAPI {
             "id": Schema.string, "account": Schema.string, "installation": Schema.string, "name": Schema.string,
             "platform": Schema.string, "tags": Schema.array(Schema.string),
             "payload": Schema.words(Device.Payload.self), "channel?": Schema.named("Channel"),
+            "channels?": Schema.array(Schema.named("Channel")),
+            "encryption?": Schema.object(["p256dh": Schema.string]),
             "locale?": Schema.string, "connected": Schema.boolean,
             "cursor": Schema.integer, "created": Schema.time, "lastSeen": Schema.time,
         ]),
         "DevicePage": Schema.page("Device"),
+        "TestOrder": Schema.object([
+            "adapter?": Schema.string("The push service of the channel to try; the first channel's where it is absent")
+        ]),
         "TestReport": Schema.object([
             "outcome": Schema.words(["delivered", "gone", "retry", "rejected", "credential"]),
-            "status?": Schema.integer, "reason?": Schema.string, "milliseconds": Schema.integer,
+            "hop?": Schema.words(PushHop.self), "status?": Schema.integer, "reason?": Schema.string,
+            "milliseconds": Schema.integer,
         ]),
     ]
 

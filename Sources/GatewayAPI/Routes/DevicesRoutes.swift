@@ -23,6 +23,13 @@ extension RouteTable {
             try await gateway.accounts.setPassword(account.id, password)
             return .empty()
         }
+        device("PUT", "/v1/account/locale") { call in
+            var reader = try FieldReader(call.request)
+            let locale = try reader.optionalString("locale")
+            try reader.finish()
+            try await gateway.accounts.setLocale(call.account, locale)
+            return .empty()
+        }
         deviceNow("GET", "/v1/devices") { call in
             try Listing(call.request).page(gateway.devices.devices(of: call.account), id: \.id.text) {
                 DeviceCodec.json(of: $0, isConnected: gateway.streams.isConnected($0.id))
@@ -45,8 +52,10 @@ extension RouteTable {
         }
         device("POST", "/v1/devices/{id}/test") { call in
             let id = try gateway.device(DeviceID(call.id), of: call.account).id
-            try FieldReader(call.request, isOptional: true).finish()
-            let (report, duration) = try await gateway.devices.test(id)
+            var reader = try FieldReader(call.request, isOptional: true)
+            let adapter = try reader.optionalString("adapter")
+            try reader.finish()
+            let (report, duration) = try await gateway.devices.test(id, adapter: adapter)
             return .json(DeviceCodec.json(of: report, duration: duration))
         }
     }

@@ -42,6 +42,9 @@ struct FieldReader {
 
     private func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
+    /// A fault of the object as a whole.
+    func fault(_ what: String) -> Problem { Problem(400, "invalid_field", "\(path): \(what)", field: path) }
+
     /// A fault of one field.
     func fault(_ name: String, _ what: String) -> Problem {
         let field = path(of: name)
@@ -95,6 +98,21 @@ struct FieldReader {
     ) throws(Problem) -> [T] {
         let items = try required(name, try typed(name, "an array of objects", \.array))
         guard (1...limit).contains(items.count) else { throw fault(name, "expected 1 to \(limit) of them") }
+        return try objects(name, items, body)
+    }
+
+    /// A list of objects that may be absent or empty.
+    mutating func optionalObjects<T>(
+        _ name: String, limit: Int, _ body: (inout FieldReader) throws(Problem) -> T
+    ) throws(Problem) -> [T]? {
+        guard let items = try typed(name, "an array of objects", \.array) else { return nil }
+        guard items.count <= limit else { throw fault(name, "expected at most \(limit) of them") }
+        return try objects(name, items, body)
+    }
+
+    private func objects<T>(
+        _ name: String, _ items: [JSON], _ body: (inout FieldReader) throws(Problem) -> T
+    ) throws(Problem) -> [T] {
         var results: [T] = []
         results.reserveCapacity(items.count)
         for (index, item) in items.enumerated() {

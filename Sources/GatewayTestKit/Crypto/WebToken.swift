@@ -25,6 +25,18 @@ package struct WebToken: Sendable {
         header["alg"]?.string == "ES256" && key.verifiesES256(signed, signature: signature)
     }
 
+    /// Whether the algorithm is RS256 and the signature is `key`'s.
+    package func isSignedRS256(by key: RSAKey) -> Bool {
+        header["alg"]?.string == "RS256" && key.verifiesRS256(signed, signature: signature)
+    }
+
+    /// Makes a token signed with RS256, for tests of the fakes.
+    /// - Throws: `PeerError` when `key` has no private part.
+    package static func sign(header: JSON, claims: JSON, key: RSAKey) throws -> String {
+        let text = "\(header.serializedBytes.base64URL).\(claims.serializedBytes.base64URL)"
+        return try "\(text).\(key.signRS256(Array(text.utf8)).base64URL)"
+    }
+
     /// Makes a token, for tests of the fakes.
     /// - Throws: `PeerError` when `key` has no private part.
     package static func sign(header: JSON, claims: JSON, key: ECKey) throws -> String {

@@ -46,6 +46,9 @@ package final class FakeSecurity: Security {
 
     package func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool { a == b }
 
+    /// Of the right size; "on the curve" are those that do not end in 255.
+    package func isPublicKey(_ bytes: [UInt8]) -> Bool { bytes.count == 65 && bytes[0] == 4 && bytes[64] != 255 }
+
     package func hashPassword(_ password: Secret) async throws -> String {
         "fake$\(hash(password.bytes).hexadecimal)"
     }

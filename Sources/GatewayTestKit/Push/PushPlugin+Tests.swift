@@ -8,12 +8,13 @@ extension PushPlugin {
     ///   - text: the plugin's own keys, in JSON.
     ///   - folder: what relative paths are relative to.
     ///   - environment: the variables that secrets may name.
+    ///   - tapPage: what a tap's token stands behind to be a page.
     /// - Throws: `ConfigError` with all faults; `PeerError` when there is neither a fault nor an adapter.
     package func adapter(
         _ text: String, folder: String, http: any HTTPTransport, time: any TimeSource,
-        log: Log = Log(sink: NullLogSink()), environment: [String: String] = [:]
+        log: Log = Log(sink: NullLogSink()), environment: [String: String] = [:], tapPage: String? = nil
     ) throws -> any PushAdapter {
-        let context = PluginContext(transport: http, time: time, log: log)
+        let context = PluginContext(transport: http, time: time, log: log, tapPage: tapPage)
         let document = ConfigDocument(file: "\(folder)/config.json", text: Array(text.utf8), environment: environment)
         let adapter = try document.read { self.configure(name: "tested", $0, context) }
         guard let adapter else { throw PeerError(.file, "\(folder)/config.json: no adapter, and no fault either") }
@@ -41,7 +42,8 @@ extension Push {
         to address: Channel.Address, id: String = "11111111-2222-4333-8444-555555555555", title: String = "Outlook",
         body: String? = "New mail from Bob", payload: Device.Payload = .summary,
         priority: Message.Priority = .normal, collapse: String = "c1", clear: [NotificationID]? = nil,
-        expires: Timestamp = Timestamp(seconds: 4_000_000_000)
+        expires: Timestamp = Timestamp(seconds: 4_000_000_000), encryption: Device.Encryption? = nil,
+        locale: String? = nil
     ) -> Push {
         let message = MessageKey(queue: 1, seq: 2)
         let notification = Notification(
@@ -50,7 +52,7 @@ extension Push {
         return Push(
             id: id, device: "d1", address: address,
             content: clear.map { .clear($0, collapse: collapse, badge: 0) } ?? .alert(notification), payload: payload,
-            priority: priority, expires: expires)
+            priority: priority, expires: expires, encryption: encryption, locale: locale)
     }
 
     /// The document of `sample(to:)`.

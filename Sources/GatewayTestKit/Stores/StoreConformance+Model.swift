@@ -195,7 +195,8 @@ struct RandomChanges {
     private mutating func delivery() -> DeliveryRecord {
         DeliveryRecord(
             message: key(), device: pick(Self.devices), outcome: pick(DeliveryRecord.Outcome.allCases), at: time(),
-            detail: optionalText(), notification: NotificationID("n\(random.next() % 10)"))
+            detail: optionalText(), notification: NotificationID("n\(random.next() % 10)"),
+            adapter: optionalText())
     }
 
     private mutating func event() -> StoredEvent {

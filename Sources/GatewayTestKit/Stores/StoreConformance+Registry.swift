@@ -24,6 +24,14 @@ extension StoreConformance {
             id: "d2", account: "bob", installation: "i", name: "", platform: "firmware", channel: nil,
             locale: "fr", payload: .wakeup, tokenHash: nil, created: Samples.noon)
         (tablet.lastSeen, tablet.cursor) = (Samples.noon + .seconds(1), 77)
+        tablet.encryption = Device.Encryption(publicKey: [4] + Array(0..<64), secret: Array(240...255))
+        tablet.furtherChannels = [
+            Channel(adapter: "mail", address: .token("bob@\"example\".org"), since: Samples.noon),
+            Channel(
+                adapter: "browser", address: .subscription(endpoint: "https://e", p256dh: "BA", auth: "QQ"),
+                since: Samples.noon + .milliseconds(1)),
+            Channel(adapter: "hook", address: .url("https://h/"), since: Samples.noon),
+        ]
         expected.devices = [Samples.device("d1", of: "alice"), tablet]
         var other = Registration(
             id: "r2", account: "bob", app: "chat", sealedCredentials: [], isEnabled: false,
@@ -66,6 +74,10 @@ extension StoreConformance {
         try await store.commit([
             .putAccount(account), .putDevice(device), .putRegistration(registration), .putQueue(queue),
         ])
+        device.encryption = Device.Encryption(publicKey: [4], secret: [])
+        device.furtherChannels = [Channel(adapter: "mail", address: .token("a@b"), since: Samples.noon)]
+        try await store.commit([.putDevice(device)])
+        (device.encryption, device.furtherChannels) = (nil, [])
         (account.passwordHash, account.isDisabled) = (nil, true)
         (device.channel, device.tags, device.name, device.tokenHash) = (nil, [], "New", nil)
         (registration.isArmed, registration.cursor, registration.sealedCredentials) = (true, [9], [7])

@@ -56,7 +56,7 @@ package enum StoreSamples {
     package static func delivery(_ queue: Int64, _ seq: Int64, to device: String) -> DeliveryRecord {
         DeliveryRecord(
             message: MessageKey(queue: queue, seq: seq), device: DeviceID(device), outcome: .pushed, at: noon,
-            detail: "201", notification: "n1")
+            detail: "201", notification: "n1", adapter: "apns")
     }
 
     package static func event(_ queue: Int64, _ number: Int64, at: Timestamp = noon) -> StoredEvent {

@@ -13,7 +13,7 @@ struct Scenario: Sendable {
         /// `imap://` with STARTTLS instead of `imaps://`.
         var usesStartTLS = false
         var hasMailServer = true
-        var notify: JSON = ["groupSeconds": 0, "ackSeconds": 2]
+        var notify: JSON = ["groupSeconds": 0, "ackSeconds": 2, "devicePerMinute": 0]
         /// Further sections of the configuration, or other ones.
         var sections: JSON = [:]
         /// The roots the gateway trusts at the mail server; nil for the right ones.

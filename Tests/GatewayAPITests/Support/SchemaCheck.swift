@@ -6,7 +6,7 @@ struct SchemaCheck {
     private let document: JSON
     private static let known: Set<String> = [
         "type", "properties", "required", "additionalProperties", "items", "enum", "const", "oneOf", "$ref", "format",
-        "minimum", "maximum", "description",
+        "minimum", "maximum", "maxItems", "description",
     ]
 
     init(_ document: JSON) { self.document = document }
@@ -30,6 +30,9 @@ struct SchemaCheck {
         if let choices = schema["oneOf"]?.array {
             let fitting = choices.count { self.faults(value, $0, at: path).isEmpty }
             if fitting != 1 { faults.append("\(path): fits \(fitting) of the choices") }
+        }
+        if let most = schema["maxItems"]?.integer, value.array?.count ?? 0 > Int(most) {
+            faults.append("\(path): too many")
         }
         if let items = schema["items"] {
             for (index, item) in (value.array ?? []).enumerated() {

@@ -4,8 +4,7 @@ import Gateway
 import GatewayTestKit
 import Glibc
 import Testing
-
-@testable import WebPush
+import WebPush
 
 @Suite("the Web Push adapter")
 struct WebPushAdapterTests {
@@ -75,31 +74,6 @@ struct WebPushAdapterTests {
         #expect(try JSONParser.parse(browser.text(request))["body"]?.string?.hasSuffix("\(unit)…") == true)
     }
 
-    @Test(
-        "time to live, urgency and topic",
-        arguments: [
-            (Message.Priority.low, "low", Int64(-5), "1"), (.normal, "normal", 1, "1"),
-            (.high, "high", 10_000_000, "2419200"),
-        ])
-    func headers(priority: Message.Priority, urgency: String, life: Int64, ttl: String) {
-        #expect(WebPushHeaders.urgency(priority) == urgency)
-        let now = Timestamp(seconds: 1_000)
-        #expect(WebPushHeaders.ttl(expires: now + .seconds(life), now: now) == ttl)
-    }
-
-    @Test("a topic is the collapse value, or its hash where that is no topic")
-    func topic() {
-        let good = String(repeating: "aZ0-_", count: 6) + "ab"
-        #expect(WebPushHeaders.topic(good) == good)
-        #expect(WebPushHeaders.topic("") == nil)
-        for bad in [good + "c", "with space", "a/b", "ü"] {
-            let topic = WebPushHeaders.topic(bad)
-            #expect(topic?.utf8.count == 32)
-            #expect(topic == WebPushHeaders.topic(bad))
-            #expect(topic != WebPushHeaders.topic(bad + "x"))
-        }
-    }
-
     @Test("an authorization serves its origin for six hours")
     func reuse() async throws {
         let rig = try Rig(nothing)
@@ -115,27 +89,6 @@ struct WebPushAdapterTests {
         #expect(values[0] != values[2])
         #expect(values[0] == values[3])
         #expect(values[0] != values[4])
-    }
-
-    @Test("a refused authorization is signed anew for the next push; the cache is bounded")
-    func cache() {
-        var cache = VAPIDCache()
-        var made = 0
-        func value(_ origin: String) -> String {
-            cache.value(origin: origin, now: Moment(nanoseconds: Int64(made))) {
-                made += 1
-                return "v\(made)"
-            }
-        }
-        #expect(value("a") == "v1")
-        #expect(value("a") == "v1")
-        cache.refused(origin: "a")
-        #expect(value("a") == "v2")
-        for number in 0..<VAPIDCache.originLimit { _ = value("o\(number)") }
-        let before = made
-        #expect(value("a") == "v\(before + 1)", "the oldest had to go")
-        _ = value("o\(VAPIDCache.originLimit - 1)")
-        #expect(made == before + 1)
     }
 
     @Test("the server's key is made on first use, private, and stays the same")

@@ -2,8 +2,7 @@ import Base
 import Gateway
 import GatewayTestKit
 import Testing
-
-@testable import WebPush
+import WebPush
 
 @Suite("push services' answers")
 struct WebPushAnswerTests {
@@ -16,19 +15,34 @@ struct WebPushAnswerTests {
     @Test(
         "each status has its outcome",
         arguments: [
-            (200, PushOutcome.delivered, nil), (201, .delivered, nil), (202, .delivered, nil), (299, .delivered, nil),
-            (301, .rejected, "redirect"), (307, .rejected, "redirect"), (400, .rejected, "refused"),
-            (401, .rejected, "refused"), (403, .rejected, "refused"), (402, .rejected, "refused"),
-            (404, .gone(since: nil), "subscription_gone"), (410, .gone(since: nil), "subscription_gone"),
-            (405, .rejected, "refused"), (413, .rejected, "payload_too_large"),
-            (429, .retry(after: nil, .device), "too_many_requests"),
-            (408, .retry(after: nil, .device), "service_error"), (500, .retry(after: nil, .device), "service_error"),
-            (502, .retry(after: nil, .device), "service_error"), (503, .retry(after: nil, .device), "service_error"),
-        ] as [(Int, PushOutcome, String?)])
-    func table(status: Int, outcome: PushOutcome, reason: String?) async throws {
+            (200, PushOutcome.delivered, nil, nil), (201, .delivered, nil, nil), (202, .delivered, nil, nil),
+            (299, .delivered, nil, nil), (301, .rejected, "redirect", .token), (307, .rejected, "redirect", .token),
+            (400, .rejected, "refused", .payload), (401, .rejected, "refused", .credential),
+            (403, .rejected, "refused", .credential), (402, .rejected, "refused", .payload),
+            (404, .gone(since: nil), "subscription_gone", .token),
+            (410, .gone(since: nil), "subscription_gone", .token), (405, .rejected, "refused", .payload),
+            (413, .rejected, "payload_too_large", .payload),
+            (429, .retry(after: nil, .device), "too_many_requests", .service),
+            (408, .retry(after: nil, .device), "service_error", .service),
+            (500, .retry(after: nil, .device), "service_error", .service),
+            (503, .retry(after: nil, .device), "service_error", .service),
+            (507, .retry(after: .seconds(300), .device), "no_subscriber", .service),
+        ] as [(Int, PushOutcome, String?, PushHop?)])
+    func table(status: Int, outcome: PushOutcome, reason: String?, hop: PushHop?) async throws {
         let (report, requests) = try await report(HTTPResponse(status: status))
-        #expect(report == PushReport(outcome, status: status, reason: reason))
+        #expect(report == PushReport(outcome, status: status, reason: reason, hop: hop))
         #expect(requests == (status == 413 ? 2 : 1))
+    }
+
+    @Test("Mozilla's word that a repeat may come at once is heard, but not above its Retry-After")
+    func immediate() async throws {
+        let body = Array(#"{"code":503,"errno":202}"#.utf8)
+        let plain = HTTPResponse(status: 503, body: body)
+        #expect(try await report(plain).0.outcome == .retry(after: .seconds(1), .device))
+        let asked = HTTPResponse(status: 503, headers: ["Retry-After": "9"], body: body)
+        #expect(try await report(asked).0.outcome == .retry(after: .seconds(9), .device))
+        let backOff = HTTPResponse(status: 503, body: Array(#"{"errno":201}"#.utf8))
+        #expect(try await report(backOff).0.outcome == .retry(after: nil, .device))
     }
 
     @Test("Retry-After is honoured, as seconds and as a date", arguments: [429, 503])
@@ -73,67 +87,6 @@ struct WebPushAnswerTests {
         #expect(http.requests.count == 1)
     }
 
-    @Test("a refused identity is the subscription's matter until many are refused without a success")
-    func credential() {
-        var ledger = RefusalLedger()
-        let now = Moment(nanoseconds: 0)
-        for _ in 0..<20 { #expect(ledger.refused("same", isIdentity: true, now: now) == .rejected) }
-        for number in 2..<RefusalLedger.endpointsUntilCredential {
-            #expect(ledger.refused("\(number)", isIdentity: true, now: now) == .rejected)
-        }
-        #expect(ledger.refused("e", isIdentity: true, now: now) == .credential)
-        ledger.succeeded("f", now: now)
-        #expect(ledger.refused("e", isIdentity: true, now: now) == .rejected)
-        var others = RefusalLedger()
-        for number in 0..<20 {
-            #expect(others.refused("\(number)", isIdentity: false, now: now) == .rejected, "a 400 names no key")
-        }
-    }
-
-    @Test("a subscription refused ten times in a row, while others succeed, is gone")
-    func reaped() {
-        var ledger = RefusalLedger()
-        let now = Moment(nanoseconds: 0)
-        ledger.succeeded("good", now: now)
-        for _ in 1..<RefusalLedger.refusalsUntilGone {
-            #expect(ledger.refused("old", isIdentity: true, now: now) == .rejected)
-        }
-        #expect(ledger.refused("old", isIdentity: true, now: now) == .gone(since: nil))
-        for _ in 1..<RefusalLedger.refusalsUntilGone { _ = ledger.refused("flaky", isIdentity: false, now: now) }
-        ledger.succeeded("flaky", now: now)
-        #expect(ledger.refused("flaky", isIdentity: false, now: now) == .rejected, "a success starts the count anew")
-    }
-
-    @Test("the ledger's memory is bounded")
-    func bounded() {
-        var ledger = RefusalLedger()
-        let now = Moment(nanoseconds: 0)
-        ledger.succeeded("good", now: now)
-        for number in 0..<3 * RefusalLedger.limit {
-            #expect(ledger.refused("\(number)", isIdentity: true, now: now) == .rejected)
-        }
-    }
-
-    @Test("an origin that keeps failing is left alone, and asked again by one push after a pause")
-    func origins() {
-        var health = OriginHealth()
-        var now = Moment(nanoseconds: 0)
-        for _ in 1..<OriginHealth.failuresUntilPause {
-            health.failed("a", now: now)
-            #expect(health.wait(for: "a", now: now) == nil)
-        }
-        health.failed("a", now: now)
-        #expect(health.wait(for: "a", now: now) == OriginHealth.pause)
-        #expect(health.wait(for: "b", now: now) == nil)
-        now = now + OriginHealth.pause
-        #expect(health.wait(for: "a", now: now) == nil)
-        #expect(health.wait(for: "a", now: now) != nil, "only one push tries")
-        health.failed("a", now: now)
-        #expect(health.wait(for: "a", now: now) == OriginHealth.pause)
-        health.answered("a")
-        #expect(health.wait(for: "a", now: now) == nil)
-    }
-
     @Test("a dead origin costs others nothing")
     func isolation() async throws {
         let http = StubTransport { request, _ in
@@ -147,7 +100,7 @@ struct WebPushAnswerTests {
         for _ in 0..<5 { #expect(await rig.adapter.send(.sample(to: dead.address)).reason == "connect") }
         #expect(
             await rig.adapter.send(.sample(to: dead.address))
-                == PushReport(.retry(after: OriginHealth.pause, .device), reason: "origin_paused"))
+                == PushReport(.retry(after: OriginHealth.pause, .device), reason: "origin_paused", hop: .service))
         #expect(http.requests.count == 5)
         #expect(await rig.adapter.send(.sample(to: good.address)).outcome == .delivered)
         rig.time.advance(by: OriginHealth.pause)

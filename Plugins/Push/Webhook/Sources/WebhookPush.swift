@@ -12,10 +12,6 @@ package struct WebhookPlugin: PushPlugin {
     package var kind: String { "webhook" }
 
     package func configure(name: String, _ reader: ConfigReader, _ context: PluginContext) -> (any PushAdapter)? {
-        let hosts = reader.strings("allowHosts").map { $0.lowercased() }
-        for host in hosts where (try? WebAddress("https://\(host)"))?.host != host {
-            reader.report("allowHosts", "'\(host)' is not a host name or address without a port")
-        }
         var signer: StandardWebhooks?
         if let secret = reader.optionalSecret("secret") {
             do {
@@ -26,7 +22,8 @@ package struct WebhookPlugin: PushPlugin {
             }
         }
         return WebhookAdapter(
-            allowHosts: hosts, caFile: reader.optionalFile("caFile"), pool: "webhook:\(name)", signer: signer,
+            allowHosts: reader.hosts("allowHosts"), caFile: reader.optionalFile("caFile"), pool: "webhook:\(name)",
+            signer: signer,
             concurrency: reader.integer("concurrency", in: 1...1000, default: Self.defaultConcurrency),
             http: context.transport, time: context.time)
     }
@@ -62,8 +59,8 @@ package struct WebhookAdapter: PushAdapter {
     package func fault(in address: Channel.Address) -> String? {
         guard case .url(let url) = address else { return "this push service takes a URL" }
         do {
-            let place = try WebAddress(url)
-            return place.isSecure || allowHosts.contains(place.host) ? nil : "the URL must begin with https://"
+            _ = try WebAddress(url, secureUnlessIn: allowHosts)
+            return nil
         } catch {
             return "\(error)"
         }
@@ -71,11 +68,15 @@ package struct WebhookAdapter: PushAdapter {
 
     package func send(_ push: Push) async -> PushReport {
         guard case .url(let url) = push.address, fault(in: push.address) == nil else {
-            return PushReport(.rejected, reason: "invalid_address")
+            return PushReport(.rejected, reason: "invalid_address", hop: .token)
         }
-        guard let body = PushDocument.bytes(of: push, limit: Self.documentLimit) else {
-            return PushReport(.rejected, reason: "payload_too_large")
+        let document: [UInt8]?
+        do {
+            document = try Self.document(push)
+        } catch {
+            return PushReport(.rejected, reason: "invalid_encryption_key", hop: .token)
         }
+        guard let body = document else { return PushReport(.rejected, reason: "payload_too_large") }
         let request: HTTPRequest
         do {
             request = try self.request(push, url: url, body)
@@ -87,6 +88,15 @@ package struct WebhookAdapter: PushAdapter {
         } catch {
             return Self.unanswered(error)
         }
+    }
+
+    /// The push document; for a device with keys `{"sealed":…}`, which only the device can read.
+    /// - Throws: when the device's key cannot be used.
+    private static func document(_ push: Push) throws -> [UInt8]? {
+        guard let keys = push.encryption else { return PushDocument.bytes(of: push, limit: documentLimit) }
+        return try PushDocument.sealed(of: push, limit: PushDocument.sealedLimit) { plain in
+            try WebPushEncryption.encrypt(plain, p256dh: keys.publicKey, auth: keys.secret)
+        }.map { JSON.object(["sealed": .string($0)]).serializedBytes }
     }
 
     /// - Throws: `CryptographyError` when the signature cannot be made.
@@ -112,12 +122,15 @@ package struct WebhookAdapter: PushAdapter {
         let status = response.status
         switch status {
         case 200..<300: return PushReport(.delivered, status: status)
-        case 300..<400: return PushReport(.rejected, status: status, reason: "redirect")
+        case 300..<400: return PushReport(.rejected, status: status, reason: "redirect", hop: .token)
         case 410: return PushReport(.gone(since: nil), status: status, reason: "gone")
-        case 429, 500...:
+        // Mostly another secret.
+        case 401, 403: return PushReport(.rejected, status: status, reason: "refused", hop: .credential)
+        case 408, 425, 429, 500...:
             let reason = status == 429 ? "too_many_requests" : "service_error"
             return PushReport(
-                .retry(after: response.retryAfter(now: time.timestamp), .device), status: status, reason: reason)
+                .retry(after: response.retryAfter(now: time.timestamp), .device), status: status, reason: reason,
+                hop: .service)
         default: return PushReport(.rejected, status: status, reason: "refused")
         }
     }

@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 import Gateway
 import GatewayTestKit
 import Outbound
@@ -66,14 +67,47 @@ struct WebhookTests {
     @Test(
         "each status has its outcome",
         arguments: [
-            (200, PushOutcome.delivered, nil), (204, .delivered, nil), (299, .delivered, nil),
-            (301, .rejected, "redirect"), (308, .rejected, "redirect"), (400, .rejected, "refused"),
-            (401, .rejected, "refused"), (404, .rejected, "refused"), (410, .gone(since: nil), "gone"),
-            (413, .rejected, "refused"), (429, .retry(after: nil, .device), "too_many_requests"),
-            (500, .retry(after: nil, .device), "service_error"), (503, .retry(after: nil, .device), "service_error"),
-        ] as [(Int, PushOutcome, String?)])
-    func table(status: Int, outcome: PushOutcome, reason: String?) async throws {
-        #expect(try await report(HTTPResponse(status: status)) == PushReport(outcome, status: status, reason: reason))
+            (200, PushOutcome.delivered, nil, nil), (204, .delivered, nil, nil), (299, .delivered, nil, nil),
+            (301, .rejected, "redirect", .token), (308, .rejected, "redirect", .token),
+            (400, .rejected, "refused", .payload), (401, .rejected, "refused", .credential),
+            (403, .rejected, "refused", .credential), (404, .rejected, "refused", .payload),
+            (410, .gone(since: nil), "gone", .token), (413, .rejected, "refused", .payload),
+            (408, .retry(after: nil, .device), "service_error", .service),
+            (429, .retry(after: nil, .device), "too_many_requests", .service),
+            (500, .retry(after: nil, .device), "service_error", .service),
+            (503, .retry(after: nil, .device), "service_error", .service),
+        ] as [(Int, PushOutcome, String?, PushHop?)])
+    func table(status: Int, outcome: PushOutcome, reason: String?, hop: PushHop?) async throws {
+        #expect(
+            try await report(HTTPResponse(status: status))
+                == PushReport(outcome, status: status, reason: reason, hop: hop))
+    }
+
+    @Test("a device with keys gets a document that only it can read, also to take notifications back")
+    func sealed() async throws {
+        let key = try AgreementKey.generate()
+        let secret = try SecureRandom.bytes(16)
+        let encryption = Device.Encryption(publicKey: key.publicKey, secret: secret)
+        let http = StubTransport { _, _ in HTTPResponse(status: 204) }
+        let adapter = try adapter(http)
+        let long = String(repeating: "ü", count: 9000)
+        _ = await adapter.send(.sample(to: url, encryption: encryption))
+        _ = await adapter.send(.sample(to: url, clear: ["n1"], encryption: encryption))
+        _ = await adapter.send(.sample(to: url, body: long, encryption: encryption))
+        let texts = try http.requests.all.map { request in
+            let document = try JSONParser.parse(request.body)
+            #expect(document.object?.keys == ["sealed"])
+            let sealed = try #require(document["sealed"]?.string.flatMap { [UInt8](base64URL: $0) })
+            #expect(sealed.count <= 4096)
+            return String(decoding: try WebPushEncryption.decrypt(sealed, key: key, auth: secret), as: UTF8.self)
+        }
+        #expect(texts[0] == Push.sampleDocument)
+        #expect(texts[1] == #"{"clear":["n1"],"badge":0,"collapse":"c1"}"#)
+        #expect(texts[2].contains("üü…"))
+        let broken = Device.Encryption(publicKey: [4] + [UInt8](repeating: 1, count: 64), secret: secret)
+        #expect(
+            await adapter.send(.sample(to: url, encryption: broken))
+                == PushReport(.rejected, reason: "invalid_encryption_key", hop: .token))
     }
 
     @Test("Retry-After is honoured", arguments: [429, 503])
@@ -85,12 +119,13 @@ struct WebhookTests {
     @Test("every failed hop is named", arguments: HTTPTransportError.Code.allCases)
     func transport(code: HTTPTransportError.Code) async throws {
         let error = HTTPTransportError(code, "no", surelyNotProcessed: false)
-        let report = try await adapter(StubTransport { _, _ in throw error }).send(.sample(to: url))
-        if code == .responseTooLarge {
-            #expect(report == PushReport(.rejected, reason: code.rawValue, hop: .service))
-        } else {
-            #expect(report == PushReport(transportError: error, blame: .device))
-        }
+        let http = StubTransport { _, _ in throw error }
+        let isRead = code == .responseTooLarge
+        #expect(
+            try await adapter(http).send(.sample(to: url))
+                == (isRead
+                    ? PushReport(.rejected, reason: code.rawValue, hop: .service)
+                    : PushReport(transportError: error, blame: .device)))
     }
 
     @Test("only https URLs are taken as addresses, others where their host is allowed")
@@ -112,7 +147,7 @@ struct WebhookTests {
     func badAddress() async throws {
         let http = StubTransport { _, _ in HTTPResponse(status: 204) }
         let report = try await adapter(http).send(.sample(to: .url("http://a.example/")))
-        #expect(report == PushReport(.rejected, reason: "invalid_address"))
+        #expect(report == PushReport(.rejected, reason: "invalid_address", hop: .token))
         #expect(http.requests.count == 0)
     }
 
@@ -180,7 +215,9 @@ struct WebhookTests {
         let other = try WebhookPlugin().adapter(
             #"{"secret":{"env":"SECRET"},"allowHosts":["localhost"]}"#, folder: ".", http: HTTPClient(),
             time: SystemTime(), environment: ["SECRET": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
-        #expect(await other.send(.sample(to: address)) == PushReport(.rejected, status: 401, reason: "refused"))
+        #expect(
+            await other.send(.sample(to: address))
+                == PushReport(.rejected, status: 401, reason: "refused", hop: .credential))
         #expect(receiver.calls.count == 0)
     }
 

@@ -1,0 +1,151 @@
+import Base
+import Gateway
+import GatewayTestKit
+import Testing
+
+@Suite("right thing at the right time", .timeLimit(.minutes(2)))
+struct PushTests {
+    /// A device with a second channel, at the service `browser`.
+    private func ladder(_ test: TestGateway) async throws -> Device {
+        let phone = try await test.device()
+        var update = Devices.Update()
+        update.furtherChannels = [("browser", .token("alice@example.org"))]
+        return try await test.gateway.devices.update(phone.id, of: "alice", update)
+    }
+
+    @Test("the badge is what is unread when the push leaves its lane, not when it came there")
+    func badge() async throws {
+        var parts = TestGateway.Parts()
+        let slow = RecordingPushAdapter(concurrency: 1)
+        parts.pushes["phone"] = slow
+        parts.notify.group = .zero
+        try await TestGateway.run(parts) { test in
+            let phone = try await test.device()
+            let registration = try await test.watched(phone)
+            slow.hold()
+            let first = try await test.news(registration, "1")
+            try await slow.pushes.wait(count: 1)
+            try await test.news(registration, "2")
+            try await test.news(registration, "3")
+            try await Eventually.wait("two wait") { test.gateway.dispatcher.statistics().contains { $0.waiting == 2 } }
+            try await test.gateway.messages.read(first, by: phone)
+            slow.release()
+            try await Eventually.wait("both left") { slow.alerts.count == 3 }
+            #expect(slow.alerts.map(\.badge) == [1, 2, 2])
+        }
+    }
+
+    @Test("an address the service calls dead is removed, and the account's devices are told, also later")
+    func pruned() async throws {
+        try await TestGateway.run { test in
+            let phone = try await test.device()
+            let tablet = try await test.device("alice", "tablet", adapter: nil)
+            let registration = try await test.watched(
+                phone, notify: NotifyPreferences(targets: .devices([phone.id])))
+            let stream = try await test.connect(tablet)
+            test.push.answer(PushReport(.gone(since: nil), status: 410, reason: "Unregistered"))
+            try await test.news(registration, "1")
+            try await test.waitForLog(.devicePruned)
+            #expect(test.gateway.devices.device(phone.id)?.channel == nil)
+            let expected = #"{"device":"\#(phone.id)","state":"pruned","push":"phone","reason":"Unregistered"}"#
+            try await Eventually.wait("the event") { stream.stored(.device) == [expected] }
+            try await test.restart()
+            let later = try await test.connect(phone, after: 0)
+            try await Eventually.wait("the replay") { later.stored(.device) == [expected] }
+        }
+    }
+
+    @Test(
+        "no other verdict takes an address away, nor one from before the device told us the address",
+        arguments: [
+            PushOutcome.rejected, .retry(after: .seconds(1), .device), .retry(after: .seconds(1), .service),
+            .credential,
+            .gone(since: Timestamp(seconds: 1)),
+        ])
+    func kept(outcome: PushOutcome) async throws {
+        try await TestGateway.run { test in
+            let phone = try await test.device()
+            let registration = try await test.watched(phone)
+            test.push.answer(PushReport(outcome, status: 400, reason: "Whatever"))
+            try await test.news(registration, "1")
+            try await test.push.pushes.wait(count: 1)
+            try await test.waitForLog(
+                outcome == .rejected || outcome == .gone(since: Timestamp(seconds: 1))
+                    ? .notificationFailed : outcome == .credential ? .pushBreakerOpened : .notificationRetry)
+            #expect(test.gateway.devices.device(phone.id)?.channel != nil)
+            #expect(test.log.records(of: .devicePruned).isEmpty)
+        }
+    }
+
+    @Test("nobody acknowledges: the device's next channel, with the same notification, also over a restart")
+    func nextChannel() async throws {
+        try await TestGateway.run { test in
+            let phone = try await ladder(test)
+            let registration = try await test.watched(phone)
+            let key = try await test.news(registration, "1")
+            try await test.push.pushes.wait(count: 1)
+            try await test.waitUntilIdle()
+            try await test.advance(by: .seconds(40))
+            try await test.crash()
+            try await test.waitForWatching(registration.id)
+            try await test.advance(by: .seconds(59))
+            #expect(test.push("browser").pushes.count == 0)
+            try await test.advance(by: .seconds(2))
+            let pushes = try await test.push("browser").pushes.wait(count: 1)
+            #expect(pushes[0].address == .token("alice@example.org"))
+            #expect(pushes[0].id == test.push.pushes.last?.id)
+            #expect(test.push("browser").alerts.first?.collapse == test.push.alerts.last?.collapse)
+            #expect(test.push.pushes.count == 1)
+            try await test.waitUntilIdle()
+            #expect(try await test.store.deliveries(of: [key]).map(\.adapter) == ["browser"])
+            try await test.crash()
+            try await test.waitForWatching(registration.id)
+            try await test.advance(by: .seconds(130))
+            #expect(test.push("browser").pushes.count == 1 && test.push.pushes.count == 1)
+            try await test.gateway.messages.read(key, by: try await test.device("alice", "tablet"))
+            try await Eventually.wait("the first is taken back") { test.push.clears.count == 1 }
+        }
+    }
+
+    @Test("a dead first channel: the next one at once, and only the dead one is removed")
+    func deadChannel() async throws {
+        try await TestGateway.run { test in
+            let phone = try await ladder(test)
+            let registration = try await test.watched(phone)
+            test.push.answer(PushReport(.gone(since: nil), status: 410))
+            let key = try await test.news(registration, "1")
+            try await test.push("browser").pushes.wait(count: 1)
+            try await test.waitForDecision(key, "push channel_failed")
+            let device = test.gateway.devices.device(phone.id)
+            #expect(device?.channel == nil && device?.furtherChannels.map(\.adapter) == ["browser"])
+            // From now on it is the device's only one.
+            try await test.news(registration, "2")
+            try await test.advance(by: .seconds(31))
+            try await test.push("browser").pushes.wait(count: 2)
+        }
+    }
+
+    @Test("words in the device's language, else the account's, else the configured one")
+    func languages() async throws {
+        var parts = TestGateway.Parts()
+        parts.notify.group = .zero
+        try await TestGateway.run(parts) { test in
+            let phone = try await test.device()
+            let registration = try await test.watched(phone, notify: NotifyPreferences(summary: .hint))
+            func said(_ key: String) async throws -> [String?] {
+                try await test.news(registration, key)
+                try await test.waitUntilIdle()
+                return [test.push.alerts.last?.body, test.push.pushes.last?.locale]
+            }
+            #expect(try await said("1") == ["You have a message", "en"])
+            try await test.gateway.accounts.setLocale("alice", "zh_CN")
+            #expect(try await said("2") == ["您有一条新消息", "zh-CN"])
+            var update = Devices.Update()
+            update.locale = .some("en-GB")
+            _ = try await test.gateway.devices.update(phone.id, of: "alice", update)
+            #expect(try await said("3") == ["You have a message", "en-GB"])
+            _ = try await test.gateway.devices.test(phone.id)
+            #expect(test.push.alerts.last?.body == "This is a test notification")
+        }
+    }
+}
