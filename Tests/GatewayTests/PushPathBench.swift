@@ -20,7 +20,7 @@ private final class InstantAdapter: PushAdapter {
 }
 
 /// Figures, not assertions: `FARBELL_BENCH=1 swift test -c release --filter PushPathBench`. The core's part only: from
-/// a sender's message to the adapter, and its record. The store is in memory, the log is formatted and thrown away.
+/// a sender's message to the adapter, and its record. The store and the log are in memory, the lines are not formatted.
 @Suite(
     "Figures of the way from the queue to the adapter", .serialized,
     .enabled(if: ProcessInfo.processInfo.environment["FARBELL_BENCH"] != nil))
