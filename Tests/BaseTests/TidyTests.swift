@@ -117,6 +117,36 @@ import Testing
         #expect(missing == [])
     }
 
+    @Test("every test that Documentation/Push.md names is there")
+    func manualTests() {
+        let tests =
+            (Repository.files(in: "Tests", suffix: ".swift") + Self.pluginSources.filter { $0.contains("/Tests/") })
+            .map { Repository.text(of: $0) }
+        let named = Repository.text(of: "Documentation/Push.md").matches(of: #/`(\w+Tests)\/(\w+)`/#)
+        #expect(named.count > 40)
+        let missing = named.filter { name in
+            !tests.contains { $0.contains(" \(name.1) {") && $0.contains("func \(name.2)(") }
+        }
+        #expect(missing.map { String($0.0) } == [])
+    }
+
+    @Test("links between documents lead to files that are there")
+    func links() {
+        let documents =
+            ["README.md"] + Repository.files(in: "Documentation", suffix: ".md")
+            + Repository.files(in: "Plugins", suffix: ".md")
+        let links = documents.flatMap { document in
+            Repository.text(of: document).matches(of: #/\]\(([^()# ]+)(#[^()]*)?\)/#)
+                .filter { !$0.1.contains("://") }.map { (document: document, target: String($0.1)) }
+        }
+        #expect(links.count > 30)
+        let broken = links.filter { link in
+            let folder = link.document.split(separator: "/").dropLast().joined(separator: "/")
+            return !Repository.exists(folder.isEmpty ? link.target : "\(folder)/\(link.target)")
+        }
+        #expect(broken.map { "\($0.document): \($0.target)" } == [])
+    }
+
     @Test("commands are executable")
     func executables() {
         let commands = (Repository.files(in: "Scripts") + Repository.files(in: ".ci")).filter {

@@ -41,21 +41,24 @@ enum Helper {
 
 /// The Python libraries that `Scripts/oracle/oracle.py` asks.
 enum Oracle {
-    private static var root: String {
+    static var root: String {
         // Tests/CryptographyTests/Support.swift lies three levels below the repository.
         FileSystem.folder(of: FileSystem.folder(of: FileSystem.folder(of: #filePath)))
     }
 
     static func ask(_ question: String, _ members: JSONObject = [:]) throws -> JSON {
+        var asked: JSONObject = ["ask": .string(question)]
+        asked.members += members.members
+        return try JSONParser.parse(run("Scripts/oracle/oracle.py", asked))
+    }
+
+    /// Runs one of the repository's programs in Python; `input` is what it reads.
+    static func run(_ program: String, _ input: JSONObject) throws -> [UInt8] {
         let python = "\(root)/.venv/bin/python"
         guard FileSystem.exists(python) else {
             throw HelperFailure(description: "no Python environment at \(python): run Scripts/oracle/setup first")
         }
-        var asked: JSONObject = ["ask": .string(question)]
-        asked.members += members.members
-        let answer = try Helper.run(
-            [python, "\(root)/Scripts/oracle/oracle.py"], input: JSON.object(asked).serializedBytes)
-        return try JSONParser.parse(answer)
+        return try Helper.run([python, "\(root)/\(program)"], input: JSON.object(input).serializedBytes)
     }
 }
 
