@@ -35,6 +35,30 @@ struct PushTests {
         }
     }
 
+    @Test(
+        "a push that waits in its lane is sent no more once its own device has read the message",
+        arguments: [true, false])
+    func readMeanwhile(isConnected: Bool) async throws {
+        var parts = TestGateway.Parts()
+        let slow = RecordingPushAdapter(concurrency: 1)
+        parts.pushes["phone"] = slow
+        parts.notify.group = .zero
+        try await TestGateway.run(parts) { test in
+            let phone = try await test.device()
+            slow.hold()
+            _ = try await test.post()
+            try await slow.pushes.wait(count: 1)
+            let second = try await test.post()
+            try await Eventually.wait("one waits") { test.gateway.dispatcher.statistics().contains { $0.waiting == 1 } }
+            if isConnected { _ = try await test.connect(phone, after: 0) }
+            try await test.gateway.messages.read(second.key, by: phone)
+            slow.release()
+            try await test.waitUntilIdle()
+            try await test.advance(by: .seconds(1))
+            #expect(!slow.alerts.map(\.message).contains(second.key))
+        }
+    }
+
     @Test("a message that takes another's place replaces its notification, and the older one is sent no more")
     func update() async throws {
         var parts = TestGateway.Parts()

@@ -63,8 +63,9 @@ extension Notifier {
         step { $0.pushRefused(job.push.device, messages: job.messages, $1) }
     }
 
-    func clear(_ shown: NotifierMachine.Shown, _ account: AccountID) {
-        guard let device = directory.read({ $0.devices[shown.device] }), !hub.isLive(shown.device) else { return }
+    /// - Parameter isKnown: the device takes away by itself what it shows.
+    func clear(_ shown: NotifierMachine.Shown, _ account: AccountID, isKnown: Bool = false) {
+        guard let device = directory.read({ $0.devices[shown.device] }) else { return }
         let notification = identities.notification(shown.representative, shown.device)
         // One that has not left yet needs no taking back; one under way is taken back when it came through.
         var isCancelled = false
@@ -77,6 +78,7 @@ extension Notifier {
         } else if machine.withLock({ $0.isOrphan(shown) }) {
             return
         }
+        guard !isKnown, !hub.isLive(shown.device) else { return }
         for channel in device.channels where dispatcher.adapter(channel.adapter)?.canClear == true {
             let push = push(
                 identities.notification(shown.representative, DeviceID("\(shown.device)/clear")), device, channel,
@@ -119,7 +121,12 @@ extension Notifier {
             if sentAgain(job) { return }
         case .rejected, .retry, .credential:
             outcome = .failed
-            log.error(.notificationFailed, "The push service refused a notification", job.fields(report))
+            if case .clear = job.push.content {
+                // Some services and browsers do not let anything be taken back: nobody has to do anything.
+                log.info(.notificationFailed, "The push service did not take a notification away", job.fields(report))
+            } else {
+                log.error(.notificationFailed, "The push service refused a notification", job.fields(report))
+            }
         }
         guard let representative = job.representative, !job.messages.isEmpty else { return }
         let detail = [report.status.map(String.init), report.reason].compactMap { $0 }.joined(separator: " ")

@@ -110,14 +110,14 @@ package final class Notifier: Service {
     }
 
     /// Takes notifications away from the devices that cannot hear of it on a stream. `except`: the device
-    /// that did it itself.
+    /// that did it itself, where only what has not left yet is taken back.
     package func withdraw(_ account: AccountID, _ key: MessageKey, _ shown: [NotifierMachine.Shown], except: DeviceID?)
     {
         guard !shown.isEmpty else { return }
         log.info(
             .notificationCleared, "A notification is taken away from the devices that show it",
             ["account": .id(account), "messageId": .key(key), "devices": .strings(shown.map(\.device.text).sorted())])
-        for item in shown where item.pushed && item.device != except { clear(item, account) }
+        for item in shown where item.pushed { clear(item, account, isKnown: item.device == except) }
     }
 
     // MARK: The machine
