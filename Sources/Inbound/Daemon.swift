@@ -5,7 +5,7 @@ internal import Glibc
 final class Daemon: Sendable {
     /// Connections that one thread has before the next gets any: few are served faster by one thread, which need not
     /// wake another.
-    static let connectionsToSpread = 16
+    static let connectionsToSpread = 2
 
     private let loops: [ConnectionLoop]
 

@@ -22,7 +22,7 @@ final class Writer: Sendable {
     /// When those who submit write themselves.
     struct InlinePolicy: Sendable {
         /// Submissions in a group; above it a thread of its own can do something meanwhile.
-        var submissions = 12
+        var submissions = 2
         /// What a sync took lately; a slower disk must not hold up a thread that has other work.
         var sync = Duration.milliseconds(1)
     }
