@@ -57,7 +57,8 @@ final class PushFakes: Sendable {
             return "t\(tag) "
         }
         try child.write("\(tag)\(command)\n")
-        return try await String(child.waitForLine(command, deadline: deadline) { $0.hasPrefix(tag) }.dropFirst(tag.count))
+        return try await String(
+            child.waitForLine(command, deadline: deadline) { $0.hasPrefix(tag) }.dropFirst(tag.count))
     }
 
     /// Forgets what has arrived.

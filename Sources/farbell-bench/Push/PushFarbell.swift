@@ -119,6 +119,8 @@ final class PushFarbell: Sendable {
         }
     }
 
+    func kill() { child.withLock { $0 }?.kill() }
+
     private var logText: String {
         FileSystem.contents(of: folder.file("gateway.log"), limit: 1 << 16).map { String(decoding: $0, as: UTF8.self) }
             ?? ""
@@ -130,7 +132,8 @@ final class PushFarbell: Sendable {
         let bytes = FileSystem.contents(of: folder.file("gateway.log"), limit: 1 << 30) ?? []
         let words = ["warning", "error"].map { Array("\"level\":\"\($0)\"".utf8) }
         var counts: [String: Int] = [:]
-        for line in bytes.split(separator: 10) where words.contains(where: { line.prefix(128).firstRange(of: $0) != nil }) {
+        for line in bytes.split(separator: 10)
+        where words.contains(where: { line.prefix(128).firstRange(of: $0) != nil }) {
             guard let event = (try? JSONParser.parse(Array(line)))?["event"]?.string else { continue }
             if counts[event] == nil { Report.progress("the gateway's log: \(String(decoding: line, as: UTF8.self))") }
             counts[event, default: 0] += 1

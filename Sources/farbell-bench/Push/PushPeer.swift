@@ -89,7 +89,7 @@ struct PushPeer: Sendable {
             "hook": .string(hook.origin), "caFile": .string(authority.caFile),
         ]
         Report.print("ready \(places.serialized)")
-        await WorkThread(name: "commands").run {
+        try await WorkThread(name: "commands").run {
             while let line = readLine() {
                 let words = line.split(separator: " ").map(String.init)
                 guard let tag = words.first else { continue }

@@ -89,6 +89,10 @@ package final class FakeWebPushService: Sendable {
         core.script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
     }
 
+    /// Decrypts only every so many messages from now on, as the first of them; the others are recorded without
+    /// plaintext. For benchmarks: no real service could open any, and each costs more than sealing it.
+    package func open(every count: Int) { core.open(every: max(1, count)) }
+
     /// What happens to every good push until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { core.script.withLock { $0.standing = fault } }
 }
