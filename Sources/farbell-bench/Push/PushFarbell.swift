@@ -89,9 +89,11 @@ final class PushFarbell: Sendable {
 
     var processID: Int32 { child.withLock { $0?.processID ?? 0 } }
 
-    /// - Parameter sends: false: with no push service configured, so that messages are held.
+    /// - Parameters:
+    ///   - sends: false: with no push service configured, so that messages are held.
+    ///   - waits: until it takes requests.
     /// - Throws: `BenchError`, `DeadlineMissed`.
-    func start(sends: Bool) async throws {
+    func start(sends: Bool, waits: Bool = true) async throws {
         try folder.write(configuration(sends: sends).serialized, to: "farbell.json")
         // A file takes the log without anybody having to read along.
         let child = try await ChildProcess(
@@ -101,6 +103,7 @@ final class PushFarbell: Sendable {
                 folder.file("farbell.json"), folder.file("gateway.log"),
             ])
         self.child.withLock { $0 = child }
+        guard waits else { return }
         try await Eventually.wait("the gateway is ready", for: .seconds(120), every: .milliseconds(20)) {
             if let exit = child.exit { throw BenchError("the gateway ended (\(exit)): \(logTail)") }
             return logText.contains("\"event\":\"gateway.started\"")
@@ -122,7 +125,7 @@ final class PushFarbell: Sendable {
     func kill() { child.withLock { $0 }?.kill() }
 
     private var logText: String {
-        FileSystem.contents(of: folder.file("gateway.log"), limit: 1 << 16).map { String(decoding: $0, as: UTF8.self) }
+        FileSystem.contents(of: folder.file("gateway.log"), limit: 1 << 28).map { String(decoding: $0, as: UTF8.self) }
             ?? ""
     }
     private var logTail: String { logText.split(separator: "\n").suffix(5).joined(separator: "\n") }

@@ -15,7 +15,7 @@ struct PushRunner: Sendable {
         _ = try await PushLoad(gateway: gateway, http: http).putAll(count, at: service)
         await gateway.stop()
         try await fakes.clear()
-        try await gateway.start(sends: true)
+        try await gateway.start(sends: true, waits: false)
         _ = try await fakes.wait(service, count: count)
         var figure = PushFigure(who: "Farbell", source: "its store, after a start", sent: count)
         figure.count(try await fakes.arrivals(service))
