@@ -7,6 +7,7 @@ handed to the library: lines of a number and nanoseconds of the monotonic clock.
 
 import asyncio
 import json
+import os
 import resource
 import ssl
 import sys
@@ -166,6 +167,8 @@ def pywebpush(config):
     signer = Vapid02()
     signer.generate_keys()
     session = requests.Session()
+    # Proxies and roots of the environment would stand before ours.
+    session.trust_env = False
     session.verify = config["ca"]
     count, failed = config["count"], 0
 
@@ -227,6 +230,10 @@ def apprise(config):
 
 
 def main():
+    # The fakes are on this machine.
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        os.environ.pop(name, None)
+        os.environ.pop(name.upper(), None)
     name, config = sys.argv[1], json.loads(sys.argv[2])
     if name == "aioapns":
         asyncio.run(aioapns(config))
