@@ -48,6 +48,9 @@ struct BenchOptions: Sendable {
         return number
     }
 
+    /// Any text.
+    func text(_ name: String) -> String? { values[name] }
+
     /// Numbers with commas between them.
     /// - Throws: `BenchError` (usage).
     func numbers(_ name: String, _ usual: [Int], quick: [Int]) throws -> [Int] {

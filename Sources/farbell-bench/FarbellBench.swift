@@ -16,6 +16,12 @@ struct FarbellBench {
         ("streams", "one event to each of many connected streams: time and memory", StreamsBench.options),
         ("routes", "processor time of the queue's routes, without connection and disk", RoutesBench.options),
         ("pushes", "pushes a second through the APNs adapter and the HTTP client", PushesBench.options),
+        (
+            "push",
+            "from stored messages to the push services: rate, latency, a dead service beside; and other senders",
+            PushBench.options
+        ),
+        ("push-peer", "the fake push services of 'push'", PushPeer.options),
         ("inbound-peer", "the server of 'answers' and 'streams'", InboundPeer.options),
     ]
 
@@ -46,6 +52,8 @@ struct FarbellBench {
             case "streams": return try await StreamsBench(options).run() ? 0 : 1
             case "routes": return try await RoutesBench(options).run() ? 0 : 1
             case "pushes": return try await PushesBench(options).run() ? 0 : 1
+            case "push": return try await PushBench(options).run() ? 0 : 1
+            case "push-peer": return try await PushPeer(options).run() ? 0 : 1
             case "inbound-peer": return try await InboundPeer(options).run() ? 0 : 1
             default: return try await PresenceBench(options).run() ? 0 : 1
             }

@@ -32,9 +32,9 @@ package struct Identities: Sendable {
             security.authenticationCode(Array("\(message)|\(device)".utf8), purpose: "notification").prefix(16))
         bytes[6] = bytes[6] & 0x0F | 0x80
         bytes[8] = bytes[8] & 0x3F | 0x80
-        let hex = Array(bytes.hexadecimal)
-        let groups = [hex[0..<8], hex[8..<12], hex[12..<16], hex[16..<20], hex[20..<32]]
-        return NotificationID(groups.map { String($0) }.joined(separator: "-"))
+        var text = Array(bytes.hexadecimal.utf8)
+        for place in [20, 16, 12, 8] { text.insert(UInt8(ascii: "-"), at: place) }
+        return NotificationID(String(decoding: text, as: UTF8.self))
     }
 
     /// What notifications of messages that replace one another have in common on a device; 24 bytes that tell

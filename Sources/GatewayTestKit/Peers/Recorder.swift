@@ -6,6 +6,7 @@ package final class Recorder<Element: Sendable>: Sendable {
         var items: [Element] = []
         var total = 0
         var limit = Int.max
+        var observer: Callback<@Sendable (Element) -> Void>?
     }
     private let state = Locked(State())
 
@@ -21,11 +22,18 @@ package final class Recorder<Element: Sendable>: Sendable {
     /// Keeps no more than the first `limit`; the count goes on. For long benchmarks.
     package func keepOnly(first limit: Int) { state.withLock { $0.limit = limit } }
 
+    /// Calls `body` with each one from now on, on the thread that saw it.
+    package func observe(_ body: @escaping @Sendable (Element) -> Void) {
+        state.withLock { $0.observer = Callback(body) }
+    }
+
     package func append(_ item: Element) {
-        state.withLock { state in
+        let observer = state.withLock { state in
             state.total += 1
             if state.items.count < state.limit { state.items.append(item) }
+            return state.observer
         }
+        observer?.function(item)
     }
 
     /// Forgets everything, and the count.

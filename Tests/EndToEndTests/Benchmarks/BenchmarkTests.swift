@@ -32,6 +32,17 @@ import Testing
         #expect(output.contains("20 sessions, 8 connections kept alive"), "\(output)")
     }
 
+    @Test("the push benchmark loses and doubles nothing, with a dead service beside it too")
+    func push() async throws {
+        let (exit, output, errors) = try await Self.run("push", "--quick")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        for part in ["apns-rate", "webpush-rate", "webhook-rate", "latency", "dead"] {
+            #expect(output.contains("## \(part): "), "\(output)")
+        }
+        // Each of those it is compared with is named, whether it is here or not.
+        for peer in ["aioapns", "pywebpush", "apprise", "Alertmanager"] { #expect(output.contains(peer), "\(output)") }
+    }
+
     @Test("what is not a benchmark, or not an option of it, ends with 64 and a suggestion")
     func usage() async throws {
         for (arguments, word) in [(["rung"], "'ring'"), (["ring", "--secnds", "1"], "seconds")] {

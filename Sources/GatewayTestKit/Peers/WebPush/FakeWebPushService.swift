@@ -89,6 +89,10 @@ package final class FakeWebPushService: Sendable {
         core.script.withLock { $0.add(Array(repeating: fault, count: count), for: nil) }
     }
 
+    /// Decrypts only every so many messages from now on, as the first of them; the others are recorded without
+    /// plaintext. For benchmarks: no real service could open any, and each costs more than sealing it.
+    package func open(every count: Int) { core.open(every: max(1, count)) }
+
     /// What happens to every good push until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { core.script.withLock { $0.standing = fault } }
 }
@@ -106,7 +110,14 @@ final class WebPushCore: Sendable {
         var origin = ""
         var subscribers: [String: Subscriber] = [:]
         var messages = 0
+        var opensEvery = 1
+        var judged = 0
+        /// Authorizations that were found good, and whose they are: a sender uses one for hours.
+        var verified: [String: (sender: [UInt8], expires: Int64)] = [:]
     }
+
+    /// Authorizations remembered.
+    private static let verifiedLimit = 256
 
     let pushes = Recorder<FakeWebPushService.Push>()
     let requests = Recorder<FakeWebPushService.Request>()
@@ -117,6 +128,7 @@ final class WebPushCore: Sendable {
     init(time: any TimeSource) { self.time = time }
 
     var origin: String { state.withLock { $0.origin } }
+    func open(every count: Int) { state.withLock { ($0.opensEvery, $0.judged) = (count, 0) } }
     func setOrigin(_ origin: String) { state.withLock { $0.origin = origin } }
 
     func subscribe(_ sender: [UInt8]?) throws -> FakeWebPushService.Subscription {
@@ -162,17 +174,41 @@ final class WebPushCore: Sendable {
         guard let subscriber else { throw WebPushRules.Refusal(status: 404, reason: "unknown subscription") }
         if subscriber.isGone { throw WebPushRules.Refusal(status: 410, reason: "gone") }
         try WebPushRules.checkHeaders(request.headers)
-        let sender = try WebPushRules.checkVAPID(
-            request.headers["Authorization"], origin: origin, required: subscriber.sender, now: time.timestamp)
+        let sender = try self.sender(request.headers["Authorization"], origin, subscriber)
         if request.body.count > WebPushRules.bodyLimit { throw WebPushRules.Refusal(status: 413, reason: "too long") }
         // A real service could not tell; here a message nobody can read must not pass for delivered.
+        let isOpened = state.withLock { state in
+            defer { state.judged += 1 }
+            return state.judged % state.opensEvery == 0
+        }
         guard
-            let plaintext = WebPushMessage.open(
-                request.body, receiver: subscriber.key, authentication: subscriber.authentication)
+            let plaintext = isOpened
+                ? WebPushMessage.open(
+                    request.body, receiver: subscriber.key, authentication: subscriber.authentication) : []
         else { throw WebPushRules.bad("undecryptable") }
         return FakeWebPushService.Push(
             endpoint: origin + request.path, headers: request.headers, plaintext: plaintext, sender: sender,
             received: request.received, connection: request.connection)
+    }
+
+    /// Checks who speaks; what was found good before is good until it expires.
+    private func sender(
+        _ authorization: String?, _ origin: String, _ subscriber: Subscriber
+    ) throws(WebPushRules.Refusal) -> [UInt8] {
+        let now = time.timestamp
+        if let authorization, let known = state.withLock({ $0.verified[authorization] }), known.expires > now.seconds {
+            if let required = subscriber.sender, required != known.sender {
+                throw WebPushRules.forbidden("VapidPkHashMismatch")
+            }
+            return known.sender
+        }
+        let (sender, expires) = try WebPushRules.checkVAPID(
+            authorization, origin: origin, required: subscriber.sender, now: now)
+        state.withLock { state in
+            if state.verified.count >= Self.verifiedLimit { state.verified = [:] }
+            state.verified[authorization ?? ""] = (sender, expires)
+        }
+        return sender
     }
 
     private func created(_ request: PeerRequest) -> PeerReply {

@@ -22,11 +22,11 @@ enum WebPushRules {
         }
     }
 
-    /// RFC 8292: `vapid t=TOKEN, k=KEY`. Returns the sender's public key.
+    /// RFC 8292: `vapid t=TOKEN, k=KEY`. Returns the sender's public key, and when the token expires.
     /// - Parameter required: the key the subscription was made for, if it was restricted.
     static func checkVAPID(
         _ authorization: String?, origin: String, required: [UInt8]?, now: Timestamp
-    ) throws(Refusal) -> [UInt8] {
+    ) throws(Refusal) -> (sender: [UInt8], expires: Int64) {
         guard let authorization, authorization.prefix(6).lowercased() == "vapid " else {
             throw Refusal(status: 401, reason: "Authorization")
         }
@@ -47,7 +47,7 @@ enum WebPushRules {
         guard let contact = token.claims["sub"]?.string, contact.hasPrefix("mailto:") || contact.hasPrefix("https:")
         else { throw forbidden("sub") }
         if let required, required != point { throw forbidden("VapidPkHashMismatch") }
-        return point
+        return (point, expiry)
     }
 
     static func bad(_ reason: String) -> Refusal { Refusal(status: 400, reason: reason) }
