@@ -10,8 +10,6 @@ struct CurlFailure: Error, CustomStringConvertible {
 /// One easy handle, owned. Used on the loop's thread only.
 @safe final class CurlEasy {
     let handle: UnsafeMutableRawPointer
-    /// What is set on it already; nil: nothing, or nobody knows.
-    var profile: TransferProfile?
 
     /// - Throws: `CurlFailure` when memory is short.
     init() throws {
@@ -23,12 +21,6 @@ struct CurlFailure: Error, CustomStringConvertible {
     var identity: UInt { unsafe UInt(bitPattern: handle) }
 
     deinit { unsafe curl_easy_cleanup(handle) }
-
-    /// Back to the defaults, so that the handle can serve another request.
-    func reset() {
-        profile = nil
-        unsafe curl_easy_reset(handle)
-    }
 
     func set(_ option: CURLoption, _ value: Int) throws {
         try Self.check(unsafe farbell_easy_set_long(handle, option, value))

@@ -89,9 +89,14 @@ class CurlTransfer {
     private func act(_ descriptor: Int32, _ flags: Int32) {
         var running: Int32 = 0
         unsafe curl_multi_socket_action(handle, descriptor, flags, &running)
+        // First all of them, then what follows: libcurl looks through its whole list whenever a handle is removed.
         var code = CURLE_OK
+        var ended: [(transfer: CurlTransfer, code: CURLcode)] = []
         while let easy = unsafe farbell_multi_next_done(handle, &code) {
-            transfers[UInt(bitPattern: easy)]?.completed(code)
+            if let transfer = transfers[UInt(bitPattern: easy)] { ended.append((transfer, code)) }
+        }
+        for (transfer, code) in ended where transfers[transfer.easy.identity] === transfer {
+            transfer.completed(code)
         }
     }
 

@@ -48,7 +48,8 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     /// Accepted by the scheduler and without an answer.
     private var orders: [UInt64: HTTPOrder] = [:]
     private var transfers: [UInt64: HTTPTransfer] = [:]
-    private var spares: [CurlEasy] = []
+    private var spares: [TransferProfile: [CurlEasy]] = [:]
+    private var spareCount = 0
     private var backlog: [PoolScheduler.Action] = []
     private var isPerforming = false
     private var completed = 0
@@ -105,7 +106,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         for multi in retired { multi.shutDown() }
         (multis, retired, parked) = ([:], [], [:])
         transfers = [:]
-        spares = []
+        spares = [:]
         loop.remove(self)
     }
 
@@ -183,11 +184,14 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         }
         do {
             guard let multi = multis[key] else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
-            let easy = try spares.popLast() ?? CurlEasy()
-            let transfer = HTTPTransfer(order, easy: easy, multi, hadBegun: hadBegun) { [unowned self] in
+            let profile = TransferProfile(order.request)
+            let spare = spares[profile]?.popLast()
+            if spare != nil { spareCount -= 1 }
+            let easy = try spare ?? CurlEasy()
+            let transfer = HTTPTransfer(order, profile, easy: easy, multi, hadBegun: hadBegun) { [unowned self] in
                 finish($0, $1)
             }
-            try transfer.prepare(configuration, left: left)
+            try transfer.prepare(configuration, left: left, isPrepared: spare != nil)
             try multi.add(transfer)
             transfers[id] = transfer
         } catch {
@@ -235,8 +239,12 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         transfers[transfer.order.id] = nil
         let multi = transfer.multi
         multi.remove(transfer)
-        let easy = transfer.releaseHandle()
-        if spares.count < Self.spareHandleLimit { spares.append(easy) }
+        if let easy = transfer.releaseHandle() {
+            // Full of what is no longer asked for, maybe: then it fills anew.
+            if spareCount >= Self.spareHandleLimit { (spares, spareCount) = ([:], 0) }
+            spares[transfer.profile, default: []].append(easy)
+            spareCount += 1
+        }
         if multi.isRetired, multi.count == 0 {
             multi.shutDown()
             retired.removeAll { $0 === multi }

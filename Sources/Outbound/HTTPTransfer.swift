@@ -7,6 +7,7 @@ internal import CCurl
     static let headerLimit = 256 << 10
 
     let order: HTTPOrder
+    let profile: TransferProfile
     /// Where it runs.
     let multi: CurlMulti
     /// Its connection must be proven by another request first; to be started again then.
@@ -28,10 +29,10 @@ internal import CCurl
     private var hasSucceeded = false
 
     init(
-        _ order: HTTPOrder, easy: CurlEasy, _ multi: CurlMulti, hadBegun: Bool,
+        _ order: HTTPOrder, _ profile: TransferProfile, easy: CurlEasy, _ multi: CurlMulti, hadBegun: Bool,
         onCompletion: @escaping (HTTPTransfer, CURLcode) -> Void
     ) {
-        (self.order, self.multi) = (order, multi)
+        (self.order, self.multi, self.profile) = (order, multi, profile)
         seen.requestBegan = hadBegun
         destination = DestinationGuard(order.request.destination, .http, easy: easy)
         self.onCompletion = onCompletion
@@ -52,10 +53,10 @@ internal import CCurl
         return .success(HTTPResponse(status: easy.long(CURLINFO_RESPONSE_CODE), headers: fields, body: body))
     }
 
-    /// Gives the handle back; with what is set on it if nothing went wrong, since libcurl counts the repeats of
-    /// a handle until it is reset.
-    func releaseHandle() -> CurlEasy {
-        if !hasSucceeded || attempts != 1 { easy.reset() }
+    /// Gives the handle back for another request with the same profile; nil where something went wrong, since
+    /// libcurl keeps buffers then and counts the repeats of a handle.
+    func releaseHandle() -> CurlEasy? {
+        guard profile.isReusable, hasSucceeded, attempts == 1 else { return nil }
         // The list goes with this transfer.
         unsafe farbell_easy_set_pointer(easy.handle, CURLOPT_HTTPHEADER, nil)
         return easy
@@ -69,9 +70,11 @@ internal import CCurl
     // MARK: Setting up
 
     /// Sets every option that is not set already.
-    /// - Parameter left: what remains of the request's time.
+    /// - Parameters:
+    ///   - left: what remains of the request's time.
+    ///   - isPrepared: the handle has the options of the request's profile.
     /// - Throws: `CurlFailure`; `HTTPTransportError` for a request that cannot be sent.
-    func prepare(_ configuration: HTTPClient.Configuration, left: Duration) throws {
+    func prepare(_ configuration: HTTPClient.Configuration, left: Duration, isPrepared: Bool) throws {
         let request = order.request
         // Without this check libcurl would guess a scheme from the host's name.
         guard let scheme = URLScheme(request.url) else {
@@ -81,12 +84,7 @@ internal import CCurl
         guard request.version != .http2 || scheme == .https else {
             throw HTTPTransportError(.invalidRequest, "HTTP/2 needs https", surelyNotProcessed: true)
         }
-        let profile = TransferProfile(request)
-        if easy.profile != profile {
-            easy.reset()
-            try profile.set(on: easy, configuration)
-            if profile.isReusable { easy.profile = profile }
-        }
+        if !isPrepared { try profile.set(on: easy, configuration) }
         try easy.set(CURLOPT_URL, request.url)
         if let place = request.connectTo { try connect(to: place) }
         try easy.set(CURLOPT_TIMEOUT_MS, Int(min(max(1, left.milliseconds), HTTPClient.timeoutLimit.milliseconds)))

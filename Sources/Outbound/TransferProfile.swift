@@ -2,7 +2,11 @@ internal import Base
 internal import CCurl
 
 /// What thousands of requests have in common: the options of a handle that need not be set for each of them.
-struct TransferProfile: Equatable {
+struct TransferProfile: Hashable {
+    /// Bodies that need no more than libcurl's smallest buffers; it takes 80 kB for every request else.
+    private static let smallSize = 16_384
+
+    private let isSmall: Bool
     private let method: String
     private let version: HTTPRequest.Version
     private let responseLimit: Int
@@ -13,6 +17,7 @@ struct TransferProfile: Equatable {
     private let certificate: HTTPRequest.ClientCertificate?
 
     init(_ request: HTTPRequest) {
+        isSmall = request.responseLimit <= Self.smallSize && request.body.count <= Self.smallSize
         (method, version) = (request.method, request.version)
         (responseLimit, redirectLimit) = (request.responseLimit, request.redirectLimit)
         (usesProxy, connectsElsewhere) = (request.destination == .any, request.connectTo != nil)
@@ -39,6 +44,10 @@ struct TransferProfile: Equatable {
         try easy.setConnectionDefaults(caFile: caFile, .http)
         try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
         try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
+        if isSmall {
+            try easy.set(CURLOPT_BUFFERSIZE, 1024)
+            try easy.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.smallSize)
+        }
         if let certificate { try set(certificate, on: easy) }
         // HTTP/2 only is checked when TLS has negotiated: see `HTTPTransfer.begin`.
         let http = version == .http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS

@@ -63,7 +63,7 @@ struct World {
                 "push \(device) \(subjects.map(\.key.seq))" + (channel == "phone" ? "" : " by \(channel)")
             case .record(let key, let device, let outcome, _, _, _): "record \(key.seq) \(device) \(outcome.rawValue)"
             case .suppressed(let subject, let device): "suppressed \(subject.key.seq) \(device)"
-            case .clear(let device, let key, _): "clear \(device) \(key.seq)"
+            case .clear(let shown, _): "clear \(shown.device) \(shown.representative.seq)"
             }
         }
     }

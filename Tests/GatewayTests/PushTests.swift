@@ -35,6 +35,62 @@ struct PushTests {
         }
     }
 
+    @Test("a message that takes another's place replaces its notification, and the older one is sent no more")
+    func update() async throws {
+        var parts = TestGateway.Parts()
+        let slow = RecordingPushAdapter(concurrency: 1)
+        parts.pushes["phone"] = slow
+        parts.notify.group = .zero
+        try await TestGateway.run(parts) { test in
+            let phone = try await test.device()
+            func send(_ subject: String, _ collapse: String?) async throws -> MessageKey {
+                var order = SendOrder(to: [.account("alice")])
+                (order.subject, order.collapse) = (subject, collapse)
+                let postings = try test.gateway.postmaster.prepare(order, by: .app("talk"))
+                return try #require(try await test.gateway.postmaster.send(postings).first).key
+            }
+            _ = try await send("one", "build")
+            try await slow.pushes.wait(count: 1)
+            try await test.waitUntilIdle()
+            slow.hold()
+            _ = try await send("other", nil)
+            try await slow.pushes.wait(count: 2)
+            _ = try await send("two", "build")
+            let last = try await send("three", "build")
+            slow.release()
+            try await test.waitUntilIdle()
+            #expect(slow.alerts.map(\.body) == ["one", "other", "three"])
+            #expect(slow.alerts[0].collapse == slow.alerts[2].collapse && slow.alerts[0].collapse.utf8.count <= 64)
+            #expect(slow.alerts[1].collapse != slow.alerts[0].collapse)
+            #expect(slow.clears.isEmpty && slow.alerts[2].badge == 2)
+            try await test.restart()
+            try await test.gateway.messages.read(last, by: try await test.device("alice", "tablet", adapter: nil))
+            try await Eventually.wait("taken back") { slow.clears.count == 1 }
+            guard case .clear(let ids, let collapse, let badge)? = slow.pushes.last?.content else { return }
+            #expect(ids == [slow.alerts[2].id] && collapse == slow.alerts[2].collapse && badge == 1)
+            _ = phone
+        }
+    }
+
+    @Test("one that takes the place of a message and is not told there: the older notification is taken away")
+    func updateElsewhere() async throws {
+        try await TestGateway.run { test in
+            try await test.device()
+            func send(_ subject: String, in wait: Duration?) async throws {
+                var order = SendOrder(to: [.account("alice")])
+                (order.subject, order.collapse) = (subject, "build")
+                order.notBefore = wait.map { test.time.timestamp + $0 }
+                _ = try await test.gateway.postmaster.send(
+                    try test.gateway.postmaster.prepare(order, by: .app("talk")))
+            }
+            try await send("one", in: nil)
+            try await test.push.pushes.wait(count: 1)
+            try await test.waitUntilIdle()
+            try await send("two", in: .seconds(3600))
+            try await Eventually.wait("taken away") { test.push.clears == [[test.push.alerts[0].id]] }
+        }
+    }
+
     @Test("an address the service calls dead is removed, and the account's devices are told, also later")
     func pruned() async throws {
         try await TestGateway.run { test in

@@ -57,14 +57,29 @@ package struct Push: Sendable, Hashable {
     package let encryption: Device.Encryption?
     /// The device's language (BCP 47), for what an adapter says itself.
     package let locale: String?
+    /// The operator's own words for `hint`.
+    private let ownHint: String?
 
     package init(
         id: String, device: DeviceID, address: Channel.Address, content: Content, payload: Device.Payload,
-        priority: Message.Priority, expires: Timestamp, encryption: Device.Encryption? = nil, locale: String? = nil
+        priority: Message.Priority, expires: Timestamp, encryption: Device.Encryption? = nil, locale: String? = nil,
+        hint: String? = nil
     ) {
         (self.id, self.device, self.address, self.content) = (id, device, address, content)
         (self.payload, self.priority, self.expires) = (payload, priority, expires)
-        (self.encryption, self.locale) = (encryption, locale)
+        (self.encryption, self.locale, ownHint) = (encryption, locale, hint)
+    }
+
+    /// What an adapter says where it may say nothing of the message: one phrase in the device's language.
+    package var hint: String { ownHint ?? NotifyTemplates().words([locale]).hint("") }
+
+    /// The same push without its texts: what is sent when a service found it too large.
+    package var withoutTexts: Push {
+        // A clearing push has none.
+        guard case .alert = content else { return self }
+        return Push(
+            id: id, device: device, address: address, content: content, payload: .wakeup, priority: priority,
+            expires: expires, encryption: encryption, locale: locale, hint: ownHint)
     }
 
     /// The same push with another number of unread messages.
@@ -76,7 +91,7 @@ package struct Push: Sendable, Hashable {
             }
         return Push(
             id: id, device: device, address: address, content: content, payload: payload, priority: priority,
-            expires: expires, encryption: encryption, locale: locale)
+            expires: expires, encryption: encryption, locale: locale, hint: ownHint)
     }
 }
 

@@ -91,8 +91,8 @@ package enum PushText {
         title: String, body: String?, limit: Int, cost: (Character) -> Int = PushText.jsonCost,
         render: (_ title: String, _ body: String?) -> [UInt8]
     ) -> [UInt8]? {
-        // Most texts fit as they are, and to look at every character costs more than to encrypt them.
         if title.utf8.count + (body?.utf8.count ?? 0) <= limit {
+            // Nearly all texts fit, and need not be taken apart.
             let whole = render(title, body)
             if whole.count <= limit { return whole }
         }

@@ -2,8 +2,11 @@ internal import Base
 
 // Pushes: what they carry, and what follows from how they end.
 extension Notifier {
-    /// Same for every message, so that a repeat replaces the first on the device.
-    private static func collapse(_ representative: MessageKey) -> String { "f-\(representative)" }
+    /// Same for every attempt, so that a repeat replaces the first on the device; and for messages of which one takes
+    /// the place of the other.
+    private func collapse(_ representative: MessageKey, _ name: String?) -> String {
+        name.map(identities.collapse) ?? "f-\(representative)"
+    }
 
     /// - Parameter badge: nil: found out when it leaves.
     func notification(_ device: DeviceID, _ subjects: [Subject], badge: Int?) -> Notification? {
@@ -14,7 +17,7 @@ extension Notifier {
         return Notification(
             id: identities.notification(newest.key, device), account: newest.account, device: device, app: newest.app,
             message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body, badge: badge ?? 0,
-            collapse: Self.collapse(newest.key), thread: newest.app?.text ?? newest.content.appName,
+            collapse: collapse(newest.key, newest.collapse), thread: newest.app?.text ?? newest.content.appName,
             tap: identities.tap(newest.key, device))
     }
 
@@ -22,9 +25,13 @@ extension Notifier {
         _ id: NotificationID, _ device: Device, _ channel: Channel, _ content: Push.Content,
         _ priority: Message.Priority, expires: Timestamp
     ) -> Push {
-        Push(
+        let locale = locale(of: device)
+        // Most pushes have words of their own.
+        let isBare = device.payload == .wakeup || device.encryption != nil
+        return Push(
             id: id.text, device: device.id, address: channel.address, content: content, payload: device.payload,
-            priority: priority, expires: expires, encryption: device.encryption, locale: locale(of: device))
+            priority: priority, expires: expires, encryption: device.encryption, locale: locale,
+            hint: isBare ? defaults.templates.words([locale]).hint("") : nil)
     }
 
     /// The language a device is spoken to in.
@@ -73,12 +80,29 @@ extension Notifier {
         for channel in device.channels where dispatcher.adapter(channel.adapter)?.canClear == true {
             let push = push(
                 identities.notification(shown.representative, DeviceID("\(shown.device)/clear")), device, channel,
-                .clear([notification], collapse: Self.collapse(shown.representative), badge: 0), .low,
+                .clear([notification], collapse: collapse(shown.representative, shown.collapse), badge: 0), .low,
                 expires: time.timestamp + Self.clearLifetime)
             let job = PushJob(
                 push: push, account: account, channel: channel, messages: [], representative: shown.representative,
                 accepted: time.now)
             if !dispatcher.enqueue(job) { refused(job) }
+        }
+    }
+
+    /// A message took the place of an older one, which was shown here.
+    func replaced(_ old: MessageKey, by new: MessageKey, _ account: AccountID, _ shown: [NotifierMachine.Shown]) {
+        for item in shown where item.pushed {
+            guard machine.withLock({ $0.isTelling(item.device, new) }) else {
+                withdraw(account, old, [item], except: nil)
+                continue
+            }
+            // The device replaces what it shows by itself. The older one must not come after the newer, nor be taken
+            // back when it has come through: that would take the newer one.
+            let notification = identities.notification(item.representative, item.device)
+            for channel in directory.read({ $0.devices[item.device]?.channels ?? [] }) {
+                _ = dispatcher.cancel(notification.text, lane: channel.adapter)
+            }
+            _ = machine.withLock { $0.cancelled(item) }
         }
     }
 

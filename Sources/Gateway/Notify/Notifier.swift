@@ -82,7 +82,8 @@ package final class Notifier: Service {
             representative = page[start...].lazy.map(\.key).first(where: speaks) ?? representative
         }
         let shown = NotifierMachine.Shown(
-            device: delivery.device, representative: representative, pushed: delivery.outcome == .pushed)
+            device: delivery.device, representative: representative, pushed: delivery.outcome == .pushed,
+            collapse: page.message(representative).flatMap(Messages.collapse))
         machine.withLock { $0.restore(delivery.message, shown) }
     }
     package var pendingCount: Int { machine.withLock { $0.pendingCount } }
@@ -203,8 +204,7 @@ package final class Notifier: Service {
                     "account": .id(subject.account), "app": .string(subject.app?.text ?? ""), "device": .id(device),
                     "messageId": .key(subject.key),
                 ])
-        case .clear(let device, let representative, let account):
-            clear(NotifierMachine.Shown(device: device, representative: representative, pushed: true), account)
+        case .clear(let shown, let account): clear(shown, account)
         }
     }
 
@@ -245,6 +245,12 @@ package final class Notifier: Service {
 }
 
 extension [Message] {
+    /// The message of a key, of a page in the order of the keys.
+    fileprivate func message(_ key: MessageKey) -> Message? {
+        let index = partitioningIndex { $0.key >= key }
+        return index < endIndex && self[index].key == key ? self[index] : nil
+    }
+
     /// The first index whose element, and all after it, fit; the elements must be ordered that way.
     fileprivate func partitioningIndex(where fits: (Message) -> Bool) -> Int {
         var (low, high) = (startIndex, endIndex)

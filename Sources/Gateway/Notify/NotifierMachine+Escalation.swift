@@ -227,7 +227,7 @@ extension NotifierMachine {
         let isShown = orphan?.isShown ?? (shown[representative]?[device] == item)
         if outcome != .pushed, !isShown { covered[item] = nil }
         guard let orphan, outcome == .pushed || orphan.isShown else { return [] }
-        return [.clear(device, representative, orphan.account)]
+        return [.clear(orphan.item, orphan.account)]
     }
 
     /// A push failed for good: another channel of the device, or somebody else of the account, must hear of it.

@@ -15,11 +15,15 @@ extension NotifierMachine {
                 case .waiting:
                     groups[GroupKey(device: device, app: entry?.subject.app)]?.held.remove(key)
                 case .notified(_, let representative):
-                    result.append(Shown(device: device, representative: representative, pushed: false))
+                    let collapse = (entries[representative] ?? entry)?.subject.collapse
+                    result.append(
+                        Shown(device: device, representative: representative, pushed: false, collapse: collapse))
                 case .pushing(let representative):
-                    let orphan = Shown(device: device, representative: representative, pushed: true)
+                    let collapse = (entries[representative] ?? entry)?.subject.collapse
+                    let orphan = Shown(
+                        device: device, representative: representative, pushed: true, collapse: collapse)
                     if let account = entry?.subject.account, covered[orphan].map({ $0 == [key] }) ?? true {
-                        orphans[orphan] = Orphan(account: account, isShown: shown[key]?[device] != nil)
+                        orphans[orphan] = Orphan(item: orphan, account: account, isShown: shown[key]?[device] != nil)
                     }
                     result.append(orphan)
                 default: break
@@ -66,5 +70,13 @@ extension NotifierMachine {
         covered = covered.filter { $0.key.device != device }
         orphans = orphans.filter { $0.key.device != device }
         rates[device] = nil
+    }
+
+    /// Whether the device is being told of a message at this moment.
+    package func isTelling(_ device: DeviceID, _ key: MessageKey) -> Bool {
+        switch entries[key]?.deliveries[device]?.phase {
+        case .pushing, .notified: true
+        default: false
+        }
     }
 }

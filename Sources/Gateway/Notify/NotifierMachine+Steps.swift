@@ -250,7 +250,8 @@ extension NotifierMachine {
         // What it shows already stays what is taken back: the first channel's.
         if outcome == .pushed || outcome == .notified, shown[key]?[device]?.pushed != true {
             shown[key, default: [:]][device] = Shown(
-                device: device, representative: representative, pushed: outcome == .pushed)
+                device: device, representative: representative, pushed: outcome == .pushed,
+                collapse: entries[representative]?.subject.collapse)
         }
         dropIfDone(key)
         return [record]

@@ -52,7 +52,7 @@ package struct NotifierMachine: Sendable {
         /// The running client has it and stayed in front: nobody was disturbed.
         case suppressed(Subject, DeviceID)
         /// A notification came through although nobody needs it any more.
-        case clear(DeviceID, MessageKey, AccountID)
+        case clear(Shown, AccountID)
     }
 
     enum Phase: Sendable, Hashable {
@@ -119,8 +119,21 @@ package struct NotifierMachine: Sendable {
         package let device: DeviceID
         package let representative: MessageKey
         package let pushed: Bool
-        package init(device: DeviceID, representative: MessageKey, pushed: Bool) {
+        /// As its subject had it; not what tells one from another.
+        package let collapse: String?
+
+        package init(device: DeviceID, representative: MessageKey, pushed: Bool, collapse: String? = nil) {
             (self.device, self.representative, self.pushed) = (device, representative, pushed)
+            self.collapse = collapse
+        }
+
+        package static func == (a: Shown, b: Shown) -> Bool {
+            a.device == b.device && a.representative == b.representative && a.pushed == b.pushed
+        }
+        package func hash(into hasher: inout Hasher) {
+            hasher.combine(device)
+            hasher.combine(representative)
+            hasher.combine(pushed)
         }
     }
 
@@ -138,6 +151,7 @@ package struct NotifierMachine: Sendable {
     private let devicePerMinute: Int
 
     struct Orphan: Sendable {
+        let item: Shown
         let account: AccountID
         /// The device shows it already, by another channel.
         let isShown: Bool

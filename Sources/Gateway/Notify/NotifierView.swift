@@ -17,6 +17,8 @@ package struct Subject: Sendable, Hashable {
     package let hold: Duration
     /// How long what was sent somewhere has to be acknowledged before the next device or channel is tried.
     package let escalation: Duration
+    /// Notifications of messages with the same one replace one another on a device; nil: of this message alone.
+    package let collapse: String?
     /// What the summary is made of.
     package let content: SummaryContent
 
@@ -24,12 +26,14 @@ package struct Subject: Sendable, Hashable {
         key: MessageKey, number: Int64? = nil, account: AccountID, app: AppID?, registration: RegistrationID?,
         priority: Message.Priority, expires: Timestamp, targets: NotifyPreferences.Targets,
         quietHours: NotifyPreferences.QuietHours?,
-        group: Duration, hold: Duration, escalation: Duration = .seconds(60), content: SummaryContent
+        group: Duration, hold: Duration, escalation: Duration = .seconds(60), collapse: String? = nil,
+        content: SummaryContent
     ) {
         (self.key, self.number) = (key, number ?? key.seq)
         (self.account, self.app, self.registration) = (account, app, registration)
         (self.priority, self.expires, self.targets) = (priority, expires, targets)
         (self.quietHours, self.group, self.hold, self.content) = (quietHours, group, hold, content)
+        self.collapse = collapse
         if case .escalate(_, let after) = targets { self.escalation = after } else { self.escalation = escalation }
     }
 }

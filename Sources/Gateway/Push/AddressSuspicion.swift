@@ -37,14 +37,3 @@ package struct AddressSuspicion: Sendable {
         return refused.count >= Self.addressesUntilConfiguration ? .configuration : .unknown
     }
 }
-
-extension Push {
-    /// The same push without its texts: what is sent when a service found it too large.
-    package var withoutTexts: Push {
-        // A clearing push has none.
-        guard case .alert = content else { return self }
-        return Push(
-            id: id, device: device, address: address, content: content, payload: .wakeup, priority: priority,
-            expires: expires, encryption: encryption, locale: locale)
-    }
-}

@@ -122,27 +122,29 @@ extension Mailroom {
         let shared = SharedMessage(draft.message(key, to: posting.to.address, at: timestamp))
         changes.append(.insertMessage(shared.message))
         if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }
-        if !draft.isKnown { take(shared, into: &state, &changes, &effects, now, timestamp) }
-        return Posted(key: key, address: posting.to.address, shared: shared)
+        var posted = Posted(key: key, address: posting.to.address, shared: shared)
+        if !draft.isKnown { posted.replaced = take(shared, into: &state, &changes, &effects, now, timestamp) }
+        return posted
     }
 
+    /// - Returns: the older message that it takes the place of.
     private func take(
         _ shared: SharedMessage, into state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects,
         _ now: Moment, _ timestamp: Timestamp
-    ) {
+    ) -> MessageKey? {
         let (key, entry) = (shared.message.key, OpenEntry(shared.message))
         state.cache.insert(shared)
         let older = state.queues[key.queue]?.machine.insert(entry, isStored: false, at: now) {
             now + ($0 - timestamp)
         }
         note(entry.receipts, entry, &state, number: key.seq)
-        if let older = older ?? nil {
-            let old = MessageKey(queue: key.queue, seq: older.seq)
-            state.cache.remove(old)
-            tell([.expired], old, older.isDelivered, nil, &state, &changes, &effects, timestamp)
-            state.queues[key.queue]?.receipts[older.seq] = nil
-            changes.append(.settleMessage(old, MessageUpdate(.expired, at: timestamp, reason: "collapsed")))
-        }
+        guard let older = older ?? nil else { return nil }
+        let old = MessageKey(queue: key.queue, seq: older.seq)
+        state.cache.remove(old)
+        tell([.expired], old, older.isDelivered, nil, &state, &changes, &effects, timestamp)
+        state.queues[key.queue]?.receipts[older.seq] = nil
+        changes.append(.settleMessage(old, MessageUpdate(.expired, at: timestamp, reason: "collapsed")))
+        return old
     }
 
     /// Notes what must be known of a message when it arrives somewhere.

@@ -60,6 +60,8 @@ package struct Posted: Sendable {
     package let key: MessageKey
     package let address: QueueAddress
     let shared: SharedMessage?
+    /// The older message whose place it took.
+    var replaced: MessageKey?
     /// A consumer that waited for it has it already.
     package var isTaken = false
 

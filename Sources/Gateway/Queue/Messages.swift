@@ -23,6 +23,25 @@ package final class Messages: Sendable {
         (self.time, self.log, self.defaults) = (time, log, defaults)
     }
 
+    /// Announces what was just stored; what it takes the place of is announced no more, and where it was shown
+    /// already the new notification replaces it or it is taken away.
+    /// - Returns: how far each came.
+    func accepted(_ posted: [Posted]) -> [MessageKey: NotifierMachine.Decision] {
+        let replaced = posted.compactMap(\.replaced)
+        let shown = replaced.isEmpty ? [:] : notifier.settled(replaced)
+        let decisions = accepted(posted.compactMap(\.message))
+        for item in posted {
+            guard let old = item.replaced, let (account, _) = owner(of: item.address) else { continue }
+            notifier.replaced(old, by: item.key, account, shown[old] ?? [])
+        }
+        return decisions
+    }
+
+    /// What an older message and the one that takes its place have in common; nil for one that takes no place.
+    static func collapse(_ message: Message) -> String? {
+        message.collapse.map { "\(message.key.queue)|\(message.sender)|\($0)" }
+    }
+
     /// Announces messages that were just stored.
     /// - Returns: how far each came.
     @discardableResult
@@ -56,7 +75,7 @@ package final class Messages: Sendable {
             targets: device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets,
             quietHours: preferences?.quietHours ?? defaults.quietHours,
             group: preferences?.group ?? defaults.group, hold: message.origin == nil ? .zero : defaults.hold,
-            escalation: defaults.escalation,
+            escalation: defaults.escalation, collapse: Self.collapse(message),
             // No more than the policy lets a summary show: it stays in memory until the message is announced, which
             // for a device that cannot be reached is as long as the message lives.
             content: SummaryContent(

@@ -145,7 +145,7 @@ package final class Postmaster: Sendable {
     /// - Throws: `queue_full`, `storage_full`, `rate_limited`, or the store's failure.
     package func send(_ postings: [Posting]) async throws -> [Sent] {
         let posted = try await mailroom.post(postings)
-        let decisions = messages.accepted(posted.compactMap(\.message))
+        let decisions = messages.accepted(posted)
         return posted.map { item in
             let sent = Sent(key: item.key, address: item.address, state: state(of: item, decisions[item.key]))
             // What devices are to be told of has its own lines, one for each device.

@@ -306,10 +306,11 @@ package final class Devices: Sendable {
             body: notifier.defaults.templates.words([notifier.locale(of: device)]).test,
             badge: mailroom.openCount(.account(device.account)),
             collapse: "f-test", thread: "farbell", tap: "")
+        let locale = notifier.locale(of: device)
         let push = Push(
             id: uuid.text, device: id, address: channel.address, content: .alert(notification), payload: device.payload,
-            priority: .high, expires: time.timestamp + .seconds(60), encryption: device.encryption,
-            locale: notifier.locale(of: device))
+            priority: .high, expires: time.timestamp + .seconds(60), encryption: device.encryption, locale: locale,
+            hint: notifier.defaults.templates.words([locale]).hint(""))
         let start = time.now
         guard let report = await dispatcher.sendNow(push, adapter: channel.adapter) else {
             throw GatewayError(.init("no_channel", .conflict), "the device's push service is no longer configured")

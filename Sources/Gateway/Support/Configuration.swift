@@ -72,6 +72,9 @@ package struct ConfiguredPush: Sendable {
     /// Pushes that leave in a second; nil: as many as get through.
     package let ratePerSecond: Double?
 
+    /// What the core reads of every kind, besides `kind`.
+    package static let commonKeys = ["concurrency", "ratePerSecond"]
+
     /// What `concurrency` and `ratePerSecond` may be.
     package static let concurrencies = 1...10_000
     package static let rates = 0.01...100_000

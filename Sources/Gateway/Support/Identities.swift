@@ -37,6 +37,12 @@ package struct Identities: Sendable {
         return NotificationID(groups.map { String($0) }.joined(separator: "-"))
     }
 
+    /// What notifications of messages that replace one another have in common on a device; 24 bytes that tell
+    /// nothing of the sender's own name for it.
+    func collapse(_ name: String) -> String {
+        "c-" + Array(security.authenticationCode(Array(name.utf8), purpose: "collapse").prefix(16)).base64URL
+    }
+
     /// The opaque token a tap brings back: it names the message and the device and cannot be forged, so
     /// nothing needs to be stored before the push goes out.
     package func tap(_ message: MessageKey, _ device: DeviceID) -> String {

@@ -16,7 +16,10 @@ extension PushPlugin {
     ) throws -> any PushAdapter {
         let context = PluginContext(transport: http, time: time, log: log, tapPage: tapPage)
         let document = ConfigDocument(file: "\(folder)/config.json", text: Array(text.utf8), environment: environment)
-        let adapter = try document.read { self.configure(name: "tested", $0, context) }
+        let adapter = try document.read { reader in
+            defer { reader.ignore(ConfiguredPush.commonKeys) }
+            return self.configure(name: "tested", reader, context)
+        }
         guard let adapter else { throw PeerError(.file, "\(folder)/config.json: no adapter, and no fault either") }
         return adapter
     }

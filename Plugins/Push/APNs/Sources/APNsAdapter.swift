@@ -21,7 +21,7 @@ package struct APNsAdapter: PushAdapter {
         (self.settings, self.http, self.time) = (settings, http, time)
     }
 
-    package var concurrency: Int { settings.concurrency }
+    package var concurrency: Int { APNsPlugin.defaultConcurrency }
     package var canClear: Bool { true }
 
     package func fault(in address: Channel.Address) -> String? {

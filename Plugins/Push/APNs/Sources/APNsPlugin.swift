@@ -30,11 +30,10 @@ package struct APNsPlugin: PushPlugin {
         if !topic.isEmpty, let fault = Self.fault(inTopic: topic) { reader.report("topic", fault) }
         let url = Self.url(reader)
         let caFile = reader.optionalFile("caFile")
-        let concurrency = reader.integer("concurrency", in: 1...1500, default: Self.defaultConcurrency)
         guard let credential = credential(reader, context) else { return nil }
         let settings = APNsSettings(
             path: "\(url)/3/device/", topic: topic, caFile: caFile, pool: "apns:\(name):\(credential.name)",
-            concurrency: concurrency, credential: credential)
+            credential: credential)
         return APNsAdapter(settings, http: context.transport, time: context.time)
     }
 
@@ -151,6 +150,5 @@ struct APNsSettings: Sendable {
     let caFile: String?
     /// One pool of connections for each adapter: Apple binds a connection to a team and its topics.
     let pool: String
-    let concurrency: Int
     let credential: APNsCredential
 }

@@ -55,7 +55,9 @@ import Testing
             for number in numbers {
                 group.addTask { [adapter, id = id(number)] in
                     for attempt in 1...20 {
-                        if case .retry = await adapter.send(push(id: id)).outcome { continue }
+                        let report = await adapter.send(push(id: id))
+                        if case .retry = report.outcome { continue }
+                        #expect(report == PushReport(.delivered, status: 200))
                         return attempt
                     }
                     return 1000

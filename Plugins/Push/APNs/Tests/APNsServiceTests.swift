@@ -1,4 +1,5 @@
 import Base
+import Cryptography
 import Gateway
 import GatewayTestKit
 import Outbound
@@ -33,10 +34,16 @@ import Testing
 
     @Test("SG-8 SG-13 an alert, a wakeup and a clearing push pass all of Apple's checks")
     func delivered() async throws {
-        for push in [push(), push(payload: .wakeup), push(clear: ["n1"]), push(priority: .low)] {
+        let key = try AgreementKey.generate()
+        let keys = Device.Encryption(publicKey: key.publicKey, secret: [UInt8](repeating: 7, count: 16))
+        for push in [
+            push(), push(payload: .wakeup), push(clear: ["n1"]), push(priority: .low),
+            push(priority: .high).sealed(keys, locale: nil),
+        ] {
             #expect(await adapter.send(push) == PushReport(.delivered, status: 200))
         }
-        let received = try await apple.pushes.wait(count: 4)
+        let received = try await apple.pushes.wait(count: 5)
+        #expect(!received[4].payload.serialized.contains("Outlook"))
         #expect(received[0].device == deviceToken)
         #expect(received[0].apnsID == "11111111-2222-4333-8444-555555555555")
         #expect(received[0].payload["aps"]?["alert"]?["title"]?.string == "Outlook")
