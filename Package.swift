@@ -139,7 +139,7 @@ let package = Package(
             [
                 "APNsPush", "ExecPush", "FCMPush", "GotifyPush", "NtfyPush", "SMTPPush", "UnifiedPush", "WNSPush",
                 "WebPush", "WebhookPush", "Outbound", "Gateway", "Base", "GatewayTestKit",
-            ]),
+            ], exclude: ["README.md"]),
         tests("EndToEnd", ["farbell", "farbell-bench", "farbell-prove", "FarbellClient", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]

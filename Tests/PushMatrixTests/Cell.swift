@@ -7,6 +7,10 @@ import Testing
 struct Cell: Sendable, CustomTestStringConvertible {
     /// Messages that each device is told of, a notification each.
     static let messages = 20
+    /// How many are there before the fault.
+    static let early = 6
+    /// Pushes under way at once, so that there is always something left to be interrupted.
+    static let concurrency = 8
     /// The device whose address dies.
     static let deadDevice = 1
 
@@ -31,14 +35,18 @@ struct Cell: Sendable, CustomTestStringConvertible {
         var parts = TestGateway.Parts()
         parts.time = time
         let failure = Locked<(any Error)?>(nil)
+        let link = Locked<Link?>(nil)
         let timeout: Duration? = fault == .hang ? .milliseconds(1500) : nil
+        // Slowly, so that pushes to the old address are left when the device has told the new one.
+        let most = fault == .goneReplaced ? 2 : Self.concurrency
         parts.configure = { [log = parts.log] configuration in
             do {
-                let adapter = try site.adapter(time, log: Log(sink: log, time: time), timeout: timeout)
+                let adapter = Link(try site.adapter(time, log: Log(sink: log, time: time), timeout: timeout))
+                link.withLock { $0 = adapter }
                 configuration.pushes = [
                     ConfiguredPush(
                         name: "matrix", kind: service.rawValue, adapter: adapter,
-                        concurrency: min(8, adapter.concurrency))
+                        concurrency: min(most, adapter.concurrency))
                 ]
             } catch {
                 failure.withLock { $0 = error }
@@ -46,65 +54,83 @@ struct Cell: Sendable, CustomTestStringConvertible {
         }
         return try await TestGateway.run(parts) { test in
             if let failure = failure.withLock({ $0 }) { throw failure }
-            return try await test.advancing { try await stage(test, site) }
+            return try await test.advancing { try await stage(test, site) { link.withLock { $0 }?.cut() } }
         }
     }
 
-    private func stage(_ test: TestGateway, _ site: Site) async throws -> Evidence {
-        let devices = try await devices(test, site)
+    /// - Parameter cut: lets nothing more leave the present gateway.
+    private func stage(
+        _ test: TestGateway, _ site: Site, _ cut: @Sendable () -> Void
+    ) async throws -> Evidence {
+        try await test.account("alice")
+        var devices: [DeviceID] = []
+        for number in 0..<Site.devices { devices.append(try await bind(number, site.addresses[number], test)) }
         try await test.register(
             "alice", app: "desk", notify: NotifyPreferences(summary: .full, targets: .all, group: .zero))
-        var keys: [MessageKey] = []
-        for number in 0..<Self.messages / 3 { keys.append(try await post(number, test)) }
+        var keys = try await post(0..<Self.early, test)
         try await reach(10, site)
-        let before = site.arrivalCount()
+        let struckAfter = site.arrivalCount()
         let struck = site.strike(fault)
-        switch fault {
-        case .goneNew: site.bury(Self.deadDevice, test.time.timestamp)
-        case .goneOld: site.bury(Self.deadDevice, test.time.timestamp + .seconds(-86_400))
-        default: break
+        if fault == .goneNew { site.bury(Self.deadDevice, test.time.timestamp) }
+        if fault == .goneOld { site.bury(Self.deadDevice, test.time.timestamp + .seconds(-86_400)) }
+        keys += try await post(Self.early..<Self.messages, test)
+        if fault == .goneReplaced {
+            _ = try await bind(Self.deadDevice, site.addresses[Site.devices], test)
+            site.bury(Self.deadDevice, test.time.timestamp)
         }
-        for number in keys.count..<Self.messages { keys.append(try await post(number, test)) }
-        try await reach(before + 10, site)
+        try await reach(struckAfter + 10, site)
+        let interruptedAfter = site.arrivalCount()
         switch interruption {
         case .none: break
         case .restart: try await test.restart()
-        case .crash: try await test.crash()
+        case .crash:
+            cut()
+            try await test.crash()
         }
-        let told = fault == .goneNew ? devices.filter { $0 != devices[Self.deadDevice] } : devices
-        try await Eventually.wait("the lanes are empty", for: .seconds(60)) {
-            guard test.gateway.dispatcher.statistics().allSatisfy({ $0.waiting == 0 && $0.underWay == 0 }) else {
-                return false
-            }
-            let records = try await test.store.deliveries(of: keys)
-            return told.allSatisfy { device in records.count { $0.device == device } == keys.count }
-        }
-        try await test.waitUntilIdle()
+        try await settle(
+            test, devices.indices.filter { fault != .goneNew || $0 != Self.deadDevice }.map { devices[$0] }, keys)
         return Evidence(
             cell: self, devices: devices, messages: keys, records: try await test.store.deliveries(of: keys),
-            arrivals: site.arrivals(), struck: struck, arrivalsBefore: before,
-            pruned: Set(devices.indices.filter { test.gateway.devices.device(devices[$0])?.channel == nil })
+            arrivals: site.arrivals(), struck: struck, struckAfter: struckAfter, interruptedAfter: interruptedAfter,
+            pruned: Set(devices.indices.filter { test.gateway.devices.device(devices[$0])?.channel == nil }),
+            prunings: test.log.records(of: .devicePruned).count,
+            outdated: test.log.records(of: .notificationFailed).count { $0.fields["outcome"] == "gone" }
         ) { [identities = test.gateway.identities] in identities.notification($0, $1) }
     }
 
-    private func devices(_ test: TestGateway, _ site: Site) async throws -> [DeviceID] {
-        try await test.account("alice")
-        var devices: [DeviceID] = []
-        for (number, address) in site.addresses.enumerated() {
-            var description = Devices.Description(
-                installation: "alice-\(number)", name: "device \(number)", platform: "ios")
-            description.channel = ("matrix", address)
-            devices.append(try await test.gateway.devices.bind("alice", description).device.id)
-        }
-        return devices
+    private func bind(_ number: Int, _ address: Channel.Address, _ test: TestGateway) async throws -> DeviceID {
+        var description = Devices.Description(
+            installation: "alice-\(number)", name: "device \(number)", platform: "ios")
+        description.channel = ("matrix", address)
+        return try await test.gateway.devices.bind("alice", description).device.id
     }
 
-    private func post(_ number: Int, _ test: TestGateway) async throws -> MessageKey {
-        try await test.post(app: "desk", subject: "message \(number)").key
+    /// Posts messages all at once.
+    private func post(_ numbers: Range<Int>, _ test: TestGateway) async throws -> [MessageKey] {
+        let postings = numbers.map { number in
+            var draft = MessageDraft(sender: .account("bob"), app: "desk")
+            draft.subject = "message \(number)"
+            return Posting(draft, to: .account("alice"))
+        }
+        let messages = try await test.gateway.mailroom.post(postings).compactMap(\.message)
+        test.gateway.messages.accepted(messages)
+        return messages.map(\.key)
     }
 
     private func reach(_ count: Int, _ site: Site) async throws {
         try await Eventually.wait("\(count) arrivals", for: .seconds(60)) { site.arrivalCount() >= count }
+    }
+
+    /// Returns when every message has come to its end at the devices, and nothing is left to be sent.
+    private func settle(_ test: TestGateway, _ devices: [DeviceID], _ keys: [MessageKey]) async throws {
+        try await Eventually.wait("everything has ended", for: .seconds(60)) {
+            guard test.gateway.dispatcher.statistics().allSatisfy({ $0.waiting == 0 && $0.underWay == 0 }) else {
+                return false
+            }
+            let records = try await test.store.deliveries(of: keys)
+            return devices.allSatisfy { device in records.count { $0.device == device } == keys.count }
+        }
+        try await test.waitUntilIdle()
     }
 }
 
@@ -120,7 +146,7 @@ extension TestGateway {
                     if lanes.allSatisfy({ $0.underWay == 0 }), lanes.contains(where: { $0.waiting > 0 }) {
                         time.advance(by: .seconds(1))
                     }
-                    // The end of the body's time.
+                    // Cancelled at the end of the body.
                     guard (try? await Task.sleep(for: .milliseconds(2))) != nil else { return }
                 }
             }
@@ -128,4 +154,41 @@ extension TestGateway {
             return try await body()
         }
     }
+}
+
+/// A gateway's way to its adapter: where the gateway has crashed, nothing leaves that was not on the wire.
+private final class Link: PushAdapter {
+    private let adapter: any PushAdapter
+    private let isCut = Locked(false)
+
+    init(_ adapter: any PushAdapter) { self.adapter = adapter }
+
+    func cut() { isCut.withLock { $0 = true } }
+
+    var concurrency: Int { adapter.concurrency }
+    var canClear: Bool { adapter.canClear }
+    func subscriptionKey() throws -> String? { try adapter.subscriptionKey() }
+    func fault(in address: Channel.Address) -> String? { adapter.fault(in: address) }
+    func stop() async { await adapter.stop() }
+    func send(_ push: Push) async -> PushReport {
+        if isCut.withLock({ $0 }) { return PushReport(.retry(after: .seconds(86_400), .device), reason: "crashed") }
+        return await adapter.send(push)
+    }
+}
+
+/// Lets so many run at once: with hundreds of gateways in one process each would wait too long for its turn, and
+/// time-outs would strike that nobody meant.
+actor Turns {
+    static let shared = Turns(6)
+
+    private var free: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(_ count: Int) { free = count }
+
+    func take() async {
+        if free > 0 { free -= 1 } else { await withCheckedContinuation { waiting.append($0) } }
+    }
+
+    func giveBack() { if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() } }
 }

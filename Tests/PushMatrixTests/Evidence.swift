@@ -8,11 +8,16 @@ struct Evidence: Sendable {
     let messages: [MessageKey]
     let records: [DeliveryRecord]
     let arrivals: [Arrival]
-    /// Pushes that the fault concerned, and how many had arrived before it.
+    /// Pushes that the fault concerned.
     let struck: Int
-    let arrivalsBefore: Int
+    /// How many had arrived before the fault, and before the interruption.
+    let struckAfter: Int
+    let interruptedAfter: Int
     /// The places of the devices without an address.
     let pruned: Set<Int>
+    /// How often the log says that an address was removed, and that one was called dead which was not the device's.
+    let prunings: Int
+    let outdated: Int
     let notification: @Sendable (MessageKey, DeviceID) -> NotificationID
 
     /// A notification at a device: what every repeat of it has in common.
@@ -51,27 +56,34 @@ struct Evidence: Sendable {
         }
     }
 
+    private var repeats: Int { arrivals.count - Set(arrivals).count }
+
+    /// What was under way whenever nobody could know what became of it.
+    private var repeatLimit: Int {
+        (cell.fault.doubts + (cell.interruption == .crash ? 1 : 0)) * Cell.concurrency
+    }
+
     /// A notification that came twice without need, under two ids, or beside a digest that speaks of it.
     private var twice: [String] {
         let byPlace = Dictionary(grouping: arrivals) { Place(device: $0.device, collapse: $0.collapse) }
-        let mayRepeat = cell.fault.leavesDoubt || cell.interruption == .crash
-        return byPlace.flatMap { place, arrivals -> [String] in
-            var problems: [String] = []
-            if arrivals.count > 1, !mayRepeat { problems.append("twice: \(arrivals.count) times \(place)") }
-            let ids = Set(arrivals.map(\.id))
-            if ids.count > 1 { problems.append("twice: under \(ids.count) ids \(place)") }
-            guard let key = MessageKey(String(place.collapse.dropFirst(2))), devices.indices.contains(place.device)
-            else { return problems }
-            let device = devices[place.device]
-            if let id = ids.first, let id, id != notification(key, device).text {
-                problems.append("another id than the notification's: \(place)")
+        let needless = repeats > repeatLimit ? ["twice: \(repeats) repeats instead of at most \(repeatLimit)"] : []
+        return needless
+            + byPlace.flatMap { place, arrivals -> [String] in
+                var problems: [String] = []
+                let ids = Set(arrivals.map(\.id))
+                if ids.count > 1 { problems.append("twice: under \(ids.count) ids \(place)") }
+                guard let key = MessageKey(String(place.collapse.dropFirst(2))), devices.indices.contains(place.device)
+                else { return problems }
+                let device = devices[place.device]
+                if let id = ids.first, let id, id != notification(key, device).text {
+                    problems.append("another id than the notification's: \(place)")
+                }
+                let record = records.first { $0.message == key && $0.device == device }
+                if let record, let newest = representative(record), newest != key {
+                    problems.append("twice: \(place) by itself and in the digest \(newest)")
+                }
+                return problems
             }
-            let record = records.first { $0.message == key && $0.device == device }
-            if let record, let newest = representative(record), newest != key {
-                problems.append("twice: \(place) by itself and in the digest \(newest)")
-            }
-            return problems
-        }
     }
 
     /// What arrived and is no notification of ours.
@@ -88,16 +100,22 @@ struct Evidence: Sendable {
         // The service's older word keeps the address, and what it refused is on record as refused.
         let kept = cell.fault == .goneOld ? devices[Cell.deadDevice] : nil
         let silent = kept.map { kept in !records.contains { $0.device == kept && $0.outcome == .failed } } ?? false
-        return wrong + (silent ? ["nothing is recorded as refused for the address called dead long ago"] : [])
+        // A crash may come between the removal and its record.
+        let untold = cell.interruption == .crash ? prunings < pruned.count : prunings != pruned.count
+        return wrong + (untold ? ["\(prunings) removals are told of"] : [])
+            + (silent ? ["nothing is recorded as refused for the address called dead long ago"] : [])
     }
 
     /// A fault that did not strike proves nothing.
     private var unproven: [String] {
         // Every push the service had no other objection to took one fault off the script.
         var problems: [String] = []
-        if arrivals.count - arrivalsBefore < struck { problems.append("the fault did not strike \(struck) times") }
-        let repeats = arrivals.count - Set(arrivals).count
+        if arrivals.count - struckAfter < struck { problems.append("the fault did not strike \(struck) times") }
         if cell.fault == .resetAfter, repeats == 0 { problems.append("nothing came twice, so nothing was in doubt") }
+        if cell.fault == .goneReplaced, outdated == 0 { problems.append("nothing was sent to the replaced address") }
+        if cell.interruption != .none, arrivals.count == interruptedAfter {
+            problems.append("everything had arrived before the gateway ended")
+        }
         return problems
     }
 }

@@ -12,6 +12,8 @@ enum Fault: String, Sendable, CaseIterable {
     case goneNew
     /// The same, but dead since before the device told us the address.
     case goneOld
+    /// An address is dead that the device has replaced by another meanwhile; pushes are still under way to it.
+    case goneReplaced
     /// GOAWAY with a push above its last stream, and another while pushes are under way.
     case goAway
     case refusedStream
@@ -28,11 +30,15 @@ enum Fault: String, Sendable, CaseIterable {
     /// DATA frames without data before the answer's end.
     case emptyData
 
-    /// Whether we cannot know what became of some pushes: they are sent again, under the same ids.
-    var leavesDoubt: Bool {
+    /// How often we cannot know what became of the pushes under way at that moment: they are sent again, under the
+    /// same ids.
+    var doubts: Int {
         switch self {
-        case .goAway, .hang, .resetBefore, .resetAfter, .garbage: true
-        case .nothing, .tooMany, .unavailable, .goneNew, .goneOld, .refusedStream, .streamLimit, .emptyData: false
+        case .goAway, .hang, .resetAfter, .garbage: 2
+        case .resetBefore: 4
+        case .nothing, .tooMany, .unavailable, .goneNew, .goneOld, .goneReplaced, .refusedStream, .streamLimit,
+            .emptyData:
+            0
         }
     }
 
@@ -40,7 +46,7 @@ enum Fault: String, Sendable, CaseIterable {
     func script(_ words: BusyWords) -> [HTTPFault] {
         let delayed = HTTPFault.delay(milliseconds: 5)
         return switch self {
-        case .nothing, .goneNew, .goneOld: []
+        case .nothing, .goneNew, .goneOld, .goneReplaced: []
         case .tooMany: [words.tooMany, .accept, words.tooMany]
         case .unavailable: Array(repeating: words.unavailable, count: 12)
         case .goAway:
@@ -80,8 +86,9 @@ enum Service: String, Sendable, CaseIterable {
         switch (self, fault) {
         case (.apns, .goneOld), (.exec, .goneOld): nil
         case (_, .goneOld): "says that an address is dead, and not since when"
+        case (.ntfy, .goneReplaced): "has topics, which do not die"
         case (.wns, .goAway), (.wns, .refusedStream), (.wns, .streamLimit), (.wns, .emptyData):
-            "speaks HTTP/1.1 only, which has neither streams nor frames"
+            "speaks HTTP/1.1 only, without streams or frames"
         case (.smtp, .goAway), (.smtp, .refusedStream), (.smtp, .streamLimit), (.smtp, .emptyData):
             "speaks SMTP: one message on one connection, without streams or frames"
         case (.exec, .goAway), (.exec, .refusedStream), (.exec, .streamLimit), (.exec, .emptyData):

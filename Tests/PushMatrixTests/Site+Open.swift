@@ -13,7 +13,7 @@ extension Site {
         configuration.time = time
         let fake = try FakeUnifiedPush(configuration)
         fake.setStanding(.delay(milliseconds: 3))
-        let subscriptions = try (0..<devices).map { _ in try fake.register() }
+        let subscriptions = try (0..<addressCount).map { _ in try fake.register() }
         let place = places(subscriptions.map(\.endpoint))
         return Site(
             plugin: UnifiedPushPlugin(),
@@ -28,7 +28,7 @@ extension Site {
     /// A topic does not die; what comes next to it is that nobody may publish to it any more.
     /// - Parameter forbidden: whether that is so of the second device's.
     static func ntfy(_ authority: TestCertificateAuthority, _ time: ManualTime, forbidden: Bool) throws -> Site {
-        let topics = (0..<devices).map { "topic-\($0)" }
+        let topics = (0..<addressCount).map { "topic-\($0)" }
         var configuration = FakeNtfy.Configuration(identity: authority.localhost)
         (configuration.tokens, configuration.time) = (["tk_good"], time)
         if forbidden { configuration.readOnly = [topics[Cell.deadDevice]] }
@@ -54,7 +54,7 @@ extension Site {
         configuration.time = time
         let fake = try FakeGotify(configuration)
         fake.setStanding(.delay(milliseconds: 3))
-        let tokens = (0..<devices).map { _ in fake.makeApplication() }
+        let tokens = (0..<addressCount).map { _ in fake.makeApplication() }
         let place = places(tokens)
         return Site(
             plugin: GotifyPlugin(), keys: ["url": .string(fake.origin), "caFile": .string(authority.caFile)],
@@ -72,7 +72,7 @@ extension Site {
         (configuration.protocols, configuration.time) = (["h2", "http/1.1"], time)
         let fake = try FakeWebhookReceiver(configuration)
         fake.setStanding(.delay(milliseconds: 3))
-        let paths = (0..<devices).map { "/hook/\($0)" }
+        let paths = (0..<addressCount).map { "/hook/\($0)" }
         let place = places(paths)
         return Site(
             plugin: WebhookPlugin(),

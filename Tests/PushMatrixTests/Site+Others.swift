@@ -10,7 +10,7 @@ extension Site {
         var configuration = FakeSMTPServer.Configuration(users: ["farbell": "hush hush"])
         configuration.security = .implicit
         let fake = try FakeSMTPServer(configuration, identity: authority.localhost)
-        let mailboxes = (0..<devices).map { "person\($0)@example.net" }
+        let mailboxes = (0..<addressCount).map { "person\($0)@example.net" }
         let place = places(mailboxes)
         return Site(
             plugin: SMTPPlugin(),
@@ -43,7 +43,7 @@ extension Site {
         case .resetBefore: [(.sender, .reset), (.recipient, .reset), (.data, .reset), (.content, .reset)]
         case .resetAfter: [(.content, .acceptThenReset), (.content, .acceptThenReset)]
         case .garbage: [(.sender, .reply("SSH-2.0-surprise")), (.content, .farewell("\u{1}\u{2} oops"))]
-        case .nothing, .goneNew, .goneOld, .goAway, .refusedStream, .streamLimit, .emptyData: []
+        case .nothing, .goneNew, .goneOld, .goneReplaced, .goAway, .refusedStream, .streamLimit, .emptyData: []
         }
     }
 
@@ -55,7 +55,7 @@ extension Site {
         // `python3` may be anywhere in the tests' own path, but a program's path is a fixed one.
         let python = ["/usr/bin/python3", "/usr/local/bin/python3"].first(where: FileSystem.exists) ?? "/usr/bin/env"
         let arguments = (python.hasSuffix("env") ? ["python3"] : []) + [folder.file("program.py"), folder.path]
-        let tokens = (0..<devices).map { "person-\($0)" }
+        let tokens = (0..<addressCount).map { "person-\($0)" }
         let place = places(tokens)
         let lines: @Sendable () -> [[UInt8]] = {
             let bytes = FileSystem.contents(of: folder.file("arrivals"), limit: 1 << 20) ?? []
@@ -97,7 +97,7 @@ extension Site {
         case .resetBefore: ["die", "", "", "die"]
         case .resetAfter: ["", "take and die", "", "take and die"]
         case .garbage: ["", "garbage", "", "garbage"]
-        case .nothing, .goneNew, .goneOld, .goAway, .refusedStream, .streamLimit, .emptyData: []
+        case .nothing, .goneNew, .goneOld, .goneReplaced, .goAway, .refusedStream, .streamLimit, .emptyData: []
         }
     }
 

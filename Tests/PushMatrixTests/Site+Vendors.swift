@@ -21,7 +21,7 @@ extension Site {
         configuration.limitsTokenUpdates = false
         let fake = try FakeAPNs(configuration, identity: authority.localhost)
         fake.setStanding(.delay(milliseconds: 3))
-        let tokens = (0..<devices).map { String(repeating: "0af\($0)", count: 16) }
+        let tokens = (0..<addressCount).map { String(repeating: "0af\($0)", count: 16) }
         for token in tokens { fake.register(device: token) }
         let place = places(tokens)
         let words = BusyWords(
@@ -50,7 +50,7 @@ extension Site {
         let folder = try TemporaryFolder()
         try folder.write(fake.serviceAccount(), to: "account.json")
         fake.setStanding(.delay(milliseconds: 3))
-        let tokens = (0..<devices).map { "device-\($0):APA91b" + String(repeating: "x\($0)_-", count: 34) }
+        let tokens = (0..<addressCount).map { "device-\($0):APA91b" + String(repeating: "x\($0)_-", count: 34) }
         for token in tokens { fake.register(token) }
         let place = places(tokens)
         let words = BusyWords(
@@ -74,7 +74,7 @@ extension Site {
         configuration.time = time
         let fake = try FakeWNS(configuration, identity: authority.localhost)
         fake.setStanding(.delay(milliseconds: 3))
-        let channels = (0..<devices).map { _ in fake.openChannel() }
+        let channels = (0..<addressCount).map { _ in fake.openChannel() }
         let place = places(channels)
         return Site(
             plugin: WNSPlugin(),
@@ -100,7 +100,7 @@ extension Site {
         configuration.time = time
         let fake = try FakeWebPushService(configuration)
         fake.setStanding(.delay(milliseconds: 3))
-        let subscriptions = try (0..<devices).map { _ in try fake.subscribe() }
+        let subscriptions = try (0..<addressCount).map { _ in try fake.subscribe() }
         let place = places(subscriptions.map(\.endpoint))
         return Site(
             plugin: WebPushPlugin(),

@@ -12,9 +12,11 @@ struct Arrival: Sendable, Hashable {
     let collapse: String
 }
 
-/// A fake service with the addresses of five devices, and what makes our adapter for it.
+/// A fake service with addresses of devices, and what makes our adapter for it.
 struct Site: Sendable {
     static let devices = 5
+    /// The last one is what the device whose address dies may replace it with.
+    static let addressCount = devices + 1
 
     let plugin: any PushPlugin
     /// The adapter's configuration.
@@ -64,7 +66,8 @@ struct Site: Sendable {
 
     /// Finds the device of an address as a fake notes it.
     static func places(_ addresses: [String]) -> @Sendable (String) -> Int {
-        let places = Dictionary(uniqueKeysWithValues: addresses.enumerated().map { ($1, $0) })
+        let places = Dictionary(
+            uniqueKeysWithValues: addresses.enumerated().map { ($1, $0 == devices ? Cell.deadDevice : $0) })
         return { places[$0] ?? -1 }
     }
 
