@@ -79,6 +79,9 @@ struct Cell: Sendable, CustomTestStringConvertible {
             site.bury(Self.deadDevice, test.time.timestamp)
         }
         try await reach(struckAfter + 10, site)
+        if fault == .goneReplaced {
+            try await Eventually.wait("a push to the replaced address") { Self.outdated(test) > 0 }
+        }
         let interruptedAfter = site.arrivalCount()
         switch interruption {
         case .none: break
@@ -94,8 +97,13 @@ struct Cell: Sendable, CustomTestStringConvertible {
             arrivals: site.arrivals(), struck: struck, struckAfter: struckAfter, interruptedAfter: interruptedAfter,
             pruned: Set(devices.indices.filter { test.gateway.devices.device(devices[$0])?.channel == nil }),
             prunings: test.log.records(of: .devicePruned).count,
-            outdated: test.log.records(of: .notificationFailed).count { $0.fields["outcome"] == "gone" }
+            outdated: Self.outdated(test)
         ) { [identities = test.gateway.identities] in identities.notification($0, $1) }
+    }
+
+    /// How often an address was called dead that is not the device's any more.
+    private static func outdated(_ test: TestGateway) -> Int {
+        test.log.records(of: .notificationFailed).count { $0.fields["outcome"] == "gone" }
     }
 
     private func bind(_ number: Int, _ address: Channel.Address, _ test: TestGateway) async throws -> DeviceID {

@@ -112,7 +112,8 @@ extension Site {
             with open(path) as file: return file.read()
         def fault():
             for name in sorted(os.listdir(folder)):
-                if name.startswith("fault-"):
+                # One that is still being written has a longer name.
+                if name.startswith("fault-") and name[6:].isdigit():
                     text = contents(name)
                     os.unlink(os.path.join(folder, name))
                     return text
