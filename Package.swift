@@ -133,6 +133,13 @@ let package = Package(
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("FarbellClient", ["FarbellClient", "Inbound", "Base", "GatewayTestKit"]),
         tests("GatewayTestKit", ["GatewayTestKit", "Base"]),
+        // Every push adapter through every fault of its service, in a whole gateway.
+        tests(
+            "PushMatrix",
+            [
+                "APNsPush", "ExecPush", "FCMPush", "GotifyPush", "NtfyPush", "SMTPPush", "UnifiedPush", "WNSPush",
+                "WebPush", "WebhookPush", "Outbound", "Gateway", "Base", "GatewayTestKit",
+            ], exclude: ["README.md"]),
         tests("EndToEnd", ["farbell", "farbell-bench", "farbell-prove", "FarbellClient", "Base", "GatewayTestKit"]),
     ] + plugins.flatMap(\.targets),
     swiftLanguageModes: [.v6]

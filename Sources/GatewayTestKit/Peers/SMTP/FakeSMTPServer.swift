@@ -83,6 +83,7 @@ package final class FakeSMTPServer: Sendable {
         let messages = Recorder<Message>()
         let violations = Recorder<String>()
         let faults = Locked<[Step: [Fault]]>([:])
+        let closedMailboxes = Locked<Set<String>>([])
 
         init(_ configuration: Configuration, context: TLSServerContext?) {
             (self.configuration, self.context) = (configuration, context)
@@ -125,6 +126,9 @@ package final class FakeSMTPServer: Sendable {
     package func script(_ step: Step, _ faults: Fault...) {
         core.faults.withLock { $0[step, default: []] += faults }
     }
+
+    /// There is no such mailbox from now on.
+    package func close(mailbox address: String) { core.closedMailboxes.withLock { _ = $0.insert(address) } }
 
     /// Closes the port and all connections.
     package func stop() { listener.stop() }

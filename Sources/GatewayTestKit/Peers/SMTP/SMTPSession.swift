@@ -169,6 +169,7 @@ final class SMTPSession: PeerHandler {
         guard let address = Self.path(line, "RCPT TO:"), !address.isEmpty else {
             return violation("a malformed RCPT command")
         }
+        if core.closedMailboxes.withLock({ $0.contains(address) }) { return say("550 5.1.1 no such mailbox") }
         state = .recipient(sender, address)
         say("250 2.1.5 ok")
     }

@@ -7,6 +7,7 @@ package final class FakeWebhookReceiver: Sendable {
         package var secret: String?
         /// nil for plain HTTP.
         package var identity: TestIdentity?
+        package var protocols = ["http/1.1"]
         package var port = 0
         package var time: any TimeSource = SystemTime()
 
@@ -46,7 +47,7 @@ package final class FakeWebhookReceiver: Sendable {
             return key
         }
         var options = HTTPPeer.Options()
-        options.protocols = ["http/1.1"]
+        options.protocols = configuration.protocols
         options.time = configuration.time
         let time = configuration.time
         peer = try HTTPPeer(
@@ -81,6 +82,10 @@ package final class FakeWebhookReceiver: Sendable {
     }
     /// What happens to every good request until it is set to nil again, after the queues.
     package func setStanding(_ fault: HTTPFault?) { script.withLock { $0.standing = fault } }
+    /// The same for one path only.
+    package func setStanding(_ fault: HTTPFault?, path: String) {
+        script.withLock { $0.setStanding(fault, for: path) }
+    }
 }
 
 /// The signature of the Standard Webhooks specification: HMAC-SHA-256 over `id.timestamp.body`.
