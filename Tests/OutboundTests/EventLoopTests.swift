@@ -49,9 +49,14 @@ struct EventLoopTests {
                 #expect(error?.code == .overloaded && error?.surelyNotProcessed == true)
                 limit.rlim_cur = 1024
                 try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
-                // What was opened before the fault was closed.
-                let next = dup(0)
-                close(next)
+                // What was opened before the fault is closed; the test process's own threads may have one open for a
+                // moment.
+                var next = Int32(-1)
+                for _ in 0..<500 where next != free {
+                    if next >= 0 { usleep(10_000) }
+                    next = dup(0)
+                    close(next)
+                }
                 #expect(next == free)
             }
         }
