@@ -4,8 +4,8 @@ internal import Glibc
 
 /// One of the library's servers, polled by a thread of ours, which reads requests and writes answers.
 ///
-/// A turn of the loop is a `Batch`: what is put off in it happens when everything that was ready has been looked
-/// at. The library's own threads have no such moment.
+/// The library's own threads are woken through a descriptor that is written to for every answer; this one once for
+/// all that came together.
 @safe final class ConnectionLoop: @unchecked Sendable {
     // Sendable: `handle` is the thread's own until it has ended; to resume, which others do, the library locks.
 
@@ -93,7 +93,7 @@ internal import Glibc
             }
             for arrival in arrivals { take(arrival) }
             if isStopping { return }
-            Batch.run { _ = unsafe MHD_run_wait(handle, 0) }
+            _ = unsafe MHD_run_wait(handle, 0)
         }
     }
 

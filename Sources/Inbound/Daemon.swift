@@ -3,10 +3,6 @@ internal import Glibc
 
 /// The threads that serve connections.
 final class Daemon: Sendable {
-    /// Connections that one thread has before the next gets any: few are served faster by one thread, which need not
-    /// wake another.
-    static let connectionsToSpread = 2
-
     private let loops: [ConnectionLoop]
 
     /// - Throws: `InboundError` when the library does not start.
@@ -24,10 +20,10 @@ final class Daemon: Sendable {
         self.loops = loops
     }
 
-    /// Gives a connection to one of the threads. The library closes it, also when it has no room for it.
+    /// Gives a connection to the thread with the fewest. The library closes it, also when it has no room for it.
     func add(_ arrival: ConnectionLoop.Arrival) {
         let loads = loops.map(\.load)
-        let next = loads.firstIndex { $0 < Self.connectionsToSpread } ?? loads.indices.min { loads[$0] < loads[$1] }
+        let next = loads.indices.min { loads[$0] < loads[$1] }
         loops[next ?? 0].add(arrival)
     }
 

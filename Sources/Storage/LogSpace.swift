@@ -26,13 +26,10 @@ final class LogSpace {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Whether it is time to grow, with a log of so many frames.
-    func isShort(for logged: Int) -> Bool { logged > 0 && logged + Self.reserve > frames && !hasGivenUp }
-
     /// The log is that long now. Never called before its header is on the disk, or a crash would leave a log
     /// without one.
     func prepare(for logged: Int) {
-        guard isShort(for: logged) else { return }
+        guard logged > 0, logged + Self.reserve > frames, !hasGivenUp else { return }
         hasGivenUp = !grow(to: logged + Self.reserve + Self.step)
     }
 

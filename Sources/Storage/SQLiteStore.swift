@@ -16,11 +16,8 @@ package final class SQLiteStore: Store {
         var inboxLimits = WriteInbox.Limits()
         var groupLimits = WriteInbox.GroupLimits()
         var checkpoints = Writer.CheckpointPolicy()
-        var inline = Writer.InlinePolicy()
         /// Whether the log's file is kept longer than the log (`LogSpace`).
         var reservesLog = true
-        /// Measures the disk.
-        var time: any TimeSource = SystemTime()
         /// Further settings of the writing connection, for tests.
         var pragmas: [SQL] = []
         var migrations = Schema.migrations
@@ -51,7 +48,7 @@ package final class SQLiteStore: Store {
         #endif
         let writer = Writer(
             limits: options.inboxLimits, groupLimits: options.groupLimits, policy: options.checkpoints,
-            inline: options.inline, time: options.time, failpoint: failpoint)
+            failpoint: failpoint)
         let ended = Gate()
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             writer.start(

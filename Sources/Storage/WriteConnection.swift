@@ -70,7 +70,6 @@ final class WriteConnection {
     func noteCommit(pagesBefore: Int) { if logged.pages < pagesBefore { copied = 0 } }
 
     /// Makes room for what comes next; takes some milliseconds now and then.
-    var wantsSpace: Bool { space?.isShort(for: logged.pages) ?? false }
     func prepareLog() { space?.prepare(for: logged.pages) }
 
     // MARK: Changes

@@ -37,10 +37,6 @@ struct WriteInbox {
     private var head = 0
     private var bytes = 0
     private(set) var isClosed = false
-    /// Whether somebody writes. Who does may use the connection, and nobody else.
-    private var isTaken = false
-    /// Whether the disk was quick lately.
-    private(set) var isQuick = false
 
     init(limits: Limits = Limits(), groupLimits: GroupLimits = GroupLimits()) {
         (self.limits, self.groupLimits) = (limits, groupLimits)
@@ -50,9 +46,9 @@ struct WriteInbox {
     var isEmpty: Bool { head == waiting.count }
 
     enum Admission: Equatable {
-        /// Nobody writes, and with this one so many wait: see to it that somebody does.
-        case idle(waiting: Int)
-        /// Whoever writes takes it next.
+        /// The thread may be asleep: wake it.
+        case wake
+        /// It has work already.
         case queued
         /// The store is closed: answer at once.
         case closed
@@ -73,18 +69,8 @@ struct WriteInbox {
         }
         bytes += submission.bytes
         waiting.append(submission)
-        return isTaken ? .queued : .idle(waiting: count)
+        return wasEmpty ? .wake : .queued
     }
-
-    /// Begins to write; false when somebody does.
-    mutating func take() -> Bool {
-        guard !isTaken else { return false }
-        isTaken = true
-        return true
-    }
-
-    /// Ends writing.
-    mutating func release(isQuick: Bool) { (isTaken, self.isQuick) = (false, isQuick) }
 
     /// All that waits, up to the limits of a group; empty when nothing does.
     mutating func takeGroup() -> [Submission] {

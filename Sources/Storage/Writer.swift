@@ -1,12 +1,9 @@
 internal import Base
 internal import Gateway
 
-/// Writes submissions: all that wait in one transaction, answered when the sync has returned. While it syncs the
-/// next ones gather, so that a group grows with the load and nobody waits for company.
-///
-/// One at a time writes. That is a thread of the writer's own, or, for a few submissions and a quick disk, the
-/// thread that brought them, at the end of its turn (`Batch`): to wake another one, and to be woken by it, takes
-/// longer than the sync.
+/// The writer: one thread that takes all submissions that wait, writes them in one transaction, and
+/// answers them when the sync has returned. While it syncs the next ones gather, so that a group grows
+/// with the load and nobody waits for company.
 final class Writer: Sendable {
     /// When pages of the log are copied into the database file.
     struct CheckpointPolicy: Sendable {
@@ -17,14 +14,6 @@ final class Writer: Sendable {
         /// Length of the log at which readers are waited for, so that it starts anew (256 MB). Only a reader
         /// that never ends lets it grow further.
         var restartPages = 65_536
-    }
-
-    /// When those who submit write themselves.
-    struct InlinePolicy: Sendable {
-        /// Submissions in a group; above it a thread of its own can do something meanwhile.
-        var submissions = 2
-        /// What a sync took lately; a slower disk must not hold up a thread that has other work.
-        var sync = Duration.milliseconds(1)
     }
 
     /// Where a test may step in; a thrown error takes the place of the disk's.
@@ -39,18 +28,16 @@ final class Writer: Sendable {
 
     private let inbox: Locked<WriteInbox>
     private let wake = Semaphore()
-    private let counters: Locked<StoreStatistics>
-    private let policy: InlinePolicy
-    private let desk: WritingDesk
+    private let counters = Locked(StoreStatistics())
+    private let failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
+    private let policy: CheckpointPolicy
 
     init(
         limits: WriteInbox.Limits, groupLimits: WriteInbox.GroupLimits, policy: CheckpointPolicy,
-        inline: InlinePolicy, time: any TimeSource, failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
+        failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
     ) {
         inbox = Locked(WriteInbox(limits: limits, groupLimits: groupLimits))
-        let counters = Locked(StoreStatistics())
-        (self.policy, self.counters) = (inline, counters)
-        desk = WritingDesk(policy: policy, time: time, counters: counters, failpoint: failpoint)
+        (self.policy, self.failpoint) = (policy, failpoint)
     }
 
     var waiting: Int { inbox.withLock { $0.count } }
@@ -60,17 +47,9 @@ final class Writer: Sendable {
         _ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
     ) {
         switch inbox.withLock({ $0.add(Submission(changes: changes, completion: completion)) }) {
+        case .wake: wake.signal()
         case .queued: break
         case .closed: completion(.failure(StoreError(.closed, "the store is closed")))
-        case .idle(let waiting):
-            if !Batch.isRunning {
-                wake.signal()
-            } else if waiting == 1 {
-                Batch.afterwards { self.write() }
-            } else if waiting == policy.submissions + 1 {
-                // Too many already: the thread begins while the turn goes on.
-                wake.signal()
-            }
         }
     }
 
@@ -89,65 +68,158 @@ final class Writer: Sendable {
         open: @escaping @Sendable () throws(StoreError) -> WriteConnection,
         opened: @escaping @Sendable (Result<Void, StoreError>) -> Void, closed: @escaping @Sendable () -> Void
     ) {
-        // Nobody else writes before it is open.
-        _ = inbox.withLock { $0.take() }
-        SystemThread.start(name: "store-writer") { [self] in
+        SystemThread.start(name: "store-writer") {
             do throws(StoreError) {
-                desk.connection = try open()
-                release()
+                var run = WriterRun(writer: self, connection: try open())
                 opened(.success(()))
-                loop()
+                run.loop()
             } catch {
                 opened(.failure(error))
             }
-            desk.connection = nil
             closed()
         }
     }
 
-    /// The thread's work.
-    private func loop() {
+    fileprivate func waitForWork() { wake.wait() }
+    fileprivate func take() -> (group: [Submission], isClosed: Bool) {
+        inbox.withLock { ($0.takeGroup(), $0.isClosed) }
+    }
+    fileprivate var hasWork: Bool { inbox.withLock { !$0.isEmpty } }
+    fileprivate func count(_ body: (inout StoreStatistics) -> Void) { counters.withLock { body(&$0) } }
+    fileprivate func reach(_ point: Failpoint) throws(StoreError) { try failpoint?(point) }
+    fileprivate var checkpoints: CheckpointPolicy { policy }
+}
+
+/// The thread's own state; it never leaves the thread.
+private struct WriterRun {
+    let writer: Writer
+    let connection: WriteConnection
+    /// The first failure. From then on every submission is answered with it: memory and disk disagree.
+    var failure: StoreError?
+    /// A purge that has more to remove. It goes on with the next group, or at once when nobody waits.
+    var unfinishedPurge: StoreChange?
+
+    init(writer: Writer, connection: WriteConnection) { (self.writer, self.connection) = (writer, connection) }
+
+    mutating func loop() {
         while true {
-            wake.wait()
-            // Else somebody writes, and signals if he leaves something.
-            guard inbox.withLock({ $0.take() }) else { continue }
+            writer.waitForWork()
             while true {
-                let (group, isClosed) = inbox.withLock { ($0.takeGroup(), $0.isClosed) }
-                if !group.isEmpty || desk.hasUnfinished && !isClosed { process(group) }
-                desk.maintain(isBusy: inbox.withLock { !$0.isEmpty })
-                guard group.isEmpty, !desk.hasUnfinished || isClosed else { continue }
-                if isClosed { return desk.finish() }
-                break
+                let (group, isClosed) = writer.take()
+                if group.isEmpty && (unfinishedPurge == nil || failure != nil || isClosed) {
+                    if isClosed { return finish() }
+                    break
+                }
+                process(group)
             }
-            release()
         }
     }
 
-    /// Writes what the calling thread brought, if that is little and nobody else writes.
-    private func write() {
-        let group = inbox.withLock { inbox -> [Submission]? in
-            guard inbox.isQuick, inbox.count <= policy.submissions, !inbox.isClosed, inbox.take() else { return nil }
-            return inbox.takeGroup()
+    private mutating func process(_ group: [Submission]) {
+        let results = failure.map { error in group.map { _ in .failure(error) } } ?? write(group)
+        if !group.isEmpty {
+            writer.count { counters in
+                counters.submissions += group.count
+                counters.largestGroup = max(counters.largestGroup, group.count)
+            }
         }
-        guard let group else { return wake.signal() }
-        if !group.isEmpty { process(group) }
-        release()
-    }
-
-    /// Lets others write. What came meanwhile, and what takes long, is for the thread.
-    private func release() {
-        let (isQuick, needsThread) = (desk.syncTime <= policy.sync, desk.needsMaintenance)
-        let isLeft = inbox.withLock { inbox in
-            inbox.release(isQuick: isQuick)
-            return !inbox.isEmpty || inbox.isClosed
-        }
-        if isLeft || needsThread { wake.signal() }
-    }
-
-    private func process(_ group: [Submission]) {
-        let results = desk.write(group)
         Batch.run {
             for (submission, result) in zip(group, results) { submission.completion(result) }
+        }
+        if failure == nil {
+            connection.prepareLog()
+            checkpoint()
+        }
+    }
+
+    /// Writes a group in one transaction. A group with a refused submission is written again with each
+    /// submission in a savepoint of its own, which only then is worth its price.
+    private mutating func write(_ group: [Submission]) -> [Result<Void, StoreError>] {
+        let pages = connection.loggedPages
+        var results: [Result<Void, StoreError>] = []
+        do throws(StoreError) {
+            try writer.reach(.write)
+            try connection.begin()
+            do throws(StoreError) {
+                results = try apply(group, eachNested: false)
+            } catch  where error.code == .refused {
+                try connection.rollback()
+                try connection.begin()
+                results = try apply(group, eachNested: true)
+            }
+            try writer.reach(.sync)
+            try connection.commit()
+            connection.noteCommit(pagesBefore: pages)
+            try writer.reach(.reply)
+        } catch {
+            failure = error
+            // Where the disk fails undoing may fail too; the process ends now anyway.
+            try? connection.rollback()
+            return group.map { .failure($0.failure ?? error) }
+        }
+        writer.count { $0.commits += 1 }
+        return results
+    }
+
+    private mutating func apply(
+        _ group: [Submission], eachNested: Bool
+    ) throws(StoreError) -> [Result<Void, StoreError>] {
+        var results: [Result<Void, StoreError>] = []
+        results.reserveCapacity(group.count)
+        var unfinished: StoreChange?
+        if let purge = unfinishedPurge, try connection.apply(purge) { unfinished = purge }
+        for submission in group {
+            if let failure = submission.failure {
+                results.append(.failure(failure))
+                continue
+            }
+            let connection = connection
+            func applyAll() throws(StoreError) {
+                for purge in try connection.apply(submission.changes) { unfinished = later(unfinished, purge) }
+            }
+            do throws(StoreError) {
+                if eachNested { try connection.nested(applyAll) } else { try applyAll() }
+                results.append(.success(()))
+            } catch  where eachNested && error.code == .refused {
+                results.append(.failure(error))
+            }
+        }
+        unfinishedPurge = unfinished
+        return results
+    }
+
+    /// Of two purges the one that removes more.
+    private func later(_ first: StoreChange?, _ second: StoreChange) -> StoreChange {
+        guard case .purge(let a)? = first, case .purge(let b) = second else { return second }
+        return .purge(before: max(a, b))
+    }
+
+    /// Copies pages from the log when it is time to.
+    private mutating func checkpoint() {
+        let policy = writer.checkpoints
+        do throws(StoreError) {
+            if connection.loggedPages >= policy.restartPages {
+                try connection.checkpoint(.restart)
+            } else if connection.pagesToCopy >= policy.busyPages
+                || (connection.pagesToCopy >= policy.idlePages && !writer.hasWork)
+            {
+                try connection.checkpoint(.passive)
+            } else {
+                return
+            }
+            writer.count { $0.checkpoints += 1 }
+        } catch {
+            failure = error
+        }
+    }
+
+    private mutating func finish() {
+        guard failure == nil else { return }
+        do throws(StoreError) {
+            try connection.checkpoint(.truncate)
+        } catch {
+            // What was accepted stands in the log, which the next start reads.
+            failure = error
         }
     }
 }

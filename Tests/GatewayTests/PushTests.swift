@@ -13,12 +13,18 @@ struct PushTests {
         return try await test.gateway.devices.update(phone.id, of: "alice", update)
     }
 
-    @Test("the badge is what is unread when the push leaves its lane, not when it came there")
-    func badge() async throws {
+    /// A push service that takes one at a time, and no grouping.
+    private static func slowPhone() -> (TestGateway.Parts, RecordingPushAdapter) {
         var parts = TestGateway.Parts()
         let slow = RecordingPushAdapter(concurrency: 1)
         parts.pushes["phone"] = slow
         parts.notify.group = .zero
+        return (parts, slow)
+    }
+
+    @Test("the badge is what is unread when the push leaves its lane, not when it came there")
+    func badge() async throws {
+        let (parts, slow) = Self.slowPhone()
         try await TestGateway.run(parts) { test in
             let phone = try await test.device()
             let registration = try await test.watched(phone)
@@ -39,10 +45,7 @@ struct PushTests {
         "a push that waits in its lane is sent no more once its own device has read the message",
         arguments: [true, false])
     func readMeanwhile(isConnected: Bool) async throws {
-        var parts = TestGateway.Parts()
-        let slow = RecordingPushAdapter(concurrency: 1)
-        parts.pushes["phone"] = slow
-        parts.notify.group = .zero
+        let (parts, slow) = Self.slowPhone()
         try await TestGateway.run(parts) { test in
             let phone = try await test.device()
             slow.hold()
@@ -61,10 +64,7 @@ struct PushTests {
 
     @Test("a message that takes another's place replaces its notification, and the older one is sent no more")
     func update() async throws {
-        var parts = TestGateway.Parts()
-        let slow = RecordingPushAdapter(concurrency: 1)
-        parts.pushes["phone"] = slow
-        parts.notify.group = .zero
+        let (parts, slow) = Self.slowPhone()
         try await TestGateway.run(parts) { test in
             let phone = try await test.device()
             func send(_ subject: String, _ collapse: String?) async throws -> MessageKey {

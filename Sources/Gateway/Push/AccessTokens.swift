@@ -10,6 +10,32 @@ package final class AccessTokens: Sendable {
         case cancelled
     }
 
+    /// Asks a token endpoint (RFC 6749 section 3.2), once.
+    /// - Parameters:
+    ///   - form: the request, as `application/x-www-form-urlencoded`.
+    ///   - pool: the connections to use.
+    package static func ask(
+        _ url: String, form: [UInt8], caFile: String?, pool: String, http: any HTTPTransport, time: any TimeSource
+    ) async -> Grant {
+        var request = HTTPRequest(
+            "POST", url,
+            headers: ["Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"], body: form)
+        (request.timeout, request.responseLimit) = (grantTimeout, grantLimit)
+        (request.caFile, request.pool) = (caFile, pool)
+        do {
+            return Grant(try await http.send(request), now: time.timestamp)
+        } catch is CancellationError {
+            return .cancelled
+        } catch {
+            return .failed(PushReport(transportError: error, blame: .service))
+        }
+    }
+
+    /// From asking for a token to its answer.
+    private static let grantTimeout: Duration = .seconds(8)
+    /// Bytes of the longest answer; tokens have some thousands.
+    private static let grantLimit = 65_536
+
     package enum Answer: Sendable, Hashable {
         case token(AccessToken)
         case failed(PushReport)

@@ -8,8 +8,6 @@ package struct FCMAdapter: PushAdapter {
     static let pushTimeout: Duration = .seconds(28)
     /// From request to answer; Google asks for at least ten seconds.
     static let requestTimeout: Duration = .seconds(12)
-    /// The same for an access token.
-    static let tokenTimeout: Duration = .seconds(8)
     /// Bytes of the longest answer; Google's have some hundreds.
     static let responseLimit = 65_536
     /// Characters of a registration token; Google's have about 160 and may have any number.
@@ -120,21 +118,11 @@ package struct FCMAdapter: PushAdapter {
         _ account: ServiceAccount, _ settings: FCMSettings, _ http: any HTTPTransport, _ time: any TimeSource
     ) async -> AccessTokens.Grant {
         do {
-            var request = HTTPRequest(
-                "POST", account.tokenURL,
-                headers: ["Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"],
-                body: try account.grant(at: time.timestamp))
-            request.timeout = tokenTimeout
-            request.responseLimit = responseLimit
-            request.caFile = settings.caFile
-            request.pool = settings.pool
-            return AccessTokens.Grant(try await http.send(request), now: time.timestamp)
-        } catch is CryptographyError {
-            return .failed(PushReport(.credential, reason: "signing_failed"))
-        } catch is CancellationError {
-            return .cancelled
+            return await AccessTokens.ask(
+                account.tokenURL, form: try account.grant(at: time.timestamp), caFile: settings.caFile,
+                pool: settings.pool, http: http, time: time)
         } catch {
-            return .failed(PushReport(transportError: error, blame: .service))
+            return .failed(PushReport(.credential, reason: "signing_failed"))
         }
     }
 }

@@ -8,9 +8,7 @@ package struct WNSAdapter: PushAdapter {
     static let pushTimeout: Duration = .seconds(28)
     /// From request to answer.
     static let requestTimeout: Duration = .seconds(12)
-    /// The same for an access token.
-    static let tokenTimeout: Duration = .seconds(8)
-    /// Bytes of the longest answer; Microsoft's are empty, and tokens have some thousands.
+    /// Bytes of the longest answer; Microsoft's are empty.
     static let responseLimit = 65_536
     /// What the host of every channel ends in.
     static let hostSuffix = ".notify.windows.com"
@@ -23,7 +21,11 @@ package struct WNSAdapter: PushAdapter {
 
     init(_ settings: WNSSettings, _ credential: WNSCredential, http: any HTTPTransport, time: any TimeSource) {
         (self.settings, self.http, self.time) = (settings, http, time)
-        tokens = AccessTokens(time: time) { await Self.grant(credential, settings, http, time) }
+        tokens = AccessTokens(time: time) {
+            await AccessTokens.ask(
+                credential.tokenURL, form: credential.form, caFile: settings.caFile, pool: settings.pool, http: http,
+                time: time)
+        }
     }
 
     package var concurrency: Int { WNSPlugin.defaultConcurrency }
@@ -118,26 +120,5 @@ package struct WNSAdapter: PushAdapter {
         request.destination = .publicExcept(hosts: settings.allowHosts)
         request.pool = settings.pool
         return request
-    }
-
-    /// Shows our secret for an access token.
-    private static func grant(
-        _ credential: WNSCredential, _ settings: WNSSettings, _ http: any HTTPTransport, _ time: any TimeSource
-    ) async -> AccessTokens.Grant {
-        var request = HTTPRequest(
-            "POST", credential.tokenURL,
-            headers: ["Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"],
-            body: credential.form)
-        request.timeout = tokenTimeout
-        request.responseLimit = responseLimit
-        request.caFile = settings.caFile
-        request.pool = settings.pool
-        do {
-            return AccessTokens.Grant(try await http.send(request), now: time.timestamp)
-        } catch is CancellationError {
-            return .cancelled
-        } catch {
-            return .failed(PushReport(transportError: error, blame: .service))
-        }
     }
 }
