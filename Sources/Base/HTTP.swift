@@ -175,6 +175,26 @@ extension HTTPTransport {
     package func retireConnections(ofPool name: String) {}
 }
 
+/// An answer whose body is taken as it comes.
+package protocol HTTPStream: Sendable {
+    /// The answer's status and header fields; the body is empty.
+    var head: HTTPResponse { get }
+    /// The next bytes; nil when the body is complete.
+    /// - Parameter deadline: until when to wait for them; the stream is of no use afterwards.
+    /// - Throws: `HTTPTransportError`, with `timeout` at the deadline; `CancellationError`.
+    func next(until deadline: Moment) async throws -> [UInt8]?
+    /// Ends the transfer, if it has not ended. Idempotent; also when the last reference goes.
+    func close()
+}
+
+/// Sends requests whose answers go on: event streams and hanging answers.
+package protocol HTTPStreamTransport: HTTPTransport {
+    /// Sends a request and returns when the answer's header is there; the request's `timeout` counts until then, and
+    /// its `responseLimit` bounds the bytes that wait to be taken (more are not read from the connection).
+    /// - Throws: `HTTPTransportError`; `CancellationError` when the task is cancelled.
+    func open(_ request: HTTPRequest) async throws -> any HTTPStream
+}
+
 /// The date of HTTP headers (RFC 9110 section 5.6.7), in its preferred form only.
 package enum HTTPDate {
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

@@ -18,6 +18,7 @@ package final class RecordingMonitorHost: MonitorHost {
         var heard = 0
         var failures: [MonitorFailure] = []
         var isClosed = false
+        var crashes = 0
     }
 
     private let state: Locked<State>
@@ -28,7 +29,11 @@ package final class RecordingMonitorHost: MonitorHost {
     package func emit(_ batch: MonitorBatch) async throws {
         while isClosed { try await Task.sleep(for: .milliseconds(2)) }
         try Task.checkCancellation()
-        state.withLock { state in
+        try state.withLock { state in
+            if state.crashes > 0, batch.changes.contains(where: { if case .new = $0 { true } else { false } }) {
+                state.crashes -= 1
+                throw SimulatedCrash()
+            }
             state.batches += 1
             state.largestBatch = max(state.largestBatch, batch.changes.count)
             state.largestCursor = max(state.largestCursor, batch.cursor.count)
@@ -58,6 +63,12 @@ package final class RecordingMonitorHost: MonitorHost {
     package var isClosed: Bool {
         get { state.withLock { $0.isClosed } }
         set { state.withLock { $0.isClosed = newValue } }
+    }
+
+    /// So many of the next batches with news are lost before they are stored, as when the process is killed.
+    package var crashes: Int {
+        get { state.withLock { $0.crashes } }
+        set { state.withLock { $0.crashes = newValue } }
     }
 
     /// The cursor stored last; tests may replace it.
@@ -107,6 +118,9 @@ package final class RecordingMonitorHost: MonitorHost {
     }
 }
 
+/// Nothing of the batch was stored, and the monitor is started anew.
+package struct SimulatedCrash: Error {}
+
 /// Runs a monitor as the gateway does, for as long as a test's body lasts.
 package enum MonitorRun {
     /// Watches beside `body`, again after failures other than `authFailed` and `cursorInvalid`, with the cursor the
@@ -148,6 +162,8 @@ package enum MonitorRun {
                 host.failed(failure)
                 if failure.code == .authFailed || failure.code == .cursorInvalid { return }
                 try await Task.sleep(for: .milliseconds(20))
+            } catch is SimulatedCrash {
+                continue
             } catch is CancellationError {
                 return
             }

@@ -19,7 +19,7 @@ import Testing
             try await MonitorRun.during(monitor, credentials: credentials, host: host, body: body)
         }
         func deliver(_ subject: String, id: String) async throws {
-            try await server.deliver(MonitorConformance.message(subject, id: id), to: "anna")
+            try await server.deliver(TestNews(subject, id: id).mail, to: "anna")
         }
     }
 

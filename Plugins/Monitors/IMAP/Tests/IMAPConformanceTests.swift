@@ -32,7 +32,10 @@ final class SyntheticSubject: MonitorSubject {
 
     private func uid(_ key: String) -> UInt32 { key.split(separator: "/").last.flatMap { UInt32($0) } ?? 0 }
 
-    func deliver(_ message: [UInt8]) async throws {
+    let abilities = Set(MonitorAbility.allCases).subtracting([.silence, .throttling, .nonsense])
+
+    func deliver(_ news: TestNews) async throws {
+        let message = news.mail
         let end = message.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound ?? message.endIndex
         try await server.deliver(to: "u00001", bytes: Array(message[..<end]))
     }

@@ -28,13 +28,15 @@ final class DiskSubject: MonitorSubject {
     let credentials: [String: Secret] = [:]
     let wrongCredentials: [String: Secret]? = nil
 
-    func deliver(_ message: [UInt8]) async throws {
+    let abilities = Set(MonitorAbility.allCases).subtracting([.silence, .throttling, .nonsense])
+
+    func deliver(_ news: TestNews) async throws {
         let number = state.withLock { state in
             state.number += 1
             return state.number
         }
         let name = "\(SystemTime().timestamp.seconds).M\(100_000 + number).host"
-        try folder.write(message, to: "alice/tmp/\(name)")
+        try folder.write(news.mail, to: "alice/tmp/\(name)")
         try move("alice/tmp/\(name)", "alice/new/\(name)")
     }
     func markRead(_ key: String) async throws { try move("alice/new/\(key)", "alice/cur/\(key):2,S") }
@@ -69,7 +71,7 @@ final class DiskSubject: MonitorSubject {
         let host = RecordingMonitorHost()
         try await MonitorRun.during(subject.monitor, credentials: [:], host: host) {
             try await host.waitForWatching()
-            try await subject.deliver(MonitorConformance.message("at once", id: "1"))
+            try await subject.deliver(TestNews("at once", id: "1"))
             try await host.waitForItems(1)
         }
         #expect(host.rung.map(\.title) == ["at once"])
