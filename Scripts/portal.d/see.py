@@ -264,7 +264,7 @@ class Walk:
             " window.taps.onmessage = ({ data }) => { if (data.name === 'notify') window.lastTap = data.data.tap; }; 1")
         self.gateway.deliver("Chen <chen@example.org>", "Tap me")
         tap = await page.see("window.lastTap")
-        await page.see("document.querySelector('.toast')?.textContent.includes('Tap me')")
+        await page.see("[...document.querySelectorAll('.toast')].some((e) => e.textContent.includes('Tap me'))")
         await self.check("the list of apps with a notice")
         other = await self.browser.page(f"{self.gateway.origin}/l/{tap}")
         await other.see("location.pathname === '/healthz' && location.search.includes('ticket=flt_')")
@@ -358,7 +358,10 @@ async def walk(program, pictures):
         except Exception:
             await steps.picture("fault")
             print(f"The log ends:\n{gateway.text()[-3000:]}", file=sys.stderr)
-            print(f"The page said: {page.complaints}", file=sys.stderr)
+            shown = await page.run(
+                "navigator.serviceWorker.ready.then((r) => r.getNotifications())"
+                ".then((n) => n.map((i) => [i.tag, i.title, i.body].join(' / ')))")
+            print(f"The page said: {page.complaints}; notifications: {shown}", file=sys.stderr)
             raise
         secrets = [PASSWORD, "mail-password", "fbd_", "Ward round"]
         leaks = [secret for secret in secrets if secret in gateway.text()]

@@ -5,7 +5,9 @@ import { button, choice, el, fill, toast } from "./dom.js";
 import { closeStage, openTap, whenStageChanges } from "./launch.js";
 import { hear } from "./live.js";
 import { announce, canShow, endPush, prepare, refreshPush, takeBack } from "./push.js";
-import { appName, changed, forget, loadApps, loadDevices, loadMessages, state, watch } from "./state.js";
+import {
+  addMessage, changed, forget, loadApps, loadDevices, loadMessages, removeMessage, state, watch,
+} from "./state.js";
 import { drawApp } from "./view-app.js";
 import { drawApps } from "./view-apps.js";
 import { drawDevices } from "./view-devices.js";
@@ -153,8 +155,7 @@ function heard(name, data) {
   switch (name) {
     case "hello": loadMessages().catch(() => {}); break;
     case "message":
-      if (data.app) state.messages.set(data.id, data);
-      changed();
+      addMessage(data);
       break;
     case "notify":
       if (document.visibilityState === "visible") {
@@ -163,9 +164,8 @@ function heard(name, data) {
       }
       break;
     case "clear":
-      state.messages.delete(data.message);
+      removeMessage(data.message);
       takeBack(data.notifications ?? []);
-      changed();
       break;
     case "device":
       if (data.state === "pruned") toast(t("notice.pruned"), { kind: "error", seconds: 20 });

@@ -13,10 +13,17 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Replaces the content and leaves the focus where it was: on the element of the same `data-key`. */
+const filled = new WeakMap();
+
+/** Replaces the content where it looks different now: an element that is just being pressed must stay. Leaves the
+ *  focus where it was: on the element of the same `data-key`. */
 export function fill(container, ...children) {
+  const nodes = children.flat(Infinity).filter(Boolean);
+  const look = nodes.map((node) => node.outerHTML ?? node).join("\n");
+  if (filled.get(container) === look) return;
+  filled.set(container, look);
   const focused = container.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  container.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  container.replaceChildren(...nodes);
   if (focused) container.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
 }
 
@@ -56,12 +63,16 @@ export async function busy(element, work) {
   }
 }
 
+const toastsLimit = 3;
+
 /** Says something for a moment. An `action` is `[text, handler]`. */
 export function toast(text, { kind = "info", action, seconds = 8 } = {}) {
   const note = el("div", { class: `toast ${kind}` }, el("span", {}, text));
   const close = () => note.remove();
   if (action) note.append(el("button", { type: "button", onclick: () => { close(); action[1](); } }, action[0]));
-  document.getElementById("toasts").append(note);
+  const toasts = document.getElementById("toasts");
+  while (toasts.children.length >= toastsLimit) toasts.firstChild.remove();
+  toasts.append(note);
   setTimeout(close, seconds * 1000);
   return close;
 }

@@ -54,8 +54,37 @@ export async function loadApps() {
   changed();
 }
 
+/** What the stream told while lists were under way: it is newer than they are. */
+const underWay = new Set();
+
 export async function loadMessages() {
-  state.messages = new Map((await list("/v1/messages")).map((message) => [message.id, message]));
+  const heard = { added: new Map(), removed: new Set() };
+  underWay.add(heard);
+  try {
+    const messages = new Map((await list("/v1/messages")).map((message) => [message.id, message]));
+    for (const id of heard.removed) messages.delete(id);
+    for (const [id, message] of heard.added) messages.set(id, message);
+    state.messages = messages;
+  } finally {
+    underWay.delete(heard);
+  }
+  changed();
+}
+
+/** A message has come. */
+export function addMessage(message) {
+  for (const heard of underWay) heard.added.set(message.id, message);
+  state.messages.set(message.id, message);
+  changed();
+}
+
+/** A message is open no more. */
+export function removeMessage(id) {
+  for (const heard of underWay) {
+    heard.added.delete(id);
+    heard.removed.add(id);
+  }
+  state.messages.delete(id);
   changed();
 }
 
@@ -77,6 +106,5 @@ export function messagesOf(app) {
 /** Says that a message was read, here and to the account's other devices. */
 export async function markRead(message) {
   await call("POST", `/v1/messages/${encodeURIComponent(message.id)}/read`);
-  state.messages.delete(message.id);
-  changed();
+  removeMessage(message.id);
 }
