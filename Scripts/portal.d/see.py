@@ -256,6 +256,26 @@ class Walk:
         await page.send("Fetch.disable")
         self.say("an app in the page: covered, brought back, closed")
 
+    async def tabs(self):
+        """A second tab hears what the first one's stream brings."""
+        second = await self.browser.page(self.gateway.origin + "/")
+        await second.see("document.querySelector('.stream.live') !== null")
+        self.gateway.deliver("Ruth <ruth@example.org>", "For both tabs")
+        for tab in (self.page, second):
+            await tab.see("document.querySelector('.badge')?.textContent === '2 new'")
+        connected = await self.page.run(
+            "fetch('/v1/devices').then((r) => r.json()).then((r) => r.items.filter((i) => i.connected).length)")
+        opened = len(self.gateway.events("stream.opened"))
+        if (connected, opened) != (1, 1):
+            raise Fault(f"{connected} devices are connected by {opened} streams")
+        await self.browser.send("Target.closeTarget", targetId=second.target)
+        await self.page.send("Page.bringToFront")
+        await self.page.click("a[data-key=details-mail]")
+        await self.page.click("button[aria-label='Mark “For both tabs” as read']")
+        await self.page.see("document.querySelectorAll('.news li').length === 1")
+        await self.page.click("a[data-key=nav-apps]")
+        self.say("two tabs share one stream")
+
     async def tap(self):
         """The address that a notification opens in a browser: the page launches the app and becomes it."""
         page = self.page
@@ -353,7 +373,7 @@ async def walk(program, pictures):
         steps = Walk(gateway, browser, page, pictures)
         try:
             for step in (steps.sign_in, steps.set_up, steps.settings, steps.presence, steps.push, steps.launches,
-                         steps.stage, steps.tap, steps.looks, steps.sign_out):
+                         steps.stage, steps.tabs, steps.tap, steps.looks, steps.sign_out):
                 await step()
         except Exception:
             await steps.picture("fault")

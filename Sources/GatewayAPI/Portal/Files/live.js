@@ -13,9 +13,15 @@ const ackMilliseconds = 250;
 export function hear(handlers) {
   const ended = new AbortController();
   const channel = new BroadcastChannel("farbell");
-  channel.onmessage = ({ data }) => handlers.event(data.name, data.data);
+  let stream = null;
+  channel.onmessage = ({ data }) => {
+    if (data.name === "ask") stream?.tell();
+    else if (data.name === "stream") say(data.data);
+    else handlers.event(data.name, data.data);
+  };
+  channel.postMessage({ name: "ask" });
   const hold = () => new Promise((release) => {
-    const stream = new Stream(handlers, channel);
+    stream = new Stream(handlers, channel);
     stream.open();
     ended.signal.addEventListener("abort", () => { stream.close(); release(); }, { once: true });
   });
@@ -25,6 +31,11 @@ export function hear(handlers) {
     ended.abort();
     channel.close();
   };
+}
+
+function say(word) {
+  state.stream = word;
+  changed();
 }
 
 class Stream {
@@ -68,9 +79,12 @@ class Stream {
     }, retryMilliseconds * (1 + Math.random()));
   }
 
-  #say(stream) {
-    state.stream = stream;
-    changed();
+  /** Tells the other tabs how the connection is. */
+  tell() { this.channel.postMessage({ name: "stream", data: state.stream }); }
+
+  #say(word) {
+    say(word);
+    this.tell();
   }
 
   async #heard(name, event) {

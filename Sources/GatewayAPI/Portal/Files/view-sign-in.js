@@ -43,8 +43,9 @@ export function drawSignIn(container, { note, done }) {
     name: "password", type: "password", autocomplete: "current-password", required: true,
   });
   const device = el("input", { name: "device", value: deviceName(), maxlength: "80", required: true });
-  const fault = el("p", { class: "fault", role: "alert" });
-  const submit = el("button", { type: "submit", class: "primary" }, t("signIn"));
+  // Elsewhere browsers keep no session and run no service worker.
+  const fault = el("p", { class: "fault", role: "alert" }, isSecureContext ? "" : t("signIn.noCookie"));
+  const submit = el("button", { type: "submit", class: "primary", disabled: !isSecureContext }, t("signIn"));
 
   async function signIn() {
     fault.textContent = "";
@@ -66,7 +67,7 @@ export function drawSignIn(container, { note, done }) {
   }
 
   // A method of post: if no script took the form, the password must not stand in the address.
-  const form = el("form", { class: "card sign-in", method: "post", novalidate: false },
+  const form = el("form", { class: "card sign-in", method: "post" },
     el("img", { src: "/portal/icon.svg", alt: "", width: "56", height: "56" }),
     el("h1", {}, t("signIn")),
     el("p", { class: "lead" }, note ?? t("signIn.intro")),

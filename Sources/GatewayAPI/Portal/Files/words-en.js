@@ -60,7 +60,7 @@ export default {
   "app.news.readAll": "Mark all as read",
   "app.news.noSubject": "(no subject)",
   "app.news.from": "From {sender}",
-  "app.news.live": "You see news of this app here as it comes; meanwhile your devices stay quiet.",
+  "app.news.live": "News of this app appears here as it comes, without a notification on this device.",
   "app.notify": "Notifications",
   "app.summary": "A notification says",
   "app.summary.default": "What is usual here",

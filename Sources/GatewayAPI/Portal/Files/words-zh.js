@@ -60,7 +60,7 @@ export default {
   "app.news.readAll": "全部标为已读",
   "app.news.noSubject": "（无主题）",
   "app.news.from": "来自 {sender}",
-  "app.news.live": "此应用的新消息会直接显示在这里；期间您的设备保持安静。",
+  "app.news.live": "此应用的新消息会直接显示在这里，此设备不会另行通知。",
   "app.notify": "通知",
   "app.summary": "通知内容",
   "app.summary.default": "默认",
