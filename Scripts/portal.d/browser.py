@@ -12,6 +12,7 @@ import tempfile
 import aiohttp
 
 PATIENCE = 20
+ANSWER_SECONDS = 30
 
 
 class Fault(Exception):
@@ -102,7 +103,10 @@ class Browser:
         if session:
             message["sessionId"] = session
         await self.socket.send_json(message)
-        answer = await asyncio.wait_for(self.waiting[number], 60)
+        try:
+            answer = await asyncio.wait_for(self.waiting[number], ANSWER_SECONDS)
+        except asyncio.TimeoutError:
+            raise Fault(f"the browser did not answer {method} {str(parameters)[:300]}") from None
         if "error" in answer:
             raise Fault(f"{method}: {answer['error'].get('message')}")
         return answer["result"]
@@ -219,7 +223,11 @@ class Page:
     async def dark(self, is_dark):
         await self.send(
             "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}])
+            features=[
+                {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"},
+                # What fades in has no contrast yet.
+                {"name": "prefers-reduced-motion", "value": "reduce"},
+            ])
 
     async def picture(self, path):
         # Two frames, so that what was just drawn is on it.

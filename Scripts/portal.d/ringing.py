@@ -31,7 +31,7 @@ class Ringing(Walk):
         await page.see(self.sessions(in_front))
         await page.click("button[aria-label='Mark “Ward round at nine” as read']")
         await page.see(shown + ".then((n) => n.length === 0)")
-        await page.click("a[data-key=nav-apps]")
+        await self.list_apps()
         await page.see(self.sessions("s.every((i) => i.app !== 'mail' || i.state === 'gone')"))
         self.say("presence follows the page; read here, the notification goes away")
 
@@ -83,7 +83,7 @@ class Ringing(Walk):
         await page.see(shown + ".then((n) => n.length === 0)")
         # What cannot be launched any more is shown here.
         await page.see("document.querySelector('h1')?.textContent === 'Mail'")
-        await page.click("a[data-key=nav-apps]")
+        await self.list_apps()
         self.say("a click closes the notification and brings its tap to the open portal")
 
     async def launches(self):
@@ -152,7 +152,7 @@ class Ringing(Walk):
         await self.page.click("a[data-key=details-mail]")
         await self.page.click("button[aria-label='Mark “For both tabs” as read']")
         await self.page.see("document.querySelectorAll('.news li').length === 1")
-        await self.page.click("a[data-key=nav-apps]")
+        await self.list_apps()
         self.say("two tabs share one stream")
 
     async def tap(self):

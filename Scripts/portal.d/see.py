@@ -25,6 +25,7 @@ async def walk(program, pictures):
             "Browser.setPermission", permission={"name": "notifications"}, setting="granted", origin=gateway.origin)
         page = await browser.page(gateway.origin + "/")
         await page.size(1100, 720)
+        await page.dark(False)
         steps = Steps(gateway, browser, page, pictures)
         try:
             for step in (steps.sign_in, steps.set_up, steps.settings, steps.presence, steps.push, steps.launches,

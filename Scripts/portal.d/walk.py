@@ -56,3 +56,7 @@ class Walk:
             return len(lines) >= count and lines
 
         return look
+
+    async def list_apps(self):
+        await self.page.click("a[data-key=nav-apps]")
+        await self.page.see("document.querySelector('h1')?.textContent === 'Your apps'")
