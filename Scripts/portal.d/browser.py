@@ -230,8 +230,11 @@ class Page:
             ])
 
     async def picture(self, path):
-        # Two frames, so that what was just drawn is on it.
-        await self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        await self.send("Page.bringToFront")
+        # Two frames, so that what was just drawn is on it; a browser with nothing to draw may make none.
+        await self.run(
+            "new Promise((done) => { setTimeout(done, 500);"
+            " requestAnimationFrame(() => requestAnimationFrame(done)); })")
         data = await self.send("Page.captureScreenshot", format="png")
         pathlib.Path(path).write_bytes(base64.b64decode(data["data"]))
 
