@@ -49,6 +49,10 @@ struct StatsReporter: Service {
             fields.append("push.\(lane.lane).underWay", .count(lane.underWay))
             fields.append("push.\(lane.lane).open", .bool(lane.isOpen))
         }
+        for callback in gateway.callbacks.statistics() {
+            fields.append("callback.\(callback.app).inHand", .count(callback.inHand))
+            fields.append("callback.\(callback.app).ready", .bool(callback.isProven && !callback.isOpen))
+        }
         let usage = ProcessUsage.now()
         if let cpu = usage.cpuSeconds { fields.append("cpuMilliseconds", .integer(Int64(cpu * 1000))) }
         if let resident = usage.residentBytes { fields.append("residentKiB", .count(resident / 1024)) }

@@ -15,6 +15,7 @@ package final class Gateway: Sendable {
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
     package let launches: LaunchRelay
+    package let callbacks: Callbacks
     package let identities: Identities
     let appKeys: AppKeys
     package let store: GuardedStore
@@ -89,6 +90,9 @@ package final class Gateway: Sendable {
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
             store: store, security: foundation.security, identities: identities, time: time, log: log,
             launches: stored.launches)
+        callbacks = Callbacks(apps: configuration.apps, mailroom: mailroom, time: time, log: log) {
+            (jitter: foundation.jitter(), challenge: identities.makeChallenge())
+        }
         upkeep = Upkeep(
             messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,
             log: log)
@@ -106,7 +110,7 @@ package final class Gateway: Sendable {
 
     /// The parts that run, in starting order; whoever takes requests comes after them.
     package var services: [any Service] {
-        [store, sessions, streams, dispatcher, notifier, launches, upkeep, monitors]
+        [store, sessions, streams, dispatcher, notifier, launches, upkeep, callbacks, monitors]
     }
 
     /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and

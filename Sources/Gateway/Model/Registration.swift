@@ -12,6 +12,8 @@ package struct App: Sendable {
     package let monitor: (any Monitor)?
     /// What the application calls with; nil for one that does not. A running gateway keeps only its hash.
     package var key: Secret?
+    /// How the application is called with what comes to its queue; nil for one that asks.
+    package var callback: (any AppCallback)?
     /// The file the key stands in, or is to stand in once it is made.
     package var keyFile: String?
 

@@ -267,6 +267,8 @@ extension Mailroom {
             draft.header = ["type": "receipt", "state": receipt.rawValue, "message": key.description]
             draft.header["device"] = device
             draft.correlation = order.correlation ?? key.description
+            // What became of one message is told in its order.
+            draft.group = "receipt/\(key)"
             let own = MessageKey(queue: number, seq: state.allocate(number, &changes))
             let message = draft.message(own, to: order.to, at: now)
             changes.append(.insertMessage(message))

@@ -11,6 +11,7 @@ struct Statistics {
     private let pendingNotifications: Int
     private let messages: (open: Int, locked: Int, dead: Int)
     private let lanes: [(lane: String, waiting: Int, underWay: Int, isOpen: Bool)]
+    private let callbacks: [(app: AppID, inHand: Int, isProven: Bool, isOpen: Bool)]
     private let monitors: [SupervisorMachine.State: Int]
     private let requests: [Int: Int]
     private let isReady: Bool
@@ -24,6 +25,7 @@ struct Statistics {
         (sessions, streams) = (gateway.sessions.count, gateway.streams.count)
         (pendingNotifications, messages) = (gateway.notifier.pendingCount, gateway.mailroom.totals)
         (lanes, monitors) = (gateway.dispatcher.statistics(), gateway.monitors.counts())
+        callbacks = gateway.callbacks.statistics()
         requests = context.requests.withLock { $0 }
         isReady = context.isReady
         version = context.options.version
@@ -69,6 +71,12 @@ struct Statistics {
         page.gauge(
             "farbell_push_breaker_open", "1 while a lane waits because its service is in trouble.", label: "push",
             lanes.map { ($0.lane, $0.isOpen ? 1 : 0) })
+        page.gauge(
+            "farbell_callback_in_hand", "Messages an application is being called with.", label: "app",
+            callbacks.map { ($0.app.text, Double($0.inHand)) })
+        page.gauge(
+            "farbell_callback_ready", "1 while an application has echoed the challenge and answers.", label: "app",
+            callbacks.map { ($0.app.text, $0.isProven && !$0.isOpen ? 1 : 0) })
         page.gauge(
             "farbell_monitors", "Monitors by state.", label: "state",
             SupervisorMachine.State.allCases.map { ($0.rawValue, Double(monitors[$0] ?? 0)) })
