@@ -53,8 +53,9 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
-    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
+    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
+    Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -98,11 +99,15 @@ let package = Package(
         module("Mail", ["Base", "CGMime"]),
         module("XML", ["Base", "CExpat"]),
         module("Gateway", ["Base"]),
+        module("MailMonitoring", ["Base", "Gateway", "Mail", "Outbound"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
         module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
+
+        // What the tests of monitors that speak to mail servers share.
+        module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),
 
         .executableTarget(
             name: "farbell",

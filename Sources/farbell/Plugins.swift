@@ -7,6 +7,7 @@ internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import NtfyPush
+internal import POP3Monitor
 internal import RDPFarm
 internal import SMTPPush
 internal import UnifiedPush
@@ -18,7 +19,7 @@ internal import WebhookPush
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
+        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin(), POP3MonitorPlugin()],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
