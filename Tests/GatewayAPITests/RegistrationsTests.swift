@@ -131,6 +131,28 @@ import Testing
         }
     }
 
+    @Test("SG-1 fields with a dot in their name stand in an object, or are written so", arguments: [true, false])
+    func nested(asObject: Bool) async throws {
+        var parts = TestGateway.Parts()
+        parts.monitor = ScriptedMonitor(credentialFields: [
+            CredentialField("username", isSecret: false), CredentialField("oauth.refreshToken", isSecret: true),
+        ])
+        try await TestAPI.run(parts) { api in
+            let client = try await api.device()
+            let credentials: JSON =
+                asObject
+                ? ["username": "alice", "oauth": ["refreshToken": "r-1"]]
+                : ["username": "alice", "oauth.refreshToken": "r-1"]
+            let reply = try await api.call(
+                "POST", "/v1/registrations", token: client.token, ["app": "mail", "credentials": credentials])
+            #expect(reply.status == 201)
+            try await api.logIn(client)
+            let target = try await api.test.monitor.watches.wait(count: 1)[0]
+            #expect(
+                target.credentials.mapValues(\.exposed) == ["username": "alice", "oauth.refreshToken": "r-1"])
+        }
+    }
+
     @Test("What is wrong with a registration is told by field") func faults() async throws {
         try await TestAPI.run { api in
             let client = try await api.device()
@@ -144,6 +166,15 @@ import Testing
                 (
                     ["app": "mail", "credentials": ["username": "a", "password": "b", "pasword": "c"]], 400,
                     "invalid_field", "credentials.pasword"
+                ),
+                (["app": "mail", "credentials": ["oauth": ["a": 1]]], 400, "invalid_field", "credentials.oauth.a"),
+                (
+                    ["app": "mail", "credentials": ["oauth": ["a": "b"], "oauth.a": "c"]], 400, "invalid_field",
+                    "credentials.oauth.a"
+                ),
+                (
+                    ["app": "mail", "credentials": ["username": "a", "password": "b", "oauth": ["x": "c"]]], 400,
+                    "invalid_field", "credentials.oauth.x"
                 ),
             ]
             for (body, status, code, field) in cases {

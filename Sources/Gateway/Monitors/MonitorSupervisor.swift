@@ -286,6 +286,10 @@ package final class MonitorSupervisor: Service {
             supervisor.step { $0.watching(id, now: supervisor.time.now, at: supervisor.time.timestamp) }
         }
 
+        func replaced(_ field: String, with value: Secret) async throws {
+            try await supervisor.registrations.replace(field, with: value, of: id, revision: revision)
+        }
+
         func heard() { supervisor.machine.withLock { $0.heard(id, items: 0, at: supervisor.time.timestamp) } }
     }
 }

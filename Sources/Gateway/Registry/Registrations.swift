@@ -51,7 +51,7 @@ package final class Registrations: Sendable {
                 .unknownApp, "there is no app '\(id)'" + Suggestion.text(for: id.text, among: apps.keys.map(\.text)),
                 field: "app")
         }
-        try check(credentials, app)
+        try check(credentials, app, account)
         let fresh: RegistrationID = identities.make("reg")
         let known = registration(of: account, app: id)
         let sealed = try seal(credentials, known?.id ?? fresh)
@@ -111,7 +111,7 @@ package final class Registrations: Sendable {
         var sealed: [UInt8]?
         var isSomebodyElse = false
         if let credentials = update.credentials {
-            try check(credentials, app)
+            try check(credentials, app, account)
             sealed = try seal(credentials, id)
             isSomebodyElse = self.isSomebodyElse(credentials, known, app)
         }
@@ -175,6 +175,23 @@ package final class Registrations: Sendable {
         }
     }
 
+    /// Stores another value of one credential that the app's server gave for the old one. It is the same person's:
+    /// nothing starts anew. Credentials that were changed meanwhile stay as they are.
+    package func replace(
+        _ field: String, with value: Secret, of id: RegistrationID, revision: Int64
+    ) async throws {
+        guard let known = registration(id), known.credentialsRevision == revision else { return }
+        var credentials = try self.credentials(of: known)
+        credentials[field] = value
+        let sealed = try seal(credentials, id)
+        try await directory.change { directory in
+            guard directory.registrations[id]?.credentialsRevision == revision,
+                let changed = directory.change(id, { $0.sealedCredentials = sealed })
+            else { return ((), []) }
+            return ((), [.putRegistration(changed)])
+        }
+    }
+
     /// Notes in memory where the monitor goes on; the store has it from the batch's transaction.
     /// - Parameter known: the registration before that transaction. When it was changed meanwhile, that change
     ///   took the old cursor to the store, and the new one is stored once more behind it.
@@ -190,7 +207,7 @@ package final class Registrations: Sendable {
 
     /// Whether credentials name another user than those stored: then the cursor belongs to another mailbox.
     private func isSomebodyElse(_ credentials: [String: Secret], _ known: Registration, _ app: App) -> Bool {
-        let names = (app.monitor?.credentialFields ?? []).filter { !$0.isSecret }.map(\.name)
+        let names = (app.monitor?.credentialFields ?? []).filter(\.isIdentity).map(\.name)
         // What cannot be opened any more (a new key file) names nobody we know.
         guard let old = try? self.credentials(of: known) else { return false }
         return names.contains { old[$0] != credentials[$0] }
@@ -213,7 +230,7 @@ package final class Registrations: Sendable {
 
     private static func context(_ id: RegistrationID) -> String { "registration/\(id)" }
 
-    private func check(_ credentials: [String: Secret], _ app: App) throws(GatewayError) {
+    private func check(_ credentials: [String: Secret], _ app: App, _ account: AccountID) throws(GatewayError) {
         let fields = app.monitor?.credentialFields ?? []
         for field in fields where field.isRequired {
             guard let value = credentials[field.name], !value.isEmpty else {
@@ -229,6 +246,9 @@ package final class Registrations: Sendable {
             guard value.bytes.count <= Self.credentialLimit, !value.bytes.contains(0) else {
                 throw .invalid("credentials.\(name)", "at most \(Self.credentialLimit) bytes, without NUL")
             }
+        }
+        if let fault = app.monitor?.fault(in: credentials, of: account) {
+            throw .invalid("credentials.\(fault.field)", fault.message)
         }
     }
 

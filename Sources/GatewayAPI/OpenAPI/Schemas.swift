@@ -106,11 +106,11 @@ extension OpenAPI {
             "groupSeconds?": Schema.integer(0...86_400),
         ]),
         "RegistrationOrder": Schema.object([
-            "app": Schema.string, "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
+            "app": Schema.string, "credentials?": Schema.credentials, "enabled?": Schema.boolean,
             "notify?": Schema.named("Notify"),
         ]),
         "RegistrationChange": Schema.object([
-            "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
+            "credentials?": Schema.credentials, "enabled?": Schema.boolean,
             "notify?": Schema.oneOf(Schema.named("Notify"), ["type": "null"]),
         ]),
         "MonitorHealth": Schema.object([
