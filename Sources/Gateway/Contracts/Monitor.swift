@@ -10,6 +10,9 @@ package struct PluginContext: Sendable {
     /// known.
     package var tapPage: String?
 
+    /// The transport for answers that go on; nil where it offers none.
+    package var streams: (any HTTPStreamTransport)? { transport as? any HTTPStreamTransport }
+
     package init(transport: any HTTPTransport, time: any TimeSource, log: Log, tapPage: String? = nil) {
         (self.transport, self.time, self.log, self.tapPage) = (transport, time, log, tapPage)
     }
