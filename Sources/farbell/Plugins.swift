@@ -3,6 +3,7 @@ internal import ExecPush
 internal import FCMPush
 internal import Gateway
 internal import GotifyPush
+internal import HTTPMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
@@ -18,7 +19,11 @@ internal import WebhookPush
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
+        monitors: [
+            HTTPMonitorPlugin(),
+            IMAPMonitorPlugin(),
+            MaildirMonitorPlugin(),
+        ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
