@@ -1,9 +1,11 @@
 internal import APNsPush
 internal import ExecPush
 internal import FCMPush
+internal import FeedMonitor
 internal import Gateway
 internal import GotifyPush
 internal import HTTPMonitor
+internal import HookMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
@@ -20,7 +22,9 @@ internal import WebhookPush
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [
+            FeedMonitorPlugin(),
             HTTPMonitorPlugin(),
+            HookMonitorPlugin(),
             IMAPMonitorPlugin(),
             MaildirMonitorPlugin(),
         ],
