@@ -14,6 +14,8 @@ package final class Gateway: Sendable {
     package let notifier: Notifier
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
+    /// Where servers call that tell their news by themselves.
+    package let hooks: Hooks
     package let launches: LaunchRelay
     package let callbacks: Callbacks
     package let identities: Identities
@@ -86,6 +88,7 @@ package final class Gateway: Sendable {
         monitors = MonitorSupervisor(
             registrations: registrations, intake: intake, farms: configuration.farms, facts: sessions, limits: limits,
             time: time, log: log, jitter: foundation.jitter)
+        hooks = Hooks(registrations: registrations, intake: intake, monitors: monitors)
         launches = LaunchRelay(
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
             store: store, security: foundation.security, identities: identities, time: time, log: log,

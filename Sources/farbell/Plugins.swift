@@ -1,8 +1,11 @@
 internal import APNsPush
 internal import ExecPush
 internal import FCMPush
+internal import FeedMonitor
 internal import Gateway
 internal import GotifyPush
+internal import HTTPMonitor
+internal import HookMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
@@ -19,7 +22,14 @@ internal import WebhookPush
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin(), POP3MonitorPlugin()],
+        monitors: [
+            FeedMonitorPlugin(),
+            HookMonitorPlugin(),
+            HTTPMonitorPlugin(),
+            IMAPMonitorPlugin(),
+            MaildirMonitorPlugin(),
+            POP3MonitorPlugin(),
+        ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),

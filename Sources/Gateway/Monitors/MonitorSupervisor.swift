@@ -46,6 +46,11 @@ package final class MonitorSupervisor: Service {
     package func health(_ id: RegistrationID) -> SupervisorMachine.Health? { machine.withLock { $0.health(id) } }
     package func counts() -> [SupervisorMachine.State: Int] { machine.withLock { $0.counts() } }
 
+    /// A server was heard that calls by itself (`InboundMonitor`).
+    func heard(_ id: RegistrationID, items: Int) {
+        machine.withLock { $0.heard(id, items: items, at: time.timestamp) }
+    }
+
     /// Starts everything that should be watched; called once, after the start.
     package func lookAtAll() { for registration in registrations.all() { look(at: registration.id) } }
 
