@@ -209,6 +209,7 @@ package struct GatewayConfiguration: Sendable {
         var app = App(
             id: id, name: name, farm: farm?.id, farmLink: farm?.farm, launch: target, monitorKind: kind,
             monitor: monitor)
+        app.ownAddresses = reader.strings("ownAddresses")
         (app.key, app.keyFile) = key(reader)
         return app
     }
