@@ -44,6 +44,9 @@ struct StatsReporter: Service {
         for state in SupervisorMachine.State.allCases {
             fields.append("monitors.\(state.rawValue)", .count(monitors[state] ?? 0))
         }
+        let (overdue, age) = gateway.monitors.oldest()
+        fields.append("monitors.overdue", .count(overdue))
+        fields.append("monitors.oldestSuccessMilliseconds", .milliseconds(age))
         for lane in gateway.dispatcher.statistics() {
             fields.append("push.\(lane.lane).waiting", .count(lane.waiting))
             fields.append("push.\(lane.lane).underWay", .count(lane.underWay))

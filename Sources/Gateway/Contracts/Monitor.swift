@@ -64,6 +64,10 @@ package protocol Monitor: Sendable {
     func fault(in credentials: [String: Secret], of account: AccountID) -> CredentialFault?
     /// What the start rate and connects in flight are bounded by: usually `host:port` of the server.
     var upstream: String { get }
+    /// How often a registration that is watched hears its server at the least: a look, a ping or a renewed wait, each
+    /// followed by `heard`. After twice as long without, the host raises the alarm and starts the watch anew. Nil (the
+    /// default): a watch may be silent for as long as it likes.
+    var heardEvery: Duration? { get }
     /// Work for all registrations of the app together (a shared connection, a listener). Runs beside
     /// `watch`; the default waits until it is cancelled.
     func run() async throws
@@ -74,6 +78,7 @@ package protocol Monitor: Sendable {
 
 extension Monitor {
     package func fault(in credentials: [String: Secret], of account: AccountID) -> CredentialFault? { nil }
+    package var heardEvery: Duration? { nil }
 
     package func run() async throws {
         while true { try await Task.sleep(for: .seconds(86_400)) }

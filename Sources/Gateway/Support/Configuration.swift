@@ -211,6 +211,7 @@ package struct GatewayConfiguration: Sendable {
         var app = App(
             id: id, name: name, farm: farm?.id, farmLink: farm?.farm, launch: target, monitorKind: kind,
             monitor: monitor)
+        app.ownAddresses = reader.strings("ownAddresses")
         (app.key, app.keyFile) = key(reader)
         if let callback = plugins.callback {
             app.callback = reader.object("callback") { callback.configure(app: id, $0, context) } ?? nil

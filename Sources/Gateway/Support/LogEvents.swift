@@ -29,6 +29,8 @@ extension LogEvent {
     package static let monitorItem = LogEvent("monitor.item")
     package static let monitorBackingOff = LogEvent("monitor.backing_off")
     package static let monitorRefused = LogEvent("monitor.refused")
+    package static let monitorOverdue = LogEvent("monitor.overdue")
+    package static let monitorRecovered = LogEvent("monitor.recovered")
     package static let monitorStopped = LogEvent("monitor.stopped")
     package static let pluginFailed = LogEvent("plugin.failed")
     package static let messageAccepted = LogEvent("message.accepted")
