@@ -87,8 +87,8 @@ package final class Gateway: Sendable {
             time: time, log: log, jitter: foundation.jitter)
         launches = LaunchRelay(
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
-            store: store, security: foundation.security, identities: identities, time: time, log: log,
-            launches: stored.launches)
+            store: store, security: foundation.security, identities: identities, registrations: registrations,
+            devices: devices, accounts: accounts, time: time, log: log, launches: stored.launches)
         upkeep = Upkeep(
             messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,
             log: log)

@@ -3,9 +3,11 @@ internal import ExecPush
 internal import FCMPush
 internal import Gateway
 internal import GotifyPush
+internal import GuacamoleFarm
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import NoVNCFarm
 internal import NtfyPush
 internal import RDPFarm
 internal import SMTPPush
@@ -13,6 +15,8 @@ internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
+internal import XpraFarm
+internal import XrdpFarm
 
 /// The plugins this program is built with. Adding one: its folder under Plugins, its name in Package.swift, and
 /// a line here.
@@ -23,5 +27,7 @@ enum Plugins {
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
         ],
-        farms: [LinkPlugin(), RDPPlugin()])
+        farms: [
+            GuacamolePlugin(), LinkPlugin(), NoVNCPlugin(), RDPPlugin(), XpraPlugin(), XrdpPlugin(),
+        ])
 }

@@ -1,5 +1,6 @@
 package import Base
 internal import Cryptography
+internal import FarmTools
 package import Gateway
 
 /// Farms reached by RDP: Windows RemoteApps behind a broker, or xrdp.
