@@ -25,6 +25,7 @@ package final class APIHandler: RequestHandler {
         routes.addSettlements()
         routes.addLaunches()
         routes.addFarms()
+        routes.addFeed()
         routes.addAdmin()
         (self.context, router, self.routes) = (context, routes.router, routes.names)
     }

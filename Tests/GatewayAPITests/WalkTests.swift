@@ -141,6 +141,10 @@ import Testing
         for path in ["/screen", "/screen.js", "/screen.css"] { expect(200, try await api.call("GET", path)) }
         api.test.farm.pages.withLock { $0 = ["a/b.js": FarmAnswer(contentType: "text/javascript", body: [0x31])] }
         expect(200, try await api.call("GET", "/farms/farm/a/b.js"))
+        api.test.farm.file.withLock { $0 = [0x31] }
+        for path in ["/RDWeb/Feed/webfeed.aspx", "/RDWeb/Feed/apps/mail.rdp"] {
+            expect(200, try await api.call("GET", path, basic: ("alice", TestAPI.password)))
+        }
         expect(201, try await api.call("POST", "/v1/launches", token: phone.token, ["app": "mail"]))
         let ticket = try #require(api.test.farm.requests.last).ticket.exposed
         expect(200, try await api.call("POST", "/v1/launches/redeem", ["ticket": .string(ticket)]))

@@ -148,5 +148,13 @@ extension OpenAPI {
                 ({host,port})
                 """,
             answers: [(200, .text("*/*"))], problems: [404]),
+        Operation(
+            method: "GET", path: "/RDWeb/Feed/webfeed.aspx", access: .basic,
+            summary: "A feed of the account's remote apps for Remote Desktop clients (MS-TSWP)",
+            answers: [(200, .text("*/*"))]),
+        Operation(
+            method: "GET", path: "/RDWeb/Feed/apps/{app}", access: .basic,
+            summary: "The .rdp file of one app in the feed: without ticket and password",
+            answers: [(200, .text("application/x-rdp"))], problems: [404]),
     ]
 }

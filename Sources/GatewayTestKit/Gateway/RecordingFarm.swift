@@ -40,6 +40,13 @@ package final class RecordingFarm: Farm {
         pages.withLock { $0[path.joined(separator: "/")] }
     }
 
+    /// What a feed hands out of every app; nil for nothing.
+    package let file = Locked<[UInt8]?>(nil)
+
+    package func feedFile(
+        _ target: any LaunchTarget, account: AccountID, app: AppID, name: String
+    ) throws -> [UInt8]? { file.withLock { $0 } }
+
     package var usesCredentials: Bool { takesCredentials.withLock { $0 } }
 
     package func start(_ target: any LaunchTarget, _ request: LaunchRequest) async throws -> LaunchStart {

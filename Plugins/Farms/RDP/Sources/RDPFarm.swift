@@ -104,6 +104,17 @@ package struct RDPFarm: Farm {
         return nil
     }
 
+    /// The file of a RemoteApp for a client that keeps it: without a ticket, and never with a password.
+    package func feedFile(
+        _ target: any LaunchTarget, account: AccountID, app: AppID, name: String
+    ) throws -> [UInt8]? {
+        guard let target = target as? RDPTarget else { return nil }
+        let request = LaunchRequest(
+            launch: "", ticket: Secret(""), account: account, device: "", platform: "feed", app: app, appName: name,
+            message: nil, item: nil)
+        return try target.settings(at: place, for: request).file(signer: signer)
+    }
+
     package func launch(_ target: any LaunchTarget, _ request: LaunchRequest) async throws -> LaunchAction {
         guard let target = target as? RDPTarget else {
             throw GatewayError(.farmUnavailable, "the app's launch target was made by another farm")
