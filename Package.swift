@@ -70,8 +70,12 @@ let plugins: [Plugin] = [
     Plugin("Push/SMTP", "SMTPPush", uses: ["Outbound", "Mail"]),
     Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Farms/Guacamole", "GuacamoleFarm", uses: ["Cryptography", "FarmTools"]),
     Plugin("Farms/Link", "LinkFarm"),
-    Plugin("Farms/RDP", "RDPFarm", uses: ["Cryptography"]),
+    Plugin("Farms/NoVNC", "NoVNCFarm", uses: ["Cryptography", "FarmTools"]),
+    Plugin("Farms/RDP", "RDPFarm", uses: ["Cryptography", "FarmTools"]),
+    Plugin("Farms/Xpra", "XpraFarm", uses: ["FarmTools"]),
+    Plugin("Farms/Xrdp", "XrdpFarm", uses: ["FarmTools"]),
 ]
 
 let pluginModules: [Target.Dependency] = plugins.map { .target(name: $0.name) }
@@ -105,6 +109,8 @@ let package = Package(
         module("Gateway", ["Base"]),
         module("MailMonitoring", ["Base", "Gateway", "Mail", "Outbound"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
+        // What farms have in common: programs that open sessions, and asking again what a farm sees.
+        module("FarmTools", ["Gateway", "Base", "Cryptography"]),
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
@@ -141,6 +147,7 @@ let package = Package(
         tests("XML", ["XML", "Base"]),
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
+        tests("FarmTools", ["FarmTools", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("FarbellClient", ["FarbellClient", "Inbound", "Base", "GatewayTestKit"]),

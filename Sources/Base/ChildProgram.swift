@@ -85,6 +85,9 @@ package final class ChildProgram: Sendable {
     /// - Returns: false, without taking it, when too much is waiting or the program is ending.
     package func send(_ line: [UInt8]) -> Bool { server.send(line + [0x0A]) }
 
+    /// Closes the program's input behind what waits; nothing more is taken.
+    package func finishInput() { server.finishInput() }
+
     /// Asks the program to end: its input is closed behind what waits, later SIGTERM and SIGKILL follow.
     package func stop() { server.stop() }
 

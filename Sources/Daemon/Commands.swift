@@ -236,10 +236,14 @@ package struct Commands: Sendable {
             repeat {
                 let items = try await client.all("sessions")
                 if isLive { environment.print("\u{1B}[2J\u{1B}[H") }
-                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE")
+                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE\tFARM\tIN FRONT")
                 for item in items {
                     let cells = ["account", "app", "device", "state"].map { item[$0]?.string ?? "" }
-                    environment.print((cells + ["\(item["leaseSeconds"]?.integer ?? 0) s"]).joined(separator: "\t"))
+                    let rest = [
+                        "\(item["leaseSeconds"]?.integer ?? 0) s", item["farm"]?.string ?? "",
+                        item["foreground"]?.bool == true ? "yes" : "no",
+                    ]
+                    environment.print((cells + rest).joined(separator: "\t"))
                 }
                 if isLive { try await environment.time.sleep(for: .seconds(1)) }
             } while isLive

@@ -91,8 +91,8 @@ package final class Gateway: Sendable {
         hooks = Hooks(registrations: registrations, intake: intake, monitors: monitors)
         launches = LaunchRelay(
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
-            store: store, security: foundation.security, identities: identities, time: time, log: log,
-            launches: stored.launches)
+            store: store, security: foundation.security, identities: identities, registrations: registrations,
+            devices: devices, accounts: accounts, time: time, log: log, launches: stored.launches)
         callbacks = Callbacks(apps: configuration.apps, mailroom: mailroom, time: time, log: log) {
             (jitter: foundation.jitter(), challenge: identities.makeChallenge())
         }

@@ -4,11 +4,13 @@ internal import FCMPush
 internal import FeedMonitor
 internal import Gateway
 internal import GotifyPush
-internal import HTTPMonitor
+internal import GuacamoleFarm
 internal import HookMonitor
+internal import HTTPMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import NoVNCFarm
 internal import NtfyPush
 internal import POP3Monitor
 internal import RDPFarm
@@ -17,6 +19,8 @@ internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
+internal import XpraFarm
+internal import XrdpFarm
 
 /// The plugins this program is built with. Adding one: its folder under Plugins, its name in Package.swift, and
 /// a line here.
@@ -34,5 +38,7 @@ enum Plugins {
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
         ],
-        farms: [LinkPlugin(), RDPPlugin()])
+        farms: [
+            GuacamolePlugin(), LinkPlugin(), NoVNCPlugin(), RDPPlugin(), XpraPlugin(), XrdpPlugin(),
+        ])
 }

@@ -20,6 +20,7 @@ import Testing
             try await messages(api, phone, key)
             try await sessions(api, phone)
             try await queue(api, phone)
+            try await farms(api, phone)
             try await administration(api, phone, registration)
             try await endings(api, phone, tablet)
             let walked = Set(api.replies.all.filter { $0.reply.status < 300 }.map(\.route))
@@ -134,6 +135,19 @@ import Testing
         expect(204, try await api.call("DELETE", "/v1/sessions/\(session)", token: phone.token))
         let second = try await api.logIn(phone, instance: "run-3")
         expect(204, try await api.admin("DELETE", "sessions/\(second)"))
+    }
+
+    private func farms(_ api: TestAPI, _ phone: Client) async throws {
+        for path in ["/screen", "/screen.js", "/screen.css"] { expect(200, try await api.call("GET", path)) }
+        api.test.farm.pages.withLock { $0 = ["a/b.js": FarmAnswer(contentType: "text/javascript", body: [0x31])] }
+        expect(200, try await api.call("GET", "/farms/farm/a/b.js"))
+        api.test.farm.file.withLock { $0 = [0x31] }
+        for path in ["/RDWeb/Feed/webfeed.aspx", "/RDWeb/Feed/apps/mail.rdp"] {
+            expect(200, try await api.call("GET", path, basic: ("alice", TestAPI.password)))
+        }
+        expect(201, try await api.call("POST", "/v1/launches", token: phone.token, ["app": "mail"]))
+        let ticket = try #require(api.test.farm.requests.last).ticket.exposed
+        expect(200, try await api.call("POST", "/v1/launches/redeem", ["ticket": .string(ticket)]))
     }
 
     private func administration(_ api: TestAPI, _ phone: Client, _ registration: Registration) async throws {

@@ -144,8 +144,11 @@ package final class MonitorSupervisor: Service {
                 group.addTask { try await self.again("monitor", app.id.text) { try await monitor.run() } }
             }
             for farm in farms {
+                let launches = registrations.allApps.filter { $0.farm == farm.id }
+                    .compactMap { app in app.launch.map { (app.id, $0) } }
+                let apps = Dictionary(uniqueKeysWithValues: launches)
                 group.addTask { [facts] in
-                    try await self.again("farm", farm.id.text) { try await farm.farm.run(facts: facts) }
+                    try await self.again("farm", farm.id.text) { try await farm.farm.run(apps: apps, facts: facts) }
                 }
             }
             group.addTask { await self.watchAll() }

@@ -51,6 +51,7 @@ package enum OpenAPI {
 
     private static var operations: [Operation] {
         systemOperations + deviceOperations + registrationOperations + sessionOperations + messageOperations
+            + farmOperations
             + queueOperations
             + adminOperations
             + hookOperations

@@ -133,6 +133,7 @@ extension OpenAPI {
         "Session": Schema.object([
             "id": Schema.string, "account": Schema.string, "app": Schema.string, "device": Schema.string,
             "instance": Schema.string, "state": Schema.words(Session.Presence.self), "leaseSeconds": Schema.integer,
+            "farm": Schema.words(FarmFact.State.self), "foreground": Schema.boolean,
             "registration": Schema.string, "opened": Schema.time, "reported": Schema.time,
         ]),
         "SessionPage": Schema.page("Session"),
@@ -151,7 +152,13 @@ extension OpenAPI {
         "LaunchAnswer": Schema.object([
             "id": Schema.string, "app": Schema.string, "session": Schema.nullableString, "expires": Schema.time,
             "action": Schema.oneOf(
-                Schema.object(["kind": Schema.constant("url"), "url": Schema.string]),
+                Schema.object([
+                    "kind": Schema.constant("url"), "url": Schema.string,
+                    "embed?": [
+                        "type": "boolean",
+                        "description": "true: a page of this server's that a page of this server's may frame",
+                    ],
+                ]),
                 Schema.object([
                     "kind": Schema.constant("file"), "contentType": Schema.string, "name": Schema.string,
                     "body": ["type": "string", "contentEncoding": "base64"],
@@ -163,6 +170,25 @@ extension OpenAPI {
             "created": Schema.time, "expires": Schema.time,
         ]),
         "LaunchPage": Schema.page("Launch"),
+        "Redemption": Schema.oneOf(
+            Schema.object(["ticket": Schema.string]),
+            Schema.object(["key": Schema.string("What a program in the session got with its first ticket")])),
+        "Redeemed": Schema.object([
+            "id": Schema.string, "app": Schema.string, "name": Schema.string, "account": Schema.string,
+            "message?": Schema.string, "item?": Schema.string, "start": Schema.named("LaunchStart"),
+            "presence?": Schema.object([
+                "token": Schema.string("Opens this run's session and reports its presence, and nothing else"),
+                "instance": Schema.string,
+            ]),
+            "key?": Schema.string("For a program in the session: fetches the account's later launches at this farm"),
+        ]),
+        "LaunchStart": Schema.oneOf(
+            Schema.object(["kind": Schema.constant("nothing")]), Schema.object(["kind": Schema.constant("program")]),
+            Schema.object(["kind": Schema.constant("frame"), "url": Schema.string]),
+            Schema.object([
+                "kind": Schema.constant("rfb"), "module": Schema.string, "socket": Schema.string,
+                "password?": Schema.string,
+            ])),
     ]
 
     private static let administration: KeyValuePairs<String, JSON> = [

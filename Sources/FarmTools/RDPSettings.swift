@@ -1,9 +1,9 @@
 internal import Base
-internal import Cryptography
+package import Cryptography
 
 /// The settings of a connection and their two forms: the lines of an `.rdp` file and an `rdp://` URI.
 /// Never a password.
-struct RDPSettings: Sendable, Hashable {
+package struct RDPSettings: Sendable, Hashable {
     private enum Value: Sendable, Hashable {
         case text(String)
         case number(Int)
@@ -19,14 +19,16 @@ struct RDPSettings: Sendable, Hashable {
 
     private var settings: [(name: String, value: Value)] = []
 
-    static func == (a: RDPSettings, b: RDPSettings) -> Bool { a.lines == b.lines }
-    func hash(into hasher: inout Hasher) { hasher.combine(lines) }
+    package init() {}
 
-    mutating func add(_ name: String, _ text: String) { settings.append((name, .text(Self.line(text)))) }
-    mutating func add(_ name: String, _ number: Int) { settings.append((name, .number(number))) }
+    package static func == (a: RDPSettings, b: RDPSettings) -> Bool { a.lines == b.lines }
+    package func hash(into hasher: inout Hasher) { hasher.combine(lines) }
+
+    package mutating func add(_ name: String, _ text: String) { settings.append((name, .text(Self.line(text)))) }
+    package mutating func add(_ name: String, _ number: Int) { settings.append((name, .number(number))) }
 
     /// Whether a text has no line break and no control character.
-    static func isLine(_ text: String) -> Bool { line(text) == text }
+    package static func isLine(_ text: String) -> Bool { line(text) == text }
 
     /// A text without line breaks and control characters, which would begin a setting of their own.
     private static func line(_ text: String) -> String {
@@ -38,11 +40,11 @@ struct RDPSettings: Sendable, Hashable {
     }
 
     /// `name:type:value`, in order.
-    var lines: [String] { settings.map { "\($0.name):\($0.value.typed)" } }
+    package var lines: [String] { settings.map { "\($0.name):\($0.value.typed)" } }
 
     /// The file as Windows writes it: UTF-16 in little-endian order with its mark, lines ended by CR LF.
     /// - Throws: `CryptographyError` when signing fails.
-    func file(signer: DetachedSigner?) throws(CryptographyError) -> [UInt8] {
+    package func file(signer: DetachedSigner?) throws(CryptographyError) -> [UInt8] {
         var lines = lines
         if let signer { lines += try signature(signer) }
         return [0xFF, 0xFE] + Self.utf16(lines.map { "\($0)\r\n" }.joined())
@@ -96,7 +98,7 @@ struct RDPSettings: Sendable, Hashable {
     ]
 
     /// `rdp://full%20address=s:host:3389&…`, for clients that take no file.
-    var uri: String {
+    package var uri: String {
         let parts = settings.filter { Self.known.contains($0.name) && $0.value != .text("") }.map {
             "\($0.name.percentEncoded())=\($0.value.typed.percentEncoded(keeping: ":"))"
         }
