@@ -16,8 +16,9 @@ func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
 }
 
 /// One of our modules, in `Sources/NAME`.
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: strict)
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(name)", resources: resources, swiftSettings: strict)
 }
 
 /// The tests of one module, in `Tests/NAMETests`.
@@ -111,7 +112,8 @@ let package = Package(
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         // What farms have in common: programs that open sessions, and asking again what a farm sees.
         module("FarmTools", ["Gateway", "Base", "Cryptography"]),
-        module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
+        // The portal's files become part of the program: there is no folder of them to install.
+        module("GatewayAPI", ["Gateway", "Inbound", "Base"], resources: [.embedInCode("Portal/Files")]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
         module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),

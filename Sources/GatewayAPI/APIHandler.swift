@@ -26,6 +26,7 @@ package final class APIHandler: RequestHandler {
         routes.addLaunches()
         routes.addFarms()
         routes.addFeed()
+        routes.addPortal()
         routes.addAdmin()
         routes.addHooks()
         (self.context, router, self.routes) = (context, routes.router, routes.names)
@@ -104,7 +105,7 @@ final class APIContext: Sendable {
     /// The device or application whose token or key the request carries.
     /// - Throws: `bad_token`, `account_disabled`, `rate_limited`.
     func party(of request: InboundRequest) throws -> Party {
-        guard case .bearer(let token) = Authorization(request) else {
+        guard let token = try token(of: request) else {
             throw GatewayError(.badToken, "send the device's token, or the app's key, as 'Authorization: Bearer …'")
         }
         let party: Party
@@ -153,7 +154,12 @@ final class APIContext: Sendable {
         guard case .basic(let name, let password) = Authorization(request) else {
             throw GatewayError(.badCredentials, "send the account's name and password with Basic authentication")
         }
-        return try await gateway.accounts.authenticate(name, password, peer: peer(of: request))
+        return try await authenticate(name, password, request)
+    }
+
+    /// - Throws: `bad_credentials`, `account_disabled`, `rate_limited`.
+    func authenticate(_ name: String, _ password: Secret, _ request: InboundRequest) async throws -> Account {
+        try await gateway.accounts.authenticate(name, password, peer: peer(of: request))
     }
 
     /// Who really calls: the connection's other end, or whom a trusted proxy there speaks for. Of the addresses

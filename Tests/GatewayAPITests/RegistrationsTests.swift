@@ -11,7 +11,10 @@ import Testing
             let mail = try #require(apps.items.first { $0["id"]?.string == "mail" })
             #expect(mail["name"]?.string == "Mail")
             #expect(mail["farm"]?.string == "farm")
-            #expect(mail["monitor"] == ["kind": "scripted", "credentials": ["username", "password"]])
+            #expect(
+                mail["monitor"] == [
+                    "kind": "scripted", "credentials": ["username", "password"], "public": ["username"],
+                ])
             #expect(apps.items.first { $0["id"]?.string == "talk" }?["monitor"] == nil)
             let reply = try await api.call("POST", "/v1/registrations", token: client.token, TestAPI.registration)
             #expect(reply.status == 201)

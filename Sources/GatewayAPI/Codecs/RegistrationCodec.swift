@@ -8,12 +8,15 @@ enum RegistrationCodec {
         var object: JSONObject = ["id": .string(app.id.text), "name": .string(app.name)]
         if let farm = app.farm { object.append("farm", .string(farm.text)) }
         if let monitor = app.monitor {
-            object.append(
-                "monitor",
-                [
-                    "kind": .string(app.monitorKind ?? ""),
-                    "credentials": .strings(monitor.credentialFields.map(\.name)),
-                ])
+            let fields = monitor.credentialFields
+            var item: JSONObject = [
+                "kind": .string(app.monitorKind ?? ""), "credentials": .strings(fields.map(\.name)),
+            ]
+            // For whoever draws a form.
+            let (optional, open) = (fields.filter { !$0.isRequired }, fields.filter { !$0.isSecret })
+            if !optional.isEmpty { item.append("optional", .strings(optional.map(\.name))) }
+            if !open.isEmpty { item.append("public", .strings(open.map(\.name))) }
+            object.append("monitor", .object(item))
         }
         return .object(object)
     }

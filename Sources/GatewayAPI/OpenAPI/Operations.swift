@@ -22,10 +22,6 @@ extension OpenAPI {
         Operation(
             method: "GET", path: "/openapi.json", access: .open, summary: "This document",
             answers: [(200, .text("application/json"))]),
-        Operation(
-            method: "GET", path: "/l/{tap}", access: .open,
-            summary: "The page a tapped notification opens in a browser",
-            answers: [(200, .text("text/html"))]),
     ]
 
     static let deviceOperations = [

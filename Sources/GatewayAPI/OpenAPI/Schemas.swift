@@ -27,6 +27,15 @@ extension OpenAPI {
         ]),
         "Password": Schema.object(["password": Schema.string]),
         "AccountLocale": Schema.object(["locale": Schema.nullableString]),
+        "PortalLogin": Schema.object([
+            "account": Schema.string, "password": Schema.string,
+            "installation": Schema.string("The browser's own stable id of this installation"),
+            "name": Schema.string, "locale?": Schema.string,
+        ]),
+        "PortalSession": Schema.object([
+            "account": Schema.string, "device": Schema.string,
+            "csrf": Schema.string("Goes with every request but GET and HEAD as Farbell-CSRF"),
+        ]),
         "Empty": Schema.object([:]),
     ]
 
@@ -94,7 +103,11 @@ extension OpenAPI {
     private static let registrations: KeyValuePairs<String, JSON> = [
         "App": Schema.object([
             "id": Schema.string, "name": Schema.string, "farm?": Schema.string,
-            "monitor?": Schema.object(["kind": Schema.string, "credentials": Schema.array(Schema.string)]),
+            "monitor?": Schema.object([
+                "kind": Schema.string, "credentials": Schema.array(Schema.string),
+                "optional?": Schema.array(Schema.string("A credential that may be left out")),
+                "public?": Schema.array(Schema.string("A credential that is no secret: a form may show it")),
+            ]),
         ]),
         "AppPage": Schema.page("App"),
         "Targets": Schema.oneOf(
