@@ -7,6 +7,7 @@ internal import GotifyPush
 internal import HTTPMonitor
 internal import HookMonitor
 internal import IMAPMonitor
+internal import JMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import NtfyPush
@@ -27,6 +28,7 @@ enum Plugins {
             HookMonitorPlugin(),
             HTTPMonitorPlugin(),
             IMAPMonitorPlugin(),
+            JMAPMonitorPlugin(),
             MaildirMonitorPlugin(),
             POP3MonitorPlugin(),
         ],

@@ -41,12 +41,14 @@ import Testing
     }
 
     @Test("the cursor goes with each batch: after a crash the rest is told, and nothing twice")
-    func crash() throws {
+    func crash() {
         var list = ListWatch(cursor: ListCursor(time: Self.start))
         let all = (0..<250).map { "k\($0)" }
         let batches = list.look(Self.entries(all), missingIsGone: true, now: Self.start)
         #expect(batches.map(\.changes.count) == [100, 100, 50])
-        var again = ListWatch(cursor: try #require(ListCursor(batches[0].cursor)))
+        let stored = ListCursor(batches[0].cursor)
+        #expect(stored != nil)
+        var again = ListWatch(cursor: stored)
         let rest = again.look(Self.entries(all), missingIsGone: true, now: Self.start)
         #expect(Set(Self.told(rest)).isDisjoint(with: Self.told([batches[0]])))
         #expect(Self.told(rest).count == 150)
@@ -68,7 +70,7 @@ import Testing
     }
 
     @Test("the largest cursor fits, and is read again; anything else is none")
-    func cursor() throws {
+    func cursor() {
         var cursor = ListCursor(time: Self.start)
         cursor.known = (0..<ListCursor.knownLimit).map { UInt64.max - UInt64($0) }
         cursor.open = (0..<ListCursor.openLimit).map { _ in String(repeating: "\"", count: ListCursor.keyLimit) }
