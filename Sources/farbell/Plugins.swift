@@ -8,6 +8,7 @@ internal import GuacamoleFarm
 internal import HookMonitor
 internal import HTTPMonitor
 internal import IMAPMonitor
+internal import JMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import NoVNCFarm
@@ -31,6 +32,7 @@ enum Plugins {
             HookMonitorPlugin(),
             HTTPMonitorPlugin(),
             IMAPMonitorPlugin(),
+            JMAPMonitorPlugin(),
             MaildirMonitorPlugin(),
             POP3MonitorPlugin(),
         ],
