@@ -55,6 +55,9 @@ struct Plugin {
 let plugins: [Plugin] = [
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
+    Plugin("Monitors/Matrix", "MatrixMonitor", testUses: ["Outbound"]),
+    Plugin("Monitors/Mattermost", "MattermostMonitor", testUses: ["Outbound"]),
+    Plugin("Monitors/Zulip", "ZulipMonitor", testUses: ["Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),

@@ -6,6 +6,8 @@ internal import GotifyPush
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import MatrixMonitor
+internal import MattermostMonitor
 internal import NtfyPush
 internal import RDPFarm
 internal import SMTPPush
@@ -13,12 +15,16 @@ internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
+internal import ZulipMonitor
 
 /// The plugins this program is built with. Adding one: its folder under Plugins, its name in Package.swift, and
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
+        monitors: [
+            IMAPMonitorPlugin(), MaildirMonitorPlugin(), MatrixMonitorPlugin(), MattermostMonitorPlugin(),
+            ZulipMonitorPlugin(),
+        ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
