@@ -57,6 +57,7 @@ let plugins: [Plugin] = [
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
     Plugin("Monitors/Matrix", "MatrixMonitor", testUses: ["Outbound"]),
     Plugin("Monitors/Mattermost", "MattermostMonitor", testUses: ["Outbound"]),
+    Plugin("Monitors/RocketChat", "RocketChatMonitor", testUses: ["Outbound"]),
     Plugin("Monitors/Zulip", "ZulipMonitor", testUses: ["Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),

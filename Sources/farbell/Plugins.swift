@@ -10,6 +10,7 @@ internal import MatrixMonitor
 internal import MattermostMonitor
 internal import NtfyPush
 internal import RDPFarm
+internal import RocketChatMonitor
 internal import SMTPPush
 internal import UnifiedPush
 internal import WNSPush
@@ -23,7 +24,7 @@ enum Plugins {
     static let all = PluginCatalog(
         monitors: [
             IMAPMonitorPlugin(), MaildirMonitorPlugin(), MatrixMonitorPlugin(), MattermostMonitorPlugin(),
-            ZulipMonitorPlugin(),
+            RocketChatMonitorPlugin(), ZulipMonitorPlugin(),
         ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
