@@ -1,14 +1,18 @@
 internal import APNsPush
 internal import ExecPush
 internal import FCMPush
+internal import FeedMonitor
 internal import Gateway
 internal import GotifyPush
+internal import HTTPMonitor
+internal import HookMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import MatrixMonitor
 internal import MattermostMonitor
 internal import NtfyPush
+internal import POP3Monitor
 internal import RDPFarm
 internal import RocketChatMonitor
 internal import SMTPPush
@@ -23,8 +27,16 @@ internal import ZulipMonitor
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [
-            IMAPMonitorPlugin(), MaildirMonitorPlugin(), MatrixMonitorPlugin(), MattermostMonitorPlugin(),
-            RocketChatMonitorPlugin(), ZulipMonitorPlugin(),
+            FeedMonitorPlugin(),
+            HookMonitorPlugin(),
+            HTTPMonitorPlugin(),
+            IMAPMonitorPlugin(),
+            MaildirMonitorPlugin(),
+            MatrixMonitorPlugin(),
+            MattermostMonitorPlugin(),
+            POP3MonitorPlugin(),
+            RocketChatMonitorPlugin(),
+            ZulipMonitorPlugin(),
         ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),

@@ -37,13 +37,16 @@ struct MatrixBook: Sendable {
 
     /// Takes a sync in and says what changed.
     /// - Parameters:
-    ///   - notifications: what the server says of unread events; empty where it was not needed.
+    ///   - notifications: what the server says of unread events; empty where it was not needed, nil where it does not
+    ///     tell: then its counts have to do.
     ///   - isComplete: there are no more of them that could matter.
     ///   - names: of the rooms that ring; those without one are missing.
     mutating func take(
-        _ sync: MatrixSync, _ notifications: [MatrixNotification], isComplete: Bool = true, names: [String: String]
+        _ sync: MatrixSync, _ notifications: [MatrixNotification]?, isComplete: Bool = true, names: [String: String]
     ) -> [MonitorBatch.Change] {
         var changes: [MonitorBatch.Change] = []
+        let isTold = notifications != nil
+        let notifications = notifications ?? []
         let byEvent = Dictionary(notifications.map { ($0.event, $0) }, uniquingKeysWith: { first, _ in first })
         for room in sync.rooms {
             // First: a redaction may take the last unread notification away.
@@ -54,7 +57,9 @@ struct MatrixBook: Sendable {
             }
             changes += cursor.followed.seen { $0.key.hasPrefix(Self.invitePrefix(room.id)) }
             guard mayRing(room) else { continue }
-            if room.isLimited {
+            if !isTold {
+                changes += guess(room, names[room.id])
+            } else if room.isLimited {
                 let missed = notifications.filter { $0.room == room.id && !$0.isRead && $0.time > cursor.handled }
                 changes += summary(room, missed.count, names[room.id])
             } else if !isComplete, !room.events.contains(where: { byEvent[$0.id] != nil }) {
@@ -73,8 +78,16 @@ struct MatrixBook: Sendable {
         return changes
     }
 
+    /// Without the server's word the latest ring, as many as it counts.
+    private mutating func guess(_ room: MatrixSync.Room, _ name: String?) -> [MonitorBatch.Change] {
+        let count = Int(clamping: room.unread ?? Int64(room.events.count))
+        if room.isLimited { return summary(room, count, name) }
+        return room.events.suffix(count).map { ring($0, room, isHighlight: false, name) }
+    }
+
     /// The rooms whose names a sync's items will show.
-    func ringing(_ sync: MatrixSync, _ notifications: [MatrixNotification]) -> [MatrixSync.Room] {
+    func ringing(_ sync: MatrixSync, _ notifications: [MatrixNotification]?) -> [MatrixSync.Room] {
+        guard let notifications else { return sync.rooms.filter { mayRing($0) } }
         let rooms = Set(notifications.filter { !$0.isRead }.map(\.room))
         return sync.rooms.filter { mayRing($0) && rooms.contains($0.id) }
     }

@@ -113,15 +113,18 @@ struct MatrixClient: Sendable {
 
     /// The user's latest notifications, the newest first: until all `wanted` are found, or older ones than `since`
     /// begin, a minute of slack for a server of several processes.
-    /// - Returns: the notifications, and whether the look ended there and not for its own limit.
+    /// - Returns: the notifications, nil from a server that does not tell of them, and whether the look ended there and
+    ///   not for its own limit.
     func notifications(
         _ session: Session, wanted: Set<String>, since: Int64
-    ) async throws -> (items: [MatrixNotification], isComplete: Bool) {
+    ) async throws -> (items: [MatrixNotification]?, isComplete: Bool) {
         var found: [MatrixNotification] = []
         var missing = wanted
         var from: String?
         for _ in 0..<Self.pageLimit {
-            let page = try await notifications(session, limit: Self.pageSize, from: from)
+            guard let page = try await notifications(session, limit: Self.pageSize, from: from) else {
+                return (nil, true)
+            }
             found += page.items
             missing.subtract(page.items.map(\.event))
             let isOld = (page.items.last?.time ?? 0) < since - 60_000
@@ -133,12 +136,16 @@ struct MatrixClient: Sendable {
         return (found, false)
     }
 
+    /// One page of notifications; nil where the server has no such call.
     func notifications(
         _ session: Session, limit: Int, from: String? = nil
-    ) async throws -> (items: [MatrixNotification], next: String?) {
+    ) async throws -> (items: [MatrixNotification], next: String?)? {
         var call = MonitorHTTP.Call("GET", "/_matrix/client/v3/notifications", query: [("limit", "\(limit)")])
         if let from { call.query.append(("from", from)) }
-        let answer = try await ask(call.authorized(by: session.token))
+        call.accepts = [404]
+        let response = try await send(call.authorized(by: session.token), over: calls)
+        if response.status == 404 { return nil }
+        let answer = try MonitorHTTP.json(response)
         let items = (answer["notifications"]?.array ?? []).compactMap { item -> MatrixNotification? in
             guard let event = item["event"]?["event_id"]?.string, let room = item["room_id"]?.string else { return nil }
             let actions = item["actions"]?.array ?? []

@@ -43,6 +43,7 @@ final class MatrixMonitor: Monitor {
     }
 
     var upstream: String { settings.address.upstream }
+    var heardEvery: Duration? { settings.poll + settings.address.timeout }
 
     /// Outside of the task's stack, which lives as long as the watch.
     private final class Watch {
@@ -143,7 +144,7 @@ final class MatrixMonitor: Monitor {
         let filter = try await watch.client.registerFilter(session)
         let sync = try await watch.client.initialSync(session)
         var cursor = MatrixCursor(user: session.user, since: sync.next, filter: filter)
-        cursor.handled = try await watch.client.notifications(session, limit: 1).items.first?.time ?? 0
+        cursor.handled = try await watch.client.notifications(session, limit: 1)?.items.first?.time ?? 0
         try await host.emit(MonitorBatch(cursor: cursor.encoded))
         watch.book = MatrixBook(cursor: cursor)
         watch.stored = time.now
@@ -157,12 +158,12 @@ final class MatrixMonitor: Monitor {
         let sync = try await watch.client.sync(session, old.cursor, wait: wait)
         if sync.next == old.cursor.since { return false }
         var book = old
-        var (notifications, isComplete): ([MatrixNotification], Bool) = ([], true)
+        var (notifications, isComplete): ([MatrixNotification]?, Bool) = ([], true)
         if book.needsNotifications(sync) {
             (notifications, isComplete) = try await watch.client.notifications(
                 session, wanted: book.candidates(sync), since: book.cursor.handled)
         }
-        let ringing = isComplete ? book.ringing(sync, notifications) : sync.rooms
+        let ringing = book.ringing(sync, isComplete ? notifications : nil)
         let names = try await names(of: ringing, sync, watch.client, session)
         let changes = book.take(sync, notifications, isComplete: isComplete, names: names)
         // Every message of every room moves the token: it is stored when it matters, and now and then.

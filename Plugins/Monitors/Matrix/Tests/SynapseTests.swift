@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailTestKit
 import Outbound
 import Testing
 
@@ -37,7 +38,7 @@ struct SynapseTests {
     private func withPlace(
         settings: [String] = [], timelineLimit: Int = 20, _ body: @escaping @Sendable (Place) async throws -> Void
     ) async throws {
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let server = try await SynapseServer(client, settings: settings)
             let bob = try await server.register("bob", displayName: "Bob Builder")
             let anna = try await server.register("anna", displayName: "Anna Example")
@@ -195,7 +196,7 @@ struct SynapseTests {
             var settings = place.monitor.settings
             settings.usesToken = true
             let credentials = ["token": Secret(place.bob.token)]
-            try await withClient { [settings] client in
+            try await OutboundClient.during { [settings] client in
                 let monitor = MatrixMonitor(settings, app: "chat", transport: client, time: SystemTime())
                 let host = RecordingMonitorHost()
                 try await MonitorRun.during(monitor, credentials: credentials, host: host) {

@@ -34,6 +34,7 @@ final class MattermostMonitor: Monitor {
     }
 
     var upstream: String { settings.address.upstream }
+    var heardEvery: Duration? { settings.poll * 1.1 + settings.address.timeout }
 
     /// Outside of the task's stack, which lives as long as the watch.
     private final class Watch {

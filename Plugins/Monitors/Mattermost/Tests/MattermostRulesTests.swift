@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailTestKit
 import Outbound
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
         let server = try FakeMattermost(identity: authority.localhost)
         defer { server.peer.stop() }
         prepare(server)
-        try await withClient { client in
+        try await OutboundClient.during { client in
             var settings = try MattermostMonitor.Settings.testing(server.url, caFile: authority.caFile)
             settings.usesToken = usesToken
             let monitor = MattermostMonitor(settings, app: "chat", transport: client, time: SystemTime())
@@ -116,7 +117,7 @@ import Testing
         let authority = try TestCertificateAuthority()
         let server = try FakeMattermost(identity: authority.localhost)
         defer { server.peer.stop() }
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let settings = try MattermostMonitor.Settings.testing(server.url, caFile: authority.caFile)
             let monitor = MattermostMonitor(settings, app: "chat", transport: client, time: SystemTime())
             for _ in 1...3 {

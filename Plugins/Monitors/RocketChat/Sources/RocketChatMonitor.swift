@@ -29,6 +29,7 @@ final class RocketChatMonitor: Monitor {
     }
 
     var upstream: String { settings.address.upstream }
+    var heardEvery: Duration? { settings.poll * 1.1 + settings.address.timeout }
 
     /// Outside of the task's stack, which lives as long as the watch.
     private final class Watch {

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailTestKit
 import Outbound
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
         let server = try FakeRocketChat(identity: authority.localhost)
         defer { server.peer.stop() }
         prepare(server)
-        try await withClient { client in
+        try await OutboundClient.during { client in
             var settings = try RocketChatMonitor.Settings.testing(server.url, caFile: authority.caFile)
             settings.usesToken = usesToken
             let monitor = RocketChatMonitor(settings, app: "chat", transport: client, time: SystemTime())

@@ -34,6 +34,7 @@ final class ZulipMonitor: Monitor {
     }
 
     var upstream: String { settings.address.upstream }
+    var heardEvery: Duration? { settings.longPoll + settings.address.timeout }
 
     /// Outside of the task's stack, which lives as long as the watch.
     private final class Watch {

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailTestKit
 import Outbound
 import Testing
 
@@ -53,33 +54,11 @@ extension ZulipMonitor.Settings {
     }
 }
 
-/// A running client for the time of a test.
-func withClient<Result: Sendable>(
-    _ body: @escaping @Sendable (HTTPClient) async throws -> Result
-) async throws -> Result {
-    let client = try HTTPClient()
-    return try await withThrowingTaskGroup(of: Result?.self) { group in
-        group.addTask {
-            try await client.run()
-            return nil
-        }
-        group.addTask { try await body(client) }
-        defer { client.beginShutdown() }
-        while let next = try await group.next() {
-            if let result = next {
-                group.cancelAll()
-                return result
-            }
-        }
-        throw CancellationError()
-    }
-}
-
 @Suite(.timeLimit(.minutes(3))) struct ZulipConformanceTests {
     @Test("the zulip monitor keeps the contract", arguments: MonitorConformance.Check.allCases)
     func conformance(check: MonitorConformance.Check) async throws {
         let authority = try TestCertificateAuthority()
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let subject = try FakeZulipSubject(client, authority: authority)
             try await MonitorConformance.run(check, subject)
             #expect(subject.server.refusals == [])

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailTestKit
 import Outbound
 import Testing
 
@@ -16,7 +17,7 @@ import Testing
         let authority = try TestCertificateAuthority()
         let server = try FakeZulip(identity: authority.localhost)
         defer { server.peer.stop() }
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let settings = try ZulipMonitor.Settings.testing(server.url, caFile: authority.caFile)
             try await body(
                 server, ZulipMonitor(settings, app: "chat", transport: client, time: SystemTime()))

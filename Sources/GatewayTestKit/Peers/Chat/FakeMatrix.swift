@@ -110,6 +110,9 @@ package final class FakeMatrix: Sendable {
         }
     }
 
+    /// From now on the server does not know `GET /notifications`, as some do not.
+    package func forgetNotifications() { core.state.withLock { $0.hasNotifications = false } }
+
     /// An access token for a user, as an administrator makes one.
     package func makeToken(for user: String) -> String {
         core.state.withLock { $0.makeToken(user: user, device: "ADMIN") }
@@ -139,6 +142,7 @@ struct MatrixState: Sendable {
     var receipts: [String: Int] = [:]
     var names: [String: String] = [:]
     var displayNames: [String: String] = [:]
+    var hasNotifications = true
     private var number = 0
 
     init(users: [String: String]) { self.users = users }

@@ -151,6 +151,9 @@ final class MatrixCore: Sendable {
     // MARK: Notifications
 
     private func notifications(_ user: String, _ request: ChatRequest, _ state: MatrixState) -> ChatAnswer {
+        guard state.hasNotifications else {
+            return Self.error(404, "M_UNRECOGNIZED", "Unrecognized request", isExpected: true)
+        }
         let query = request.query
         guard Set(query.keys).isSubset(of: ["limit", "from"]), let limit = Int(query["limit"] ?? "50"),
             let from = Int(query["from"] ?? "\(state.updates.count)")
