@@ -49,7 +49,8 @@ import Testing
             let name = String(repeating: "n", count: 252) + String(number + 100)
             items.follow(name, in: name, order: .max)
         }
-        #expect(items.entries.count == 100)
+        items.follow(String(repeating: "\u{1}", count: 200), in: "room", order: 1)
+        #expect(items.entries.count == 100 && items.entries.last?.room != "room")
         #expect(items.json.serializedBytes.count < MonitorBatch.cursorLimit - 8_500)
     }
 

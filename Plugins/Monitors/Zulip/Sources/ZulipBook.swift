@@ -7,9 +7,18 @@ struct ZulipBook: Sendable, Hashable {
     static let burst = 20
 
     var cursor: ZulipCursor
+    /// What a queue was preceded by: its events of these messages are no news. Events may come in another order than
+    /// their ids, so the newest of a queue is no such bound.
+    private var floor: Int64 = 0
 
-    private func rings(_ message: ZulipMessage, _ channels: ZulipChannels) -> Bool {
-        guard message.id > cursor.newest, message.senderID != cursor.user, !message.isRead else { return false }
+    /// - Parameter isBaseline: everything up to the cursor is known.
+    init(cursor: ZulipCursor, isBaseline: Bool = false) {
+        self.cursor = cursor
+        if isBaseline { floor = cursor.newest }
+    }
+
+    private func rings(_ message: ZulipMessage, _ channels: ZulipChannels, after floor: Int64) -> Bool {
+        guard message.id > floor, message.senderID != cursor.user, !message.isRead else { return false }
         return message.isMention || message.channel.map { channels.rings($0) } ?? true
     }
 
@@ -22,7 +31,7 @@ struct ZulipBook: Sendable, Hashable {
                 guard let json = event["message"], let message = ZulipMessage(json, flags: event["flags"]) else {
                     break
                 }
-                if rings(message, channels) { changes.append(ring(message)) }
+                if rings(message, channels, after: floor) { changes.append(ring(message)) }
                 cursor.newest = max(cursor.newest, message.id)
             case "update_message_flags":
                 // Before version 4, "operation" stood for "op".
@@ -59,7 +68,7 @@ struct ZulipBook: Sendable, Hashable {
         let end = isComplete ? Int64.max : unread.last?.id ?? 0
         // Read or deleted while nobody looked: both end the notification.
         var changes = cursor.followed.seen { $0.order <= end && !ids.contains($0.order) }
-        let ringing = unread.filter { rings($0, channels) }
+        let ringing = unread.filter { rings($0, channels, after: cursor.newest) }
         let groups = Dictionary(grouping: ringing, by: \.conversation)
         for message in ringing {
             let group = groups[message.conversation] ?? []
@@ -70,6 +79,7 @@ struct ZulipBook: Sendable, Hashable {
             }
         }
         cursor.newest = max(cursor.newest, newest, unread.last?.id ?? 0)
+        floor = cursor.newest
         return changes
     }
 

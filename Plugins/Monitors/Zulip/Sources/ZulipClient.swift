@@ -31,7 +31,9 @@ struct ZulipClient: Sendable {
     /// - Returns: the queue, and the id of the newest message.
     func register(user: Int64) async throws -> (queue: ZulipQueue, newest: Int64) {
         var call = MonitorHTTP.Call("POST", "/api/v1/register")
-        let capabilities: JSON = ["notification_settings_null": true, "bulk_message_deletion": true]
+        let capabilities: JSON = [
+            "notification_settings_null": true, "bulk_message_deletion": true, "user_settings_object": true,
+        ]
         call.carry([
             ("event_types", #"["message","update_message_flags","delete_message","subscription"]"#),
             ("fetch_event_types", #"["message","subscription","user_settings"]"#),

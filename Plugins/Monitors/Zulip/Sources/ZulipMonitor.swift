@@ -140,7 +140,7 @@ final class ZulipMonitor: Monitor {
         } else {
             let cursor = ZulipCursor(user: user, newest: newest)
             try await host.emit(MonitorBatch(cursor: cursor.encoded))
-            watch.book = ZulipBook(cursor: cursor)
+            watch.book = ZulipBook(cursor: cursor, isBaseline: true)
         }
         watch.stored = time.now
     }

@@ -11,7 +11,7 @@ package struct FollowedItems: Sendable, Hashable {
         package let order: Int64
     }
 
-    /// Entries, and bytes of the longest room or key; an item with a longer one is not followed.
+    /// Entries, and bytes of the longest room or key as they are stored; an item with a longer one is not followed.
     package static let limit = 100, nameLimit = 255
 
     package private(set) var entries: [Entry] = []
@@ -26,9 +26,14 @@ package struct FollowedItems: Sendable, Hashable {
     }
 
     package mutating func follow(_ key: String, in room: String, order: Int64) {
-        guard key.utf8.count <= Self.nameLimit, room.utf8.count <= Self.nameLimit, !contains(key) else { return }
+        guard Self.fits(key), Self.fits(room), !contains(key) else { return }
         entries.append(Entry(room: room, key: key, order: order))
         if entries.count > Self.limit { entries.removeFirst(entries.count - Self.limit) }
+    }
+
+    /// As it is stored: a server's ids could be made of what JSON writes with six bytes.
+    private static func fits(_ name: String) -> Bool {
+        name.utf8.count <= nameLimit && JSON.string(name).serializedBytes.count <= nameLimit + 2
     }
 
     /// What was read elsewhere: it is followed no longer.
