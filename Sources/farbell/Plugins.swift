@@ -11,10 +11,13 @@ internal import IMAPMonitor
 internal import JMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
+internal import MatrixMonitor
+internal import MattermostMonitor
 internal import NoVNCFarm
 internal import NtfyPush
 internal import POP3Monitor
 internal import RDPFarm
+internal import RocketChatMonitor
 internal import SMTPPush
 internal import UnifiedPush
 internal import WNSPush
@@ -22,6 +25,7 @@ internal import WebPush
 internal import WebhookPush
 internal import XpraFarm
 internal import XrdpFarm
+internal import ZulipMonitor
 
 /// The plugins this program is built with. Adding one: its folder under Plugins, its name in Package.swift, and
 /// a line here.
@@ -34,7 +38,11 @@ enum Plugins {
             IMAPMonitorPlugin(),
             JMAPMonitorPlugin(),
             MaildirMonitorPlugin(),
+            MatrixMonitorPlugin(),
+            MattermostMonitorPlugin(),
             POP3MonitorPlugin(),
+            RocketChatMonitorPlugin(),
+            ZulipMonitorPlugin(),
         ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
