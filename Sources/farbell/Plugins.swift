@@ -13,12 +13,13 @@ internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
+internal import XMPPMonitor
 
 /// The plugins this program is built with. Adding one: its folder under Plugins, its name in Package.swift, and
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
+        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin(), XMPPMonitorPlugin()],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
