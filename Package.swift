@@ -53,6 +53,7 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
+    Plugin("Monitors/Exec", "ExecMonitor"),
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
     Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),

@@ -1,4 +1,5 @@
 internal import APNsPush
+internal import ExecMonitor
 internal import ExecPush
 internal import FCMPush
 internal import Gateway
@@ -19,7 +20,7 @@ internal import XMPPMonitor
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin(), XMPPMonitorPlugin()],
+        monitors: [ExecMonitorPlugin(), IMAPMonitorPlugin(), MaildirMonitorPlugin(), XMPPMonitorPlugin()],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
