@@ -54,6 +54,15 @@ final class ExecMonitor: Monitor {
     var credentialFields: [CredentialField] { settings.fields }
     var upstream: String { settings.command.path }
 
+    /// Nil for a program that stays: its heartbeat is watched over, and a quiet registration says nothing.
+    var heardEvery: Duration? {
+        switch settings.contract {
+        case .stream: nil
+        // A turn may have to wait for others.
+        case .once: settings.poll * 1.1 + settings.timeout * 2
+        }
+    }
+
     func run() async throws {
         switch settings.contract {
         case .stream: try await hub.run()

@@ -30,6 +30,9 @@ final class XMPPMonitor: Monitor {
         return server.host.contains(":") ? "[\(server.host)]:\(server.port)" : "\(server.host):\(server.port)"
     }
 
+    /// A ping and its answer, at the latest.
+    var heardEvery: Duration? { settings.session.ping + settings.session.commandTimeout }
+
     func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
         var cursor: XMPPCursor?
         if let stored = target.cursor {
