@@ -280,7 +280,12 @@ final class ExecHub: Sendable {
     private func pass(_ input: Input, to reg: String) {
         // What is said of a registration that has left is late, and nothing else.
         guard let feed = state.withLock({ $0.entries[reg]?.feed }) else { return }
-        if case .dropped = feed.yield(input) { feed.finish() }
+        if case .dropped = feed.yield(input) {
+            log.warning(
+                .programMisspoke, "The program does not wait for acknowledgements; its registration is taken back",
+                ["error": "too_many_batches", "registration.id": .string(reg)])
+            feed.finish()
+        }
     }
 
     /// What the program complains of: at debug only, as it may name anybody.

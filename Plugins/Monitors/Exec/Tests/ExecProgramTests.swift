@@ -129,9 +129,9 @@ import Testing
             """)
         rig.host.isClosed = true
         try await rig.during {
-            try await Eventually.wait("flooded") { rig.monitor.hub.processID != nil }
-            // The host opens when the program has said all of it.
-            try await Task.sleep(for: .milliseconds(500))
+            try await Eventually.wait("flooded") {
+                rig.log.records.contains { "\($0)".contains("too_many_batches") }
+            }
             rig.host.isClosed = false
             try await rig.host.waitForFailures()
         }
