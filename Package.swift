@@ -54,6 +54,7 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
+    Plugin("Monitors/Exec", "ExecMonitor"),
     Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
     Plugin(
         "Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
@@ -65,6 +66,7 @@ let plugins: [Plugin] = [
     Plugin("Monitors/Mattermost", "MattermostMonitor", testUses: ["MailTestKit", "Outbound"]),
     Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Monitors/RocketChat", "RocketChatMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
     Plugin("Monitors/Zulip", "ZulipMonitor", testUses: ["MailTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -121,7 +123,7 @@ let package = Package(
         module("GatewayAPI", ["Gateway", "Inbound", "Base"], resources: [.embedInCode("Portal/Files")]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
-        module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
+        module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         // What the tests of monitors that speak to mail servers share.
         module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),

@@ -7,6 +7,9 @@ package struct MailConnectionRequest: Sendable {
         case imap
         case pop3
         case smtp
+        /// None: the bytes of a TLS or TCP connection, for protocols that libcurl does not know, such as XMPP over
+        /// direct TLS. Nothing is said before the caller does; no login, no STARTTLS, no ALPN.
+        case raw
     }
 
     /// How the connection is protected.

@@ -12,11 +12,16 @@ package enum XMLStreamItem: Sendable, Hashable {
 /// the children (keep-alive spaces) is dropped. Confined to one task.
 package final class XMLStream {
     private let reader: XMLReader
-    private var builder = XMLTreeBuilder()
+    private var builder: XMLTreeBuilder
     private var isOpen = false
 
-    /// - Parameter limits: those of `XMLLimits.stream`, usually.
-    package init(limits: XMLLimits = .stream()) throws(XMLError) { reader = try XMLReader(limits: limits) }
+    /// - Parameters:
+    ///   - limits: those of `XMLLimits.stream`, usually. A child that passes them ends the stream.
+    ///   - bounds: what of a child is kept; the rest of it is left out, and the stream goes on.
+    package init(limits: XMLLimits = .stream(), keeping bounds: XMLTreeBuilder.Bounds? = nil) throws(XMLError) {
+        reader = try XMLReader(limits: limits)
+        builder = XMLTreeBuilder(keeping: bounds)
+    }
 
     /// Takes the next bytes, cut anywhere, and returns what they complete. See `XMLReader.push`.
     package func push(_ bytes: some Sequence<UInt8>) throws(XMLError) -> [XMLStreamItem] {

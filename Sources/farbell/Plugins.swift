@@ -1,4 +1,5 @@
 internal import APNsPush
+internal import ExecMonitor
 internal import ExecPush
 internal import FCMPush
 internal import FeedMonitor
@@ -23,6 +24,7 @@ internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
+internal import XMPPMonitor
 internal import XpraFarm
 internal import XrdpFarm
 internal import ZulipMonitor
@@ -32,6 +34,7 @@ internal import ZulipMonitor
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [
+            ExecMonitorPlugin(),
             FeedMonitorPlugin(),
             HookMonitorPlugin(),
             HTTPMonitorPlugin(),
@@ -42,6 +45,7 @@ enum Plugins {
             MattermostMonitorPlugin(),
             POP3MonitorPlugin(),
             RocketChatMonitorPlugin(),
+            XMPPMonitorPlugin(),
             ZulipMonitorPlugin(),
         ],
         pushes: [

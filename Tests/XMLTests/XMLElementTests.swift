@@ -66,6 +66,23 @@ import XML
             ])
     }
 
+    @Test("What goes beyond the bounds of a child is left out, and the stream goes on")
+    func pruned() throws {
+        var limits = XMLLimits.stream(childBytes: 1 << 20)
+        limits.nodes = 1 << 20
+        limits.depth = 1 << 20
+        let stream = try XMLStream(limits: limits, keeping: .init(depth: 2, nodes: 3, attributes: 1))
+        let deep = String(repeating: "<x>", count: 5000) + "t" + String(repeating: "</x>", count: 5000)
+        let items = try stream.push("<s><m a='1' b='2'><b>\(deep)one</b>\(deep)two<c/><d>no</d></m><n>next</n>".utf8)
+        let expected = XMLElement(
+            XMLName("m"), [XMLAttribute(XMLName("a"), "1")],
+            nodes: [.element(XMLElement("b", in: "", text: "one")), .text("two")])
+        #expect(
+            items == [
+                .opened(XMLElement("s", in: "")), .child(expected), .child(XMLElement("n", in: "", text: "next")),
+            ])
+    }
+
     @Test("Documents that follow one another are told apart, however they are cut", arguments: [1, 5, 30, 1000])
     func documents(cut: Int) throws {
         let one = "<?xml version='1.0' encoding='utf-8'?><a>1</a>"
