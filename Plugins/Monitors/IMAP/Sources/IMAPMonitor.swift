@@ -2,13 +2,15 @@ internal import Base
 internal import Gateway
 internal import MailMonitoring
 
-/// Watches one mailbox of each registration over IMAP.
+/// Watches one mailbox of each registration over IMAP, or several of its folders with a connection each.
 final class IMAPMonitor: Monitor {
     struct Settings: Sendable {
         var server: MailServer
         var authentication = MailAuthentication.password
         var idle = Duration.seconds(540)
         var session = IMAPSession.Options()
+        /// Names and patterns of folders, each watched over a connection of its own; nil: `session.mailbox` only.
+        var mailboxes: [String]?
 
         init(
             _ server: MailServer, authentication: MailAuthentication = .password, idle: Duration = .seconds(540),
@@ -46,7 +48,13 @@ final class IMAPMonitor: Monitor {
     }
 
     func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
-        let watch = try start(target)
+        guard let patterns = settings.mailboxes else { return try await watch(target, settings.session, host) }
+        try await IMAPFolderWatch(patterns: patterns, monitor: self, time: time, log: log).run(target, host)
+    }
+
+    /// Watches one folder.
+    func watch(_ target: MonitorTarget, _ options: IMAPSession.Options, _ host: any MonitorHost) async throws {
+        let watch = try start(target, options)
         let stream = try await connect(target, host)
         defer {
             stream.close()
@@ -64,7 +72,7 @@ final class IMAPMonitor: Monitor {
 
     /// In a task of its own: a task keeps the stack it once needed, and this one lives as long as the
     /// connection.
-    private func connect(_ target: MonitorTarget, _ host: any MonitorHost) async throws -> any MailStream {
+    func connect(_ target: MonitorTarget, _ host: any MonitorHost) async throws -> any MailStream {
         async let stream = access.connect(target, host: host)
         return try await stream
     }
@@ -79,7 +87,7 @@ final class IMAPMonitor: Monitor {
     // frame of `watch`, which lives for days.
 
     @inline(never)
-    private func start(_ target: MonitorTarget) throws -> Watch {
+    private func start(_ target: MonitorTarget, _ options: IMAPSession.Options) throws -> Watch {
         var cursor: IMAPCursor?
         if let stored = target.cursor {
             guard let decoded = IMAPCursor(stored) else {
@@ -89,7 +97,7 @@ final class IMAPMonitor: Monitor {
         }
         return Watch(
             IMAPSession(
-                cursor: cursor, options: settings.session, idle: budget(of: target.registration),
+                cursor: cursor, options: options, idle: budget(of: target.registration),
                 jitter: { Double.random(in: 0...1) }, readHeader: readHeader))
     }
 

@@ -28,6 +28,16 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
         if mailbox.isEmpty || mailbox.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
             reader.report("mailbox", "a mailbox's name is not empty and has no control characters")
         }
+        let mailboxes = reader.has("mailboxes") ? reader.strings("mailboxes") : nil
+        if let mailboxes {
+            if reader.has("mailbox") { reader.report("mailbox", "is one of \"mailboxes\", if both are meant") }
+            if !(1...IMAPFolderWatch.limit).contains(mailboxes.count) {
+                reader.report("mailboxes", "expected 1 to \(IMAPFolderWatch.limit) names or patterns")
+            }
+            if mailboxes.contains(where: { $0.isEmpty || $0.unicodeScalars.contains { $0.value < 0x20 } }) {
+                reader.report("mailboxes", "a mailbox's name is not empty and has no control characters")
+            }
+        }
         var options = IMAPSession.Options()
         options.mailbox = mailbox
         options.poll = reader.seconds("pollSeconds", in: 10...86_400, default: 60)
@@ -36,6 +46,8 @@ package struct IMAPMonitorPlugin: MonitorPlugin {
         let idle = reader.seconds("idleSeconds", in: 60...1_740, default: 540)
         let authentication = MailAuthentication(reader)
         guard let server else { return nil }
-        return IMAPMonitor.Settings(server, authentication: authentication, idle: idle, session: options)
+        var settings = IMAPMonitor.Settings(server, authentication: authentication, idle: idle, session: options)
+        settings.mailboxes = mailboxes
+        return settings
     }
 }
