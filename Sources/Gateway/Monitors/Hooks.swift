@@ -32,16 +32,17 @@ package final class Hooks: Sendable {
             guard let registration = registrations.registration(of: account, app: app), registration.isWatched else {
                 return
             }
-            let news: Int
+            let (news, lag): (Int, Duration?)
             do {
                 // Nothing is a baseline: what a server tells happens now.
-                news = try await intake.accept(
-                    registration.id, revision: registration.credentialsRevision, batch, isBaseline: false)
+                (news, lag) = try await intake.accept(
+                    registration.id, revision: registration.credentialsRevision, batch, isBaseline: false,
+                    username: nil)
             } catch is CancellationError {
                 // The server stops, or the registration was changed in this moment.
                 throw GatewayError(.init("unavailable", .unavailable), "try again in a moment", retryAfterSeconds: 1)
             }
-            monitors.heard(registration.id, items: news)
+            monitors.heard(registration.id, items: news, lag: lag)
         }
     }
 }

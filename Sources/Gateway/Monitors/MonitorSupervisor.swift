@@ -52,7 +52,9 @@ package final class MonitorSupervisor: Service {
     package func oldest() -> (overdue: Int, age: Duration) { machine.withLock { $0.oldest(now: time.now) } }
 
     /// A server was heard that calls by itself (`InboundMonitor`).
-    func heard(_ id: RegistrationID, items: Int) { heard(id, items: items, lag: nil, ["registration": .id(id)]) }
+    func heard(_ id: RegistrationID, items: Int, lag: Duration?) {
+        heard(id, items: items, lag: lag, ["registration": .id(id)])
+    }
 
     private func heard(_ id: RegistrationID, items: Int, lag: Duration?, _ fields: LogFields) {
         let (now, timestamp) = (time.now, time.timestamp)
