@@ -110,7 +110,8 @@ struct MonitorsBench: Sendable {
             rows.append([
                 result.name, "\(result.mailboxes)", Report.decimal(kibibytes), times(kibibytes),
                 result.noticed.count == 0 ? "-" : result.noticed.cells[0] + " / " + result.noticed.cells[2],
-                "\(result.missed)",
+                // Who noticed nothing at all was not measured, such as fetchmail, which wants texts.
+                result.noticed.count == 0 ? "-" : "\(result.missed)",
                 "\(Report.decimal(Double(result.memory.exclusive) / Double(max(1, result.mailboxes)))) KiB its own"
                     + (result.remark.isEmpty ? "" : "; \(result.remark)"),
             ])
