@@ -117,7 +117,8 @@ import Testing
         #expect(missing == [])
     }
 
-    @Test("every test that the manuals of pushes and monitors name is there", arguments: [("Push", 40), ("Monitors", 40)])
+    @Test(
+        "every test that the manuals of pushes and monitors name is there", arguments: [("Push", 40), ("Monitors", 40)])
     func manualTests(manual: String, count: Int) {
         let tests =
             (Repository.files(in: "Tests", suffix: ".swift") + Self.pluginSources.filter { $0.contains("/Tests/") })
