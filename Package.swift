@@ -56,8 +56,7 @@ struct Plugin {
 let plugins: [Plugin] = [
     Plugin("Monitors/Exec", "ExecMonitor"),
     Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
-    Plugin(
-        "Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
+    Plugin("Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
     Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Monitors/JMAP", "JMAPMonitor", uses: ["Mail"], testUses: ["Outbound"]),

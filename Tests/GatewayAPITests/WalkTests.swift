@@ -9,8 +9,15 @@ import Testing
     @Test("Each route's real answers fit the document, and no answer or log line shows a secret") func walk()
         async throws
     {
-        try await TestAPI.run(TestAPI.withKeys) { api in
+        var parts = TestAPI.withKeys
+        let configure = parts.configure
+        parts.configure = { configuration in
+            configure(&configuration)
+            configuration.apps.append(App(id: "called", name: "Called", monitorKind: "hook", monitor: CalledMonitor()))
+        }
+        try await TestAPI.run(parts) { api in
             try await system(api)
+            try await hooks(api)
             let (phone, tablet) = (try await api.device(), try await api.device("alice", "tablet", channel: nil))
             try await devices(api, phone, tablet)
             let registration = try await api.watched(phone)
@@ -32,6 +39,15 @@ import Testing
 
     private func expect(_ status: Int, _ reply: Reply, at location: SourceLocation = #_sourceLocation) {
         #expect(reply.status == status, "\(reply.text)", sourceLocation: location)
+    }
+
+    private func hooks(_ api: TestAPI) async throws {
+        for method in ["POST", "PUT"] {
+            expect(204, try await api.call(method, "/hooks/called", ["say": "something"]))
+            expect(400, try await api.call(method, "/hooks/called", [:]))
+            expect(401, try await api.call(method, "/hooks/mail", ["say": "something"]))
+            expect(401, try await api.call(method, "/hooks/nothing", ["say": "something"]))
+        }
     }
 
     private func system(_ api: TestAPI) async throws {
@@ -213,5 +229,20 @@ extension RecordingPushAdapter {
     func alerts(count: Int) async throws -> [Notification] {
         try await Eventually.wait("\(count) notifications pushed") { self.alerts.count >= count }
         return alerts
+    }
+}
+
+/// Takes every call that says something.
+private struct CalledMonitor: InboundMonitor {
+    var credentialFields: [CredentialField] { [] }
+    var upstream: String { "called" }
+
+    func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
+        while true { try await Task.sleep(for: .seconds(86_400)) }
+    }
+
+    func receive(_ call: InboundCall, desk: any InboundDesk) async throws {
+        guard call.body != Array("{}".utf8) else { throw InboundRefusal(.malformed, "says nothing") }
+        try await desk.accept(MonitorBatch(cursor: [1]), for: "alice")
     }
 }
