@@ -53,6 +53,8 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
+    Plugin("Monitors/EWS", "EWSMonitor", uses: ["XML"], testUses: ["Outbound"]),
+    Plugin("Monitors/Graph", "GraphMonitor", testUses: ["Outbound"]),
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -102,7 +104,7 @@ let package = Package(
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
-        module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
+        module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         .executableTarget(
             name: "farbell",

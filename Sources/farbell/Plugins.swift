@@ -1,8 +1,10 @@
 internal import APNsPush
+internal import EWSMonitor
 internal import ExecPush
 internal import FCMPush
 internal import Gateway
 internal import GotifyPush
+internal import GraphMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
@@ -18,7 +20,7 @@ internal import WebhookPush
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [IMAPMonitorPlugin(), MaildirMonitorPlugin()],
+        monitors: [EWSMonitorPlugin(), GraphMonitorPlugin(), IMAPMonitorPlugin(), MaildirMonitorPlugin()],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),
