@@ -8,7 +8,8 @@ import Testing
 @Suite struct EWSConfigTests {
     static func read(_ text: String) throws -> EWSMonitor {
         let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
+        let document = ConfigDocument(
+            file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["FARBELL_EWS_PASSWORD": "x"])
         let monitor = try document.read { reader in
             reader.ignore(["name", "farm"])
             return reader.object("monitor") { reader in
@@ -35,7 +36,8 @@ import Testing
         let own = try Self.read("{\"monitor\":{\(Self.url),\"mode\":\"own\"}}")
         #expect(own.credentialFields.map(\.name) == ["username", "password"])
         let service = try Self.read(
-            "{\"monitor\":{\(Self.url),\"user\":\"EXAMPLE\\\\svc\",\"password\":\"x\",\"anyMailbox\":true}}")
+            "{\"monitor\":{\(Self.url),\"user\":\"EXAMPLE\\\\svc\",\"password\":{\"env\":\"FARBELL_EWS_PASSWORD\"},\"anyMailbox\":true}}"
+        )
         #expect(service.credentialFields.map(\.name) == ["mailbox"])
         #expect(service.fault(in: ["mailbox": Secret("no address")], of: "anna") != nil)
         #expect(throws: ConfigError.self) { try Self.read("{\"monitor\":{\(Self.url)}}") }

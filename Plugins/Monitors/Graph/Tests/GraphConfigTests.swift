@@ -8,7 +8,8 @@ import Testing
 @Suite struct GraphConfigTests {
     static func read(_ text: String) throws -> GraphMonitor {
         let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
+        let document = ConfigDocument(
+            file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["FARBELL_GRAPH_SECRET": "x"])
         let monitor = try document.read { reader in
             reader.ignore(["name", "farm"])
             return reader.object("monitor") { reader in

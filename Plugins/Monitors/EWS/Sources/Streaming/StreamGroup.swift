@@ -108,7 +108,7 @@ final class StreamGroup: Sendable {
                 hasRetried = false
             } catch let failure as MonitorFailure {
                 // A connection that broke once may stand again at once; the second time the host decides.
-                if time.now - began > settings.heartbeat { hasRetried = false }
+                if time.now - began > .seconds(30 * settings.minutes) { hasRetried = false }
                 if failure.code == .network, !hasRetried {
                     hasRetried = true
                 } else if !dropAnchor(failure) {
