@@ -54,8 +54,10 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
+    Plugin("Monitors/EWS", "EWSMonitor", uses: ["XML"], testUses: ["Outbound"]),
     Plugin("Monitors/Exec", "ExecMonitor"),
     Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
+    Plugin("Monitors/Graph", "GraphMonitor", testUses: ["Outbound"]),
     Plugin("Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
     Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
     Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
@@ -123,9 +125,6 @@ let package = Package(
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
         module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
-
-        // What the tests of monitors that speak to mail servers share.
-        module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),
 
         .executableTarget(
             name: "farbell",

@@ -19,7 +19,7 @@ final class HTTPOrder: Sendable {
     var key: PoolKey {
         PoolKey(
             name: request.pool, http2Only: request.version == .http2, destination: request.destination,
-            isStream: stream != nil)
+            isStream: stream != nil, owner: request.authentication.flatMap { $0.isOfConnection ? $0 : nil })
     }
 }
 

@@ -233,6 +233,7 @@ internal import CCurl
     /// Whether libcurl may follow this answer up with another request: its body tells then.
     private func isInterim(_ status: Int) -> Bool {
         status < 200 || (300...399).contains(status) && order.request.redirectLimit > 0
+            || status == 401 && order.request.authentication != nil
     }
 
     @unsafe private func appendBody(_ chunk: UnsafeRawBufferPointer) -> Bool {

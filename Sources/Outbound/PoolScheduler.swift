@@ -9,6 +9,8 @@ struct PoolKey: Hashable, Sendable {
     var destination: HTTPRequest.Destination
     /// Answers that go on have connections apart: they would take every one that short requests need.
     var isStream = false
+    /// Whose connections they are, where a scheme authenticates connections.
+    var owner: HTTPRequest.Authentication?
 }
 
 /// Who may start and who waits, without libcurl: bounded numbers of pools, of running and of waiting requests.

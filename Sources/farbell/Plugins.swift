@@ -1,10 +1,12 @@
 internal import APNsPush
+internal import EWSMonitor
 internal import ExecMonitor
 internal import ExecPush
 internal import FCMPush
 internal import FeedMonitor
 internal import Gateway
 internal import GotifyPush
+internal import GraphMonitor
 internal import GuacamoleFarm
 internal import HookMonitor
 internal import HTTPMonitor
@@ -34,8 +36,10 @@ internal import ZulipMonitor
 enum Plugins {
     static let all = PluginCatalog(
         monitors: [
+            EWSMonitorPlugin(),
             ExecMonitorPlugin(),
             FeedMonitorPlugin(),
+            GraphMonitorPlugin(),
             HookMonitorPlugin(),
             HTTPMonitorPlugin(),
             IMAPMonitorPlugin(),
