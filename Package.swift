@@ -16,8 +16,9 @@ func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
 }
 
 /// One of our modules, in `Sources/NAME`.
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Sources/\(name)", swiftSettings: strict)
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(name)", resources: resources, swiftSettings: strict)
 }
 
 /// The tests of one module, in `Tests/NAMETests`.
@@ -53,8 +54,20 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
-    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
+    Plugin("Monitors/Exec", "ExecMonitor"),
+    Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
+    Plugin(
+        "Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
+    Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
+    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
+    Plugin("Monitors/JMAP", "JMAPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
+    Plugin("Monitors/Matrix", "MatrixMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Mattermost", "MattermostMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
+    Plugin("Monitors/RocketChat", "RocketChatMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
+    Plugin("Monitors/Zulip", "ZulipMonitor", testUses: ["MailTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -90,6 +103,7 @@ let package = Package(
         library("CArgon2", "libargon2", "libargon2-dev"),
         library("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
         library("CGMime", "gmime-3.0", "libgmime-3.0-dev"),
+        library("CExpat", "expat", "libexpat1-dev"),
         library("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
         library("CTLS", "libssl", "libssl-dev"),
         .systemLibrary(name: "CSpawn", path: "Sources/CSpawn"),
@@ -99,14 +113,20 @@ let package = Package(
         module("Inbound", ["Base", "CMicroHTTPD"]),
         module("Cryptography", ["Base", "CCrypto", "CArgon2"]),
         module("Mail", ["Base", "CGMime"]),
+        module("XML", ["Base", "CExpat"]),
         module("Gateway", ["Base"]),
+        module("MailMonitoring", ["Base", "Gateway", "Mail", "Outbound"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         // What farms have in common: programs that open sessions, and asking again what a farm sees.
         module("FarmTools", ["Gateway", "Base", "Cryptography"]),
-        module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
+        // The portal's files become part of the program: there is no folder of them to install.
+        module("GatewayAPI", ["Gateway", "Inbound", "Base"], resources: [.embedInCode("Portal/Files")]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
-        module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
+        module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
+
+        // What the tests of monitors that speak to mail servers share.
+        module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),
 
         .executableTarget(
             name: "farbell",
@@ -133,6 +153,7 @@ let package = Package(
         tests("Inbound", ["Inbound", "Base", "GatewayTestKit"]),
         tests("Cryptography", ["Cryptography", "Base"]),
         tests("Mail", ["Mail", "Base"]),
+        tests("XML", ["XML", "Base"]),
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
         tests("FarmTools", ["FarmTools", "Gateway", "Base", "GatewayTestKit"]),

@@ -26,7 +26,9 @@ package final class APIHandler: RequestHandler {
         routes.addLaunches()
         routes.addFarms()
         routes.addFeed()
+        routes.addPortal()
         routes.addAdmin()
+        routes.addHooks()
         (self.context, router, self.routes) = (context, routes.router, routes.names)
     }
 
@@ -103,7 +105,7 @@ final class APIContext: Sendable {
     /// The device or application whose token or key the request carries.
     /// - Throws: `bad_token`, `account_disabled`, `rate_limited`.
     func party(of request: InboundRequest) throws -> Party {
-        guard case .bearer(let token) = Authorization(request) else {
+        guard let token = try token(of: request) else {
             throw GatewayError(.badToken, "send the device's token, or the app's key, as 'Authorization: Bearer …'")
         }
         let party: Party
@@ -152,7 +154,12 @@ final class APIContext: Sendable {
         guard case .basic(let name, let password) = Authorization(request) else {
             throw GatewayError(.badCredentials, "send the account's name and password with Basic authentication")
         }
-        return try await gateway.accounts.authenticate(name, password, peer: peer(of: request))
+        return try await authenticate(name, password, request)
+    }
+
+    /// - Throws: `bad_credentials`, `account_disabled`, `rate_limited`.
+    func authenticate(_ name: String, _ password: Secret, _ request: InboundRequest) async throws -> Account {
+        try await gateway.accounts.authenticate(name, password, peer: peer(of: request))
     }
 
     /// Who really calls: the connection's other end, or whom a trusted proxy there speaks for. Of the addresses
@@ -183,7 +190,8 @@ final class APIContext: Sendable {
         throw error
     }
 
-    private func refused(_ request: InboundRequest, _ error: GatewayError) {
+    /// Writes a refusal down, unless there are too many.
+    func refused(_ request: InboundRequest, _ error: GatewayError) {
         let now = gateway.time.now
         guard refusals.withLock({ $0.take("", now: now) }) == nil else { return }
         gateway.log.warning(

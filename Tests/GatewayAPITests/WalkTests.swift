@@ -22,6 +22,7 @@ import Testing
             try await queue(api, phone)
             try await farms(api, phone)
             try await administration(api, phone, registration)
+            try await portal(api)
             try await endings(api, phone, tablet)
             let walked = Set(api.replies.all.filter { $0.reply.status < 300 }.map(\.route))
             #expect(Set(api.handler.routes).subtracting(walked) == [])
@@ -34,7 +35,10 @@ import Testing
     }
 
     private func system(_ api: TestAPI) async throws {
-        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/l/anything"] {
+        for path in [
+            "/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/l/anything", "/service-worker.js",
+            "/manifest.webmanifest", "/portal/app.js",
+        ] {
             expect(200, try await api.call("GET", path))
         }
         expect(201, try await api.admin("POST", "accounts", ["name": "carol", "password": "carols-password"]))
@@ -166,6 +170,13 @@ import Testing
         expect(200, try await api.admin("POST", "devices/\(phone.id)/test"))
         expect(200, try await api.admin("PATCH", "registrations/\(registration.id)", ["enabled": false]))
         expect(202, try await api.admin("POST", "reload"))
+    }
+
+    private func portal(_ api: TestAPI) async throws {
+        expect(204, try await api.call("GET", "/v1/portal/session"))
+        let browser = try await api.browser()
+        expect(200, try await api.call("GET", "/v1/portal/session", headers: browser.headers))
+        expect(204, try await api.call("DELETE", "/v1/portal/session", headers: browser.headers))
     }
 
     private func endings(_ api: TestAPI, _ phone: Client, _ tablet: Client) async throws {

@@ -19,6 +19,15 @@ package struct Identities: Sendable {
         return (Secret(text), security.hash(Array(text.utf8)))
     }
 
+    /// What an application is asked to echo (144 random bits).
+    func makeChallenge() -> String { security.randomBytes(18).base64URL }
+
+    /// What a page shows to prove that it can read what the holder of a device's token was answered: keyed, so that it
+    /// tells nothing of the token, and good as long as that.
+    package func pageProof(_ token: Secret) -> Secret {
+        Secret(security.authenticationCode(token.bytes, purpose: "page").base64URL)
+    }
+
     package func tokenHash(_ token: Secret) -> [UInt8] { security.hash(token.bytes) }
 
     /// Whether a device's public key can be encrypted for.

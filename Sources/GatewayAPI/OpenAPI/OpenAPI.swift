@@ -33,6 +33,10 @@ package enum OpenAPI {
                     "account": ["type": "http", "scheme": "basic", "description": "An account's name and password"],
                     "device": ["type": "http", "scheme": "bearer", "description": "A device's token"],
                     "app": ["type": "http", "scheme": "bearer", "description": "An app's key"],
+                    "portal": [
+                        "type": "apiKey", "in": "cookie", "name": .string(PortalCookie.name),
+                        "description": "The portal's session; all but GET and HEAD need Farbell-CSRF too",
+                    ],
                     "admin": ["type": "http", "scheme": "bearer", "description": "The administrator's token"],
                 ],
             ],
@@ -50,9 +54,11 @@ package enum OpenAPI {
     }
 
     private static var operations: [Operation] {
-        systemOperations + deviceOperations + registrationOperations + sessionOperations + messageOperations
+        systemOperations + portalOperations + deviceOperations + registrationOperations + sessionOperations
+            + messageOperations
             + farmOperations
             + queueOperations
             + adminOperations
+            + hookOperations
     }
 }

@@ -50,8 +50,8 @@ struct Operation {
         switch access {
         case .open: .array([])
         case .basic: [["account": .array([])]]
-        case .device: [["device": .array([])]]
-        case .party: [["device": .array([])], ["app": .array([])]]
+        case .device: [["device": .array([])], ["portal": .array([])]]
+        case .party: [["device": .array([])], ["app": .array([])], ["portal": .array([])]]
         case .admin: [["admin": .array([])]]
         }
     }

@@ -28,7 +28,6 @@ extension RouteTable {
                 status: answer.isNew ? 201 : 200, headers: ["Cache-Control": "no-store"])
         }
         addRedemption()
-        open("GET", "/l/{tap}") { _ in TapPage.response }
     }
 
     /// The ticket is what opens this: it comes from a page without a device's token, or from inside the farm.
@@ -53,35 +52,4 @@ extension RouteTable {
             return .json(LaunchCodec.json(of: redeemed), headers: ["Cache-Control": "no-store"])
         }
     }
-}
-
-/// What a browser shows that opens a tapped notification's address. The page is the same for every tap, so it
-/// tells nothing about one, and it runs no script.
-enum TapPage {
-    static let response = InboundResponse(
-        status: 200, contentType: "text/html; charset=utf-8",
-        headers: [
-            "Content-Security-Policy":
-                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
-        ],
-        body: Array(
-            """
-            <!DOCTYPE html>
-            <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>Farbell</title>
-            </head>
-            <body>
-            <main>
-            <h1>Open this in the Farbell client</h1>
-            <p>This address belongs to a notification of a remote application. Open it in the Farbell client on the
-            device that received the notification: it starts the application at the right place.</p>
-            </main>
-            </body>
-            </html>
-
-            """.utf8))
 }

@@ -12,6 +12,39 @@ struct Client: Sendable {
     let account: String
 }
 
+/// A browser that is signed in to the portal.
+struct Browser: Sendable {
+    let id: String
+    /// The cookie as the browser sends it.
+    let cookie: String
+    let proof: String
+
+    /// What a page of ours sends.
+    var headers: HTTPFields { ["Cookie": cookie, "Farbell-CSRF": proof, "Sec-Fetch-Site": "same-origin"] }
+}
+
+extension TestAPI {
+    static func portalLogin(_ account: String, password: String = TestAPI.password, _ name: String) -> JSON {
+        [
+            "account": .string(account), "password": .string(password), "name": "Firefox, Linux",
+            "installation": .string("\(account)-\(name)"), "locale": "zh-CN",
+        ]
+    }
+
+    /// Signs a browser in over the API; its account is made when there is none.
+    func browser(_ account: String = "alice", _ name: String = "browser") async throws -> Browser {
+        try await test.account(account)
+        let reply = try await call(
+            "POST", "/v1/portal/session", headers: ["Content-Type": "application/json"],
+            Self.portalLogin(account, name))
+        #expect([200, 201].contains(reply.status), "\(reply.text)")
+        let cookie = try #require(reply.headers["Set-Cookie"]?.split(separator: ";").first)
+        return Browser(
+            id: try #require(reply["device"]?.string), cookie: String(cookie),
+            proof: try #require(reply["csrf"]?.string))
+    }
+}
+
 // What nearly every test begins with.
 extension TestAPI {
     /// What a client sends of itself.

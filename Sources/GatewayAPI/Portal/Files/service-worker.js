@@ -1,0 +1,147 @@
+// Shows pushes, takes them back, and brings the portal to the front when one is clicked. Keeps the page's files for
+// when there is no network.
+
+const cacheName = "farbell-1";
+const shell = "/";
+const hints = { en: "You have a message", zh: "您有一条新消息" };
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(Promise.all([caches.open(cacheName).then((cache) => cache.add(shell)), self.skipWaiting()]));
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil((async () => {
+    for (const name of await caches.keys()) if (name !== cacheName) await caches.delete(name);
+    await self.clients.claim();
+  })());
+});
+
+// The network first: what is kept is only for when there is none. Calls of the API are left alone.
+self.addEventListener("fetch", (event) => {
+  const url = new URL(event.request.url);
+  if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
+  const isPage = event.request.mode === "navigate" && (url.pathname === "/" || url.pathname.startsWith("/l/"));
+  if (isPage || url.pathname.startsWith("/portal/")) event.respondWith(fresh(event.request, isPage));
+});
+
+async function fresh(request, isPage) {
+  // A tap is nothing to keep.
+  const key = isPage ? shell : request;
+  const cache = await caches.open(cacheName);
+  try {
+    const answer = await fetch(request);
+    if (answer.ok) await cache.put(key, answer.clone());
+    return answer;
+  } catch (error) {
+    const kept = await cache.match(key);
+    if (kept) return kept;
+    throw error;
+  }
+}
+
+self.addEventListener("push", (event) => {
+  let news;
+  try {
+    news = event.data.json();
+  } catch {
+    news = {};
+  }
+  event.waitUntil(news.clear ? clear(news) : show(news));
+});
+
+/** Shows a notification; one of the same collapse id takes the older one's place. */
+async function show(news) {
+  const language = self.navigator.language.startsWith("zh") ? "zh" : "en";
+  for (const shown of await self.registration.getNotifications()) {
+    if (shown.data?.notification === news.notification) shown.close();
+  }
+  await self.registration.showNotification(news.title ?? "Farbell", {
+    body: news.body ?? (news.title ? "" : hints[language]),
+    tag: news.collapse || news.notification || "farbell",
+    // Told again only where the device has something new to say.
+    renotify: true,
+    icon: "/portal/icon-192.png",
+    badge: "/portal/icon-192.png",
+    data: { notification: news.notification, tap: news.tap, app: news.app, at: Date.now() },
+  });
+  await badge(news.badge);
+}
+
+/** Takes back what was read elsewhere. */
+async function clear(news) {
+  for (const shown of await self.registration.getNotifications()) {
+    if (news.clear.includes(shown.data?.notification)) shown.close();
+  }
+  await badge(news.badge);
+}
+
+async function badge(count) {
+  if (count === undefined || !self.navigator.setAppBadge) return;
+  await (count > 0 ? self.navigator.setAppBadge(count) : self.navigator.clearAppBadge()).catch(() => {});
+}
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const opened = open(event.notification.data ?? {});
+  event.waitUntil(opened);
+});
+
+/** Gives the tap to an open portal, or opens one at it. */
+async function open({ tap, app }) {
+  const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const portal = windows.filter((client) => new URL(client.url).pathname === "/")
+    .sort((a, b) => Number(b.focused) - Number(a.focused))[0];
+  if (!portal) return self.clients.openWindow(tap ? `/l/${encodeURIComponent(tap)}` : "/");
+  portal.postMessage({ farbell: "tap", tap, app });
+  // Not every browser lets every click do this; the page has its news already.
+  await portal.focus().catch(() => {});
+}
+
+// Swept away, not read: the message stays open, and the badge goes on counting it.
+self.addEventListener("notificationclose", (event) => {
+  event.waitUntil(tell({ farbell: "closed", notification: event.notification.data?.notification }));
+});
+
+async function tell(message) {
+  for (const client of await self.clients.matchAll({ type: "window" })) client.postMessage(message);
+}
+
+// News that came on the page's stream: shown by the system only where no page of ours can be seen.
+self.addEventListener("message", (event) => {
+  const { farbell, news, ids } = event.data ?? {};
+  if (farbell === "notify") event.waitUntil(announce(news, event.ports[0]));
+  if (farbell === "clear") event.waitUntil(clear({ clear: ids }));
+});
+
+async function announce(news, port) {
+  const windows = await self.clients.matchAll({ type: "window" });
+  let isShown = windows.some((client) => client.visibilityState === "visible");
+  if (!isShown && Notification.permission === "granted") {
+    await show(news);
+    isShown = true;
+  }
+  port.postMessage(isShown);
+}
+
+// The browser has a new address for us: it is told to the gateway, or the old one rings in vain.
+self.addEventListener("pushsubscriptionchange", (event) => {
+  event.waitUntil(renew(event.newSubscription));
+});
+
+async function renew(subscription) {
+  const [services, session] = await Promise.all(["/v1/push", "/v1/portal/session"].map(async (path) => {
+    const answer = await fetch(path, { cache: "no-store" });
+    return answer.status === 200 ? answer.json() : null;
+  }));
+  const service = services?.items.find((item) => item.applicationServerKey);
+  if (!session || !service) return;
+  const renewed = subscription ?? await self.registration.pushManager.subscribe({
+    userVisibleOnly: true, applicationServerKey: service.applicationServerKey,
+  });
+  const { endpoint, keys } = renewed.toJSON();
+  await fetch(`/v1/devices/${session.device}`, {
+    method: "PATCH",
+    headers: { "Content-Type": "application/json", "Farbell-CSRF": session.csrf },
+    body: JSON.stringify({ channel: { adapter: service.name, subscription: { endpoint, keys } } }),
+  });
+}
