@@ -3,9 +3,11 @@ extension ScreenPage {
     static let script = #"""
         // Shows an app and reports whether it can be seen. Beats only while it can: silence means "not in front".
         const words = navigator.language.startsWith("zh")
-          ? { opening: "正在打开…", used: "此链接已使用或已过期。请从通知或门户重新打开应用。",
+          ? { opening: "正在打开…",
+              used: "此链接已使用或已过期。请从通知或门户重新打开应用。",
               failed: "应用无法打开。", ended: "连接已断开。请重新打开应用。" }
-          : { opening: "Opening…", used: "This link was used or has expired. Open the app again from its notification or the portal.",
+          : { opening: "Opening…",
+              used: "This link was used or has expired. Open the app again from its notification or the portal.",
               failed: "The app cannot be opened now.", ended: "The connection ended. Open the app again." };
         const screen = document.getElementById("screen");
         const note = document.getElementById("note");
