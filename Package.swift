@@ -54,8 +54,13 @@ struct Plugin {
 
 let plugins: [Plugin] = [
     Plugin("Monitors/Exec", "ExecMonitor"),
-    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
+    Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
+    Plugin(
+        "Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
+    Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
+    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
+    Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -100,11 +105,15 @@ let package = Package(
         module("Mail", ["Base", "CGMime"]),
         module("XML", ["Base", "CExpat"]),
         module("Gateway", ["Base"]),
+        module("MailMonitoring", ["Base", "Gateway", "Mail", "Outbound"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         module("GatewayAPI", ["Gateway", "Inbound", "Base"]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
         module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
+
+        // What the tests of monitors that speak to mail servers share.
+        module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),
 
         .executableTarget(
             name: "farbell",

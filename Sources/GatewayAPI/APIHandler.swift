@@ -25,6 +25,7 @@ package final class APIHandler: RequestHandler {
         routes.addSettlements()
         routes.addLaunches()
         routes.addAdmin()
+        routes.addHooks()
         (self.context, router, self.routes) = (context, routes.router, routes.names)
     }
 
@@ -175,7 +176,8 @@ final class APIContext: Sendable {
         throw error
     }
 
-    private func refused(_ request: InboundRequest, _ error: GatewayError) {
+    /// Writes a refusal down, unless there are too many.
+    func refused(_ request: InboundRequest, _ error: GatewayError) {
         let now = gateway.time.now
         guard refusals.withLock({ $0.take("", now: now) }) == nil else { return }
         gateway.log.warning(

@@ -85,7 +85,16 @@ internal import CCurl
         case .password(let user, let password):
             try setUser(user)
             try setSecret(CURLOPT_PASSWORD, password)
-            mechanisms = request.mechanisms.isEmpty ? ["PLAIN", "LOGIN"] : request.mechanisms
+            if let identity = request.authorization {
+                guard !identity.isEmpty, !identity.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+                    throw MailConnectionError(.invalidRequest, "the mailbox's name has a forbidden character")
+                }
+                try easy.set(CURLOPT_SASL_AUTHZID, identity)
+                // No other mechanism can say it.
+                mechanisms = ["PLAIN"]
+            } else {
+                mechanisms = request.mechanisms.isEmpty ? ["PLAIN", "LOGIN"] : request.mechanisms
+            }
         case .bearer(let user, let token):
             try setUser(user)
             try setSecret(CURLOPT_XOAUTH2_BEARER, token)

@@ -6,17 +6,22 @@ struct TransferProfile: Hashable {
     /// Bodies that need no more than libcurl's smallest buffers; it takes 80 kB for every request else.
     private static let smallSize = 16_384
 
+    /// There may be thousands, and each hardly ever brings much at once.
+    private static let streamBuffer = 4096
+
     private let isSmall: Bool
     private let method: String
     private let version: HTTPRequest.Version
     private let responseLimit: Int
     private let redirectLimit: Int
     private let usesProxy: Bool
+    private let isStream: Bool
     private let connectsElsewhere: Bool
     private let caFile: String?
     private let certificate: HTTPRequest.ClientCertificate?
 
-    init(_ request: HTTPRequest) {
+    init(_ request: HTTPRequest, isStream: Bool) {
+        self.isStream = isStream
         isSmall = request.responseLimit <= Self.smallSize && request.body.count <= Self.smallSize
         (method, version) = (request.method, request.version)
         (responseLimit, redirectLimit) = (request.responseLimit, request.redirectLimit)
@@ -26,7 +31,7 @@ struct TransferProfile: Hashable {
 
     /// Whether a handle may keep its options for the next request: every POST sets all that differs between two of
     /// them.
-    var isReusable: Bool { method == "POST" && !connectsElsewhere }
+    var isReusable: Bool { method == "POST" && !connectsElsewhere && !isStream }
 
     /// Sets the options on a handle that has none.
     /// - Throws: `CurlFailure`.
@@ -38,13 +43,14 @@ struct TransferProfile: Hashable {
         try easy.set(CURLOPT_FOLLOWLOCATION, redirectLimit > 0)
         try easy.set(CURLOPT_MAXREDIRS, redirectLimit)
         // The length that the answer to HEAD declares is not the length of its body.
-        if method != "HEAD" { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, responseLimit)) }
+        if method != "HEAD" && !isStream { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, responseLimit)) }
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectTimeout.milliseconds))
         try easy.set(CURLOPT_PROXY, usesProxy ? configuration.proxy ?? "" : "")
         try easy.setConnectionDefaults(caFile: caFile, .http)
         try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
         try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
-        if isSmall {
+        if isStream { try easy.set(CURLOPT_BUFFERSIZE, Self.streamBuffer) }
+        if isSmall && !isStream {
             try easy.set(CURLOPT_BUFFERSIZE, 1024)
             try easy.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.smallSize)
         }

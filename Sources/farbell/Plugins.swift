@@ -2,12 +2,16 @@ internal import APNsPush
 internal import ExecMonitor
 internal import ExecPush
 internal import FCMPush
+internal import FeedMonitor
 internal import Gateway
 internal import GotifyPush
+internal import HTTPMonitor
+internal import HookMonitor
 internal import IMAPMonitor
 internal import LinkFarm
 internal import MaildirMonitor
 internal import NtfyPush
+internal import POP3Monitor
 internal import RDPFarm
 internal import SMTPPush
 internal import UnifiedPush
@@ -20,7 +24,16 @@ internal import XMPPMonitor
 /// a line here.
 enum Plugins {
     static let all = PluginCatalog(
-        monitors: [ExecMonitorPlugin(), IMAPMonitorPlugin(), MaildirMonitorPlugin(), XMPPMonitorPlugin()],
+        monitors: [
+            ExecMonitorPlugin(),
+            FeedMonitorPlugin(),
+            HookMonitorPlugin(),
+            HTTPMonitorPlugin(),
+            IMAPMonitorPlugin(),
+            MaildirMonitorPlugin(),
+            POP3MonitorPlugin(),
+            XMPPMonitorPlugin(),
+        ],
         pushes: [
             APNsPlugin(), ExecPlugin(), FCMPlugin(), GotifyPlugin(), NtfyPlugin(), SMTPPlugin(), UnifiedPushPlugin(),
             WNSPlugin(), WebPushPlugin(), WebhookPlugin(),

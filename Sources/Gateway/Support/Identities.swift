@@ -19,6 +19,9 @@ package struct Identities: Sendable {
         return (Secret(text), security.hash(Array(text.utf8)))
     }
 
+    /// What an application is asked to echo (144 random bits).
+    func makeChallenge() -> String { security.randomBytes(18).base64URL }
+
     package func tokenHash(_ token: Secret) -> [UInt8] { security.hash(token.bytes) }
 
     /// Whether a device's public key can be encrypted for.

@@ -53,5 +53,6 @@ package enum OpenAPI {
         systemOperations + deviceOperations + registrationOperations + sessionOperations + messageOperations
             + queueOperations
             + adminOperations
+            + hookOperations
     }
 }

@@ -108,7 +108,8 @@ extension OpenAPI {
             method: "GET", path: "/v1/stream", access: .device,
             summary: """
                 Server-sent events: hello, message, notify, clear, receipt, presence, launch, device \
-                ({device,state:"pruned",push,reason?}: a push service calls a device's address dead, it was removed). \
+                ({device,state:"pruned",push,reason?}: a push service calls a device's address dead, it was removed), monitor \
+                ({registration,app,state:"refused",message}: an app's server refused the credentials). \
                 Goes on after Last-Event-ID, else after what the device acknowledged
                 """,
             answers: [(200, .text("text/event-stream"))], problems: [400]),

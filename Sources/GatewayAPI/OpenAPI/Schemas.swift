@@ -5,7 +5,7 @@ extension OpenAPI {
     /// Every schema that has a name, by theme.
     static func schemas() -> JSONObject {
         var all = JSONObject()
-        for group in [common, devices, registrations, sessions, queues, consumers, launches, administration] {
+        for group in [common, devices, registrations, sessions, queues, consumers, launches, administration, hooks] {
             for (name, schema) in group { all.append(name, schema) }
         }
         return all
@@ -104,18 +104,20 @@ extension OpenAPI {
             "summary?": Schema.words(NotifyPreferences.Summary.self), "targets?": Schema.named("Targets"),
             "quietHours?": Schema.object(["from": Schema.string, "to": Schema.string, "timeZone": Schema.string]),
             "groupSeconds?": Schema.integer(0...86_400),
+            "ownAddresses?": Schema.array(Schema.string),
         ]),
         "RegistrationOrder": Schema.object([
-            "app": Schema.string, "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
-            "notify?": Schema.named("Notify"),
+            "app": Schema.string, "credentials?": Schema.credentials, "enabled?": Schema.boolean,
+            "notify?": Schema.named("Notify"), "retry?": Schema.boolean,
         ]),
         "RegistrationChange": Schema.object([
-            "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
+            "credentials?": Schema.credentials, "enabled?": Schema.boolean, "retry?": Schema.boolean,
             "notify?": Schema.oneOf(Schema.named("Notify"), ["type": "null"]),
         ]),
         "MonitorHealth": Schema.object([
             "state": Schema.words(SupervisorMachine.State.self), "since": Schema.time, "lastItem?": Schema.time,
-            "lastHeard?": Schema.time, "lastError?": Schema.string,
+            "lastSuccess?": Schema.time, "lagMilliseconds?": Schema.integer, "failures": Schema.integer,
+            "nextAttempt?": Schema.time, "overdue": Schema.boolean, "lastError?": Schema.string,
         ]),
         "Registration": Schema.object([
             "id": Schema.string, "account": Schema.string, "app": Schema.string, "enabled": Schema.boolean,
@@ -177,7 +179,9 @@ extension OpenAPI {
         "Monitor": Schema.object([
             "id": Schema.string("The registration's id"), "account": Schema.string, "app": Schema.string,
             "kind?": Schema.string, "state": Schema.words(SupervisorMachine.State.self), "since": Schema.time,
-            "lastItem?": Schema.time, "lastHeard?": Schema.time, "lastError?": Schema.string,
+            "lastItem?": Schema.time, "lastSuccess?": Schema.time, "lagMilliseconds?": Schema.integer,
+            "failures": Schema.integer, "nextAttempt?": Schema.time, "overdue": Schema.boolean,
+            "lastError?": Schema.string,
         ]),
         "MonitorPage": Schema.page("Monitor"),
         "Queue": Schema.object([
@@ -190,7 +194,8 @@ extension OpenAPI {
             "version": Schema.string, "ready": Schema.boolean, "accounts": Schema.integer,
             "devices": Schema.integer, "registrations": Schema.integer, "sessions": Schema.integer,
             "streams": Schema.integer, "pendingNotifications": Schema.integer, "openMessages": Schema.integer,
-            "lockedMessages": Schema.integer, "deadMessages": Schema.integer,
+            "lockedMessages": Schema.integer, "deadMessages": Schema.integer, "monitorsOverdue": Schema.integer,
+            "oldestSuccessSeconds": Schema.integer,
             "monitors": Schema.object([
                 "stopped": Schema.integer, "starting": Schema.integer, "watching": Schema.integer,
                 "backing_off": Schema.integer, "refused": Schema.integer,

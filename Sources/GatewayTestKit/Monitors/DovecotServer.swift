@@ -21,8 +21,12 @@ package final class DovecotServer: Sendable {
     /// - Parameters:
     ///   - users: names of its users; all have `password`.
     ///   - hibernateSeconds: nil without imap-hibernate, which lets wake-ups get lost.
+    ///   - pushURL: where the driver "ox" of the plugin push_notification tells of deliveries to users that
+    ///     `subscribe` was called for; nil without the plugin.
     /// - Throws: `PeerError`, `DeadlineMissed`.
-    package init(users: [String], identity: TestIdentity, hibernateSeconds: Int? = nil) async throws {
+    package init(
+        users: [String], identity: TestIdentity, hibernateSeconds: Int? = nil, pushURL: String? = nil
+    ) async throws {
         folder = try TemporaryFolder()
         // It comes back on the same ports after a stop.
         (port, tlsPort) = (try ServerPort.next(), try ServerPort.next())
@@ -37,7 +41,8 @@ package final class DovecotServer: Sendable {
         try folder.write(users.map { "\($0):{PLAIN}\(Self.password)::::::\n" }.joined(), to: "passwd")
         _ = unsafe chmod(folder.file("passwd"), 0o644)
         try folder.write(
-            Self.configuration(folder.path, port, tlsPort, identity, hibernateSeconds: hibernateSeconds),
+            Self.configuration(folder.path, port, tlsPort, identity, hibernateSeconds: hibernateSeconds)
+                + (pushURL.map(Self.pushConfiguration) ?? ""),
             to: "dovecot.conf")
         try await start()
     }
@@ -73,6 +78,15 @@ package final class DovecotServer: Sendable {
         try await run(
             "/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
         _ = unsafe unlink(folder.file(name))
+    }
+
+    /// Lets the driver "ox" tell of a user's deliveries, as the METADATA of a mailbox asks for.
+    /// - Throws: `PeerError` when that fails.
+    package func subscribe(_ user: String) async throws {
+        try await administer([
+            "mailbox", "metadata", "set", "-u", user, "-s", "", "/private/vendor/vendor.dovecot/http-notify",
+            "user=\(user)",
+        ])
     }
 
     /// Reads a message elsewhere: sets `\Seen` on those that a search finds, such as `UID 5` or `ALL`.
@@ -136,6 +150,19 @@ package final class DovecotServer: Sendable {
             unsafe connect(
                 descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count)) == 0
         }
+    }
+
+    private static func pushConfiguration(_ url: String) -> String {
+        """
+        mail_attribute_dict = file:%h/dovecot-attributes
+        protocol lda {
+          mail_plugins = notify push_notification
+        }
+        plugin {
+          push_notification_driver = ox:url=\(url) timeout_msecs=5000
+        }
+
+        """
     }
 
     private static func configuration(

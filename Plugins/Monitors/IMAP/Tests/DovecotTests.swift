@@ -1,6 +1,8 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailMonitoring
+import MailTestKit
 import Outbound
 import Testing
 
@@ -31,15 +33,16 @@ import Testing
         let other = try TestCertificateAuthority()
         let server = try await DovecotServer(
             users: ["anna"], identity: authority.localhost, hibernateSeconds: hibernateSeconds)
-        try await withClient { client in
+        try await OutboundClient.during { client in
             var settings = IMAPMonitor.Settings(
-                host: "localhost", port: encryption == .implicit ? server.tlsPort : server.port, encryption: encryption,
-                caFile: (trusted ? authority : other).caFile, idle: idle)
+                MailServer(
+                    .imap, host: "localhost", port: encryption == .implicit ? server.tlsPort : server.port,
+                    encryption: encryption, caFile: (trusted ? authority : other).caFile), idle: idle)
             settings.session.mailbox = mailbox
             settings.session.reconcile = idle
             let monitor = IMAPMonitor(
-                settings, connector: OutboundMailConnector(client: client, time: SystemTime()), time: SystemTime(),
-                log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
+                settings, connector: OutboundMailConnector(client: client, time: SystemTime()), transport: client,
+                time: SystemTime(), log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
             try await body(Rig(server: server, monitor: monitor))
         }
         try await server.stop()

@@ -1,6 +1,8 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailMonitoring
+import MailTestKit
 import Outbound
 import Testing
 
@@ -20,12 +22,12 @@ final class SyntheticSubject: MonitorSubject {
         configuration.offersIdle = offersIdle
         server = try SyntheticIMAPServer(configuration, identity: authority.localhost)
         let settings = IMAPMonitor.Settings(
-            host: "localhost", port: server.port, encryption: .implicit, caFile: authority.caFile)
+            MailServer(
+                .imap, host: "localhost", port: server.port, encryption: .implicit, caFile: authority.caFile))
         monitor = IMAPMonitor(
             settings,
             connector: ManualDeadlines(connector: OutboundMailConnector(client: client, time: time), time: time),
-            time: time,
-            log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
+            transport: NoTransport(), time: time, log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
     }
 
     deinit { server.stop() }
@@ -58,77 +60,13 @@ final class SyntheticSubject: MonitorSubject {
     func loginAttempts() async throws -> Int { server.counts.logins + server.counts.failedLogins }
 }
 
-/// Connections whose deadlines pass by the test's clock, and not by the client's.
-struct ManualDeadlines: MailConnector {
-    let connector: any MailConnector
-    let time: ManualTime
-
-    func connect(_ login: MailLogin) async throws -> any MailStream {
-        Stream(stream: try await connector.connect(login), time: time)
-    }
-
-    private struct Stream: MailStream {
-        let stream: any MailStream
-        let time: ManualTime
-
-        func send(_ bytes: [UInt8]) async throws { try await stream.send(bytes) }
-        func close() { stream.close() }
-
-        func receive(until deadline: Moment) async throws -> [UInt8]? {
-            try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
-                group.addTask { try await stream.receive(until: .distantFuture) }
-                group.addTask {
-                    try await time.sleep(until: deadline)
-                    return nil
-                }
-                var bytes: [UInt8]?
-                var failure: (any Error)?
-                while let result = await group.nextResult() {
-                    switch result {
-                    case .success(let taken): bytes = taken ?? bytes
-                    // The one that lost the race is cancelled.
-                    case .failure(is CancellationError): break
-                    case .failure(let error): failure = error
-                    }
-                    group.cancelAll()
-                }
-                if let failure { throw failure }
-                try Task.checkCancellation()
-                return bytes
-            }
-        }
-    }
-}
-
-/// A running client for the time of a test.
-func withClient<Result: Sendable>(
-    _ body: @escaping @Sendable (HTTPClient) async throws -> Result
-) async throws -> Result {
-    let client = try HTTPClient()
-    return try await withThrowingTaskGroup(of: Result?.self) { group in
-        group.addTask {
-            try await client.run()
-            return nil
-        }
-        group.addTask { try await body(client) }
-        defer { client.beginShutdown() }
-        while let next = try await group.next() {
-            if let result = next {
-                group.cancelAll()
-                return result
-            }
-        }
-        throw CancellationError()
-    }
-}
-
 @Suite(.timeLimit(.minutes(3))) struct IMAPConformanceTests {
     @Test(
         "the imap monitor keeps the contract, idling and polling", arguments: MonitorConformance.Check.allCases,
         [true, false])
     func conformance(check: MonitorConformance.Check, offersIdle: Bool) async throws {
         let authority = try TestCertificateAuthority()
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let subject = try SyntheticSubject(client, authority: authority, offersIdle: offersIdle)
             try await MonitorConformance.run(check, subject)
         }

@@ -59,15 +59,4 @@ enum IMAPSyntax {
     }
 
     private static func pad(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-
-    /// A server's words for people: without control characters, at most 200 characters.
-    static func clean(_ text: String) -> String {
-        let printable = text.unicodeScalars.filter { scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse: false
-            default: true
-            }
-        }
-        return String(String(String.UnicodeScalarView(printable)).prefix(200))
-    }
 }

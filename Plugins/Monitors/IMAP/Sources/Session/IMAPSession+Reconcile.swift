@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MailMonitoring
 
 /// Bounds that a configuration cannot change.
 enum IMAPMonitorLimits {

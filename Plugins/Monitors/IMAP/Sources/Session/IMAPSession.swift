@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MailMonitoring
 
 /// One authenticated connection watching one mailbox: what to send, emit and wait for. It knows neither
 /// sockets nor clocks; a driver hands it bytes and times and performs the actions it returns.

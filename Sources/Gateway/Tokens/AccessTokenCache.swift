@@ -36,13 +36,29 @@ package struct AccessTokenCache: Sendable {
         case fetch(Int)
     }
 
+    /// When a token is renewed although it is still good.
+    package enum Renewal: Sendable, Hashable {
+        /// `margin` before its end, or after half its life if that is shorter.
+        case beforeItsEnd
+        /// After 80 % of its life.
+        case afterMostOfItsLife
+
+        func point(in life: Duration) -> Duration {
+            switch self {
+            case .beforeItsEnd: max(life - AccessTokenCache.margin, life / 2)
+            case .afterMostOfItsLife: life * 4 / 5
+            }
+        }
+    }
+
     /// A longer life counts as this.
     package static let longestLife: Duration = .seconds(86_400)
-    /// A token is renewed so long before its end, or after half its life if that is shorter.
+    /// A token is renewed so long before its end (`Renewal.beforeItsEnd`).
     package static let margin: Duration = .seconds(300)
     /// After an early renewal failed, the next one waits so long.
     package static let pauseAfterFailure: Duration = .seconds(30)
 
+    private let renewalRule: Renewal
     private var token: AccessToken?
     private var renewal = Moment(nanoseconds: 0)
     private var end = Moment(nanoseconds: 0)
@@ -52,7 +68,10 @@ package struct AccessTokenCache: Sendable {
     private var nextNumber = 0
     private(set) var waiting: [Int] = []
 
-    package init() {}
+    package init(renewing rule: Renewal = .beforeItsEnd) { renewalRule = rule }
+
+    /// The number of the token granted last; 0 before the first.
+    package var lastGeneration: Int { generation }
 
     /// The token at hand; nil when there is none that is still good.
     package func usable(now: Moment) -> AccessToken? { isRefused || now >= end ? nil : token }
@@ -77,7 +96,7 @@ package struct AccessTokenCache: Sendable {
             let fresh = AccessToken(secret: secret, generation: generation)
             let life = min(life, Self.longestLife)
             end = now + life
-            renewal = now + max(life - Self.margin, life / 2)
+            renewal = now + renewalRule.point(in: life)
             (token, isRefused) = (fresh, false)
             defer { waiting = [] }
             return waiting.map { .give($0, fresh) }

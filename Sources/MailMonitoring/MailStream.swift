@@ -2,10 +2,12 @@ package import Base
 
 /// Where and how to log in.
 package struct MailLogin: Sendable {
+    package enum Service: Sendable, Hashable { case imap, pop3 }
+
     package enum Encryption: Sendable, Hashable {
         /// TLS from the first byte.
         case implicit
-        /// `STARTTLS` before the password; a server without it is an error.
+        /// `STARTTLS` or `STLS` before the password; a server without it is an error.
         case startTLS
         /// None, which the configuration allows only on purpose.
         case none
@@ -15,8 +17,11 @@ package struct MailLogin: Sendable {
         case password(username: String, password: Secret)
         /// An OAuth 2 access token.
         case token(username: String, token: Secret)
+        /// One who may open others' mailboxes, by the authorization identity of SASL PLAIN (RFC 4616).
+        case master(mailbox: String, username: String, password: Secret)
     }
 
+    package let service: Service
     package let host: String
     package let port: Int
     package let encryption: Encryption
