@@ -4,6 +4,7 @@
 import { call } from "./api.js";
 
 const beatMilliseconds = 5000;
+const patienceMilliseconds = 1000;
 
 /** One run of an app's client in this page. */
 export class Presence {
@@ -13,7 +14,10 @@ export class Presence {
   #opening = null;
   #isEnded = false;
   #look = () => this.look();
-  #leave = () => this.end();
+  #leave = () => this.end(true);
+  /** The report that is under way. */
+  #flying = null;
+  #reported = null;
 
   constructor(app) {
     this.app = app;
@@ -33,6 +37,7 @@ export class Presence {
   /** Reports how it is now. */
   look() {
     clearInterval(this.#timer);
+    if (this.#isEnded) return;
     if (this.isVisible) {
       this.#beat();
       this.#timer = setInterval(() => this.#beat(), beatMilliseconds);
@@ -41,17 +46,21 @@ export class Presence {
     }
   }
 
-  /** The run is over. */
-  end() {
+  /** The run is over. `isLeaving`: the page goes away, and with it what would wait. */
+  end(isLeaving = false) {
     if (this.#isEnded) return;
     this.#isEnded = true;
     clearInterval(this.#timer);
     document.removeEventListener("visibilitychange", this.#look);
     removeEventListener("pagehide", this.#leave);
-    // It may be opened just now.
-    const id = this.#id;
-    if (id) return this.#report("gone");
-    return this.#opening?.then(() => this.#report("gone")).catch(() => {});
+    if (isLeaving) {
+      if (this.#id) this.#send("gone");
+      return;
+    }
+    // A beat that came after "gone" would find no session.
+    const patience = new Promise((done) => setTimeout(done, patienceMilliseconds));
+    Promise.race([Promise.allSettled([this.#opening, this.#flying]), patience])
+      .then(() => { if (this.#id) this.#send("gone"); });
   }
 
   #open() {
@@ -61,9 +70,19 @@ export class Presence {
     return this.#opening;
   }
 
-  #beat() { this.#report(document.hasFocus() ? "active" : "visible"); }
+  #beat() {
+    // One that hangs must not be followed by a queue of others.
+    if (this.#flying && this.#reported !== "hidden") return;
+    this.#report(document.hasFocus() ? "active" : "visible");
+  }
 
-  async #report(presence) {
+  #report(presence) {
+    this.#reported = presence;
+    const flying = this.#send(presence).finally(() => { if (this.#flying === flying) this.#flying = null; });
+    this.#flying = flying;
+  }
+
+  async #send(presence) {
     try {
       if (!this.#id) {
         // The gateway started anew: the session is opened again, but only by a client that can be seen.
@@ -77,7 +96,7 @@ export class Presence {
     } catch (error) {
       // Offline: the lease ends by itself, and the next beat tries again.
       if (error.status === 404) this.#id = null;
-      else if (error.status === 401 || error.status === 409) this.end();
+      else if (error.status === 401 || error.status === 409) this.end(true);
     }
   }
 }
