@@ -54,8 +54,21 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
-    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["Outbound", "Mail"]),
+    Plugin("Monitors/EWS", "EWSMonitor", uses: ["XML"], testUses: ["Outbound"]),
+    Plugin("Monitors/Exec", "ExecMonitor"),
+    Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
+    Plugin("Monitors/Graph", "GraphMonitor", testUses: ["Outbound"]),
+    Plugin("Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
+    Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
+    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
+    Plugin("Monitors/JMAP", "JMAPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
+    Plugin("Monitors/Matrix", "MatrixMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Mattermost", "MattermostMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
+    Plugin("Monitors/RocketChat", "RocketChatMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
+    Plugin("Monitors/Zulip", "ZulipMonitor", testUses: ["MailTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -66,8 +79,12 @@ let plugins: [Plugin] = [
     Plugin("Push/SMTP", "SMTPPush", uses: ["Outbound", "Mail"]),
     Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Farms/Guacamole", "GuacamoleFarm", uses: ["Cryptography", "FarmTools"]),
     Plugin("Farms/Link", "LinkFarm"),
-    Plugin("Farms/RDP", "RDPFarm", uses: ["Cryptography"]),
+    Plugin("Farms/NoVNC", "NoVNCFarm", uses: ["Cryptography", "FarmTools"]),
+    Plugin("Farms/RDP", "RDPFarm", uses: ["Cryptography", "FarmTools"]),
+    Plugin("Farms/Xpra", "XpraFarm", uses: ["FarmTools"]),
+    Plugin("Farms/Xrdp", "XrdpFarm", uses: ["FarmTools"]),
 ]
 
 let pluginModules: [Target.Dependency] = plugins.map { .target(name: $0.name) }
@@ -87,6 +104,7 @@ let package = Package(
         library("CArgon2", "libargon2", "libargon2-dev"),
         library("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
         library("CGMime", "gmime-3.0", "libgmime-3.0-dev"),
+        library("CExpat", "expat", "libexpat1-dev"),
         library("CNGHTTP2", "libnghttp2", "libnghttp2-dev"),
         library("CTLS", "libssl", "libssl-dev"),
         .systemLibrary(name: "CSpawn", path: "Sources/CSpawn"),
@@ -96,13 +114,17 @@ let package = Package(
         module("Inbound", ["Base", "CMicroHTTPD"]),
         module("Cryptography", ["Base", "CCrypto", "CArgon2"]),
         module("Mail", ["Base", "CGMime"]),
+        module("XML", ["Base", "CExpat"]),
         module("Gateway", ["Base"]),
+        module("MailMonitoring", ["Base", "Gateway", "Mail", "Outbound"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
+        // What farms have in common: programs that open sessions, and asking again what a farm sees.
+        module("FarmTools", ["Gateway", "Base", "Cryptography"]),
         // The portal's files become part of the program: there is no folder of them to install.
         module("GatewayAPI", ["Gateway", "Inbound", "Base"], resources: [.embedInCode("Portal/Files")]),
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
-        module("GatewayTestKit", ["Gateway", "Base", "CNGHTTP2", "CTLS", "CCrypto"]),
+        module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         .executableTarget(
             name: "farbell",
@@ -129,8 +151,10 @@ let package = Package(
         tests("Inbound", ["Inbound", "Base", "GatewayTestKit"]),
         tests("Cryptography", ["Cryptography", "Base"]),
         tests("Mail", ["Mail", "Base"]),
+        tests("XML", ["XML", "Base"]),
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
+        tests("FarmTools", ["FarmTools", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),
         tests("FarbellClient", ["FarbellClient", "Inbound", "Base", "GatewayTestKit"]),

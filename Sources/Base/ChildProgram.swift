@@ -17,11 +17,26 @@ package final class ChildProgram: Sendable {
         package var environment: [String: String]
         /// nil for ours.
         package var folder: String?
+        /// What the system lets it have, set as soon as it was started.
+        package var limits = ResourceLimits()
 
         package init(
             _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: String? = nil
         ) {
             (self.path, self.arguments, self.environment, self.folder) = (path, arguments, environment, folder)
+        }
+    }
+
+    /// Limits of the system's (setrlimit(2)) for the program and each of its children; nil for ours.
+    package struct ResourceLimits: Sendable, Hashable {
+        /// Of address space.
+        package var memoryBytes: Int?
+        package var openFiles: Int?
+        /// Of processor time: a program above it is killed.
+        package var processorSeconds: Int?
+
+        package init(memoryBytes: Int? = nil, openFiles: Int? = nil, processorSeconds: Int? = nil) {
+            (self.memoryBytes, self.openFiles, self.processorSeconds) = (memoryBytes, openFiles, processorSeconds)
         }
     }
 
@@ -84,6 +99,9 @@ package final class ChildProgram: Sendable {
     /// Writes a line; its end is added. Lines are written in the order of the calls.
     /// - Returns: false, without taking it, when too much is waiting or the program is ending.
     package func send(_ line: [UInt8]) -> Bool { server.send(line + [0x0A]) }
+
+    /// Closes the program's input behind what waits; nothing more is taken.
+    package func finishInput() { server.finishInput() }
 
     /// Asks the program to end: its input is closed behind what waits, later SIGTERM and SIGKILL follow.
     package func stop() { server.stop() }

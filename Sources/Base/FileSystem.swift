@@ -95,6 +95,33 @@ package enum FileSystem {
     }
 
     /// Whether we may execute a file.
+    /// The names in a folder, apart from `.` and `..`; nil when it cannot be read.
+    package static func names(in folder: String) -> [String]? {
+        guard let handle = unsafe opendir(folder) else { return nil }
+        defer { unsafe closedir(handle) }
+        var names: [String] = []
+        while let entry = unsafe readdir(handle) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
+                unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// The name of the user who owns a file (a link itself, not what it leads to); nil when there is none.
+    package static func owner(of path: String) -> String? {
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0 else { return nil }
+        var entry = unsafe passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: 16_384)
+        guard unsafe getpwuid_r(status.st_uid, &entry, &buffer, buffer.count, &found) == 0, unsafe found != nil else {
+            return nil
+        }
+        return unsafe String(cString: entry.pw_name)
+    }
+
     package static func isExecutable(_ path: String) -> Bool { unsafe access(path, X_OK) == 0 }
 
     /// Whether anything has this name.

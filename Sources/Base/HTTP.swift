@@ -77,6 +77,33 @@ package struct HTTPRequest: Sendable {
         }
     }
 
+    /// A user's login by one of HTTP's own schemes. The first request without it is refused by the server and sent again
+    /// with it, within the same call, except for `basic`.
+    package struct Authentication: Sendable, Hashable {
+        package enum Scheme: String, Sendable, Hashable, CaseIterable {
+            /// RFC 7617: the password goes to the server; over TLS only.
+            case basic
+            /// RFC 7616.
+            case digest
+            /// MS-NLMP, over HTTP/1.1: it authenticates the connection and not the request.
+            case ntlm
+            /// RFC 4559 with Kerberos, over HTTP/1.1; the password counts for nothing, the process has a ticket.
+            case negotiate
+        }
+
+        package let scheme: Scheme
+        /// For NTLM with the domain in front: `EXAMPLE\anna`.
+        package let user: String
+        package let password: Secret
+
+        package init(_ scheme: Scheme, user: String, password: Secret) {
+            (self.scheme, self.user, self.password) = (scheme, user, password)
+        }
+
+        /// Whether a connection belongs to the user once it is authenticated: nobody else's requests may use it.
+        package var isOfConnection: Bool { scheme == .ntlm || scheme == .negotiate }
+    }
+
     package var method: String
     package var url: String
     package var headers: HTTPFields
@@ -90,6 +117,8 @@ package struct HTTPRequest: Sendable {
     package var caFile: String?
     /// What we show to a server that asks for a certificate.
     package var certificate: ClientCertificate?
+    /// Connections that it authenticates are shared by requests with the same one only, whatever their pool.
+    package var authentication: Authentication?
     package var destination: Destination = .any
     /// `address:port` to connect to instead of where the URL's host is; TLS still checks the URL's host. An IPv6
     /// address stands in brackets.
@@ -219,6 +248,11 @@ extension HTTPFields: CustomStringConvertible, CustomReflectable {
 
 extension HTTPRequest: CustomStringConvertible, CustomReflectable {
     package var description: String { "\(method) \(headers), \(body.count) bytes" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+extension HTTPRequest.Authentication: CustomStringConvertible, CustomReflectable {
+    package var description: String { scheme.rawValue }
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 

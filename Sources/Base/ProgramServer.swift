@@ -6,6 +6,8 @@ final class ProgramServer: Sendable {
         /// To be written.
         var waiting: [UInt8] = []
         var isStopping = false
+        /// Nothing more will be written to it.
+        var isInputOver = false
         var isKilled = false
         var hasExited = false
         /// The thread has gone: nothing is taken any more.
@@ -40,7 +42,7 @@ final class ProgramServer: Sendable {
 
     func send(_ bytes: [UInt8]) -> Bool {
         let isTaken = inbox.withLock { [limit = limits.waitingBytes] inbox in
-            guard !inbox.isOver, !inbox.isStopping, !inbox.isKilled, !inbox.hasExited,
+            guard !inbox.isOver, !inbox.isInputOver, !inbox.isStopping, !inbox.isKilled, !inbox.hasExited,
                 inbox.waiting.count + bytes.count <= limit
             else { return false }
             inbox.waiting.append(contentsOf: bytes)
@@ -48,6 +50,11 @@ final class ProgramServer: Sendable {
         }
         if isTaken { doorbell.ring() }
         return isTaken
+    }
+
+    func finishInput() {
+        inbox.withLock { $0.isInputOver = true }
+        doorbell.ring()
     }
 
     func stop() {
@@ -80,16 +87,17 @@ final class ProgramServer: Sendable {
             outputLines: LineSplitter(limit: limits.lineBytes),
             errorLines: LineSplitter(limit: limits.errorLineBytes))
         while true {
-            let (isStopping, isKilled, hasExited) = inbox.withLock { inbox in
+            let (isInputOver, isStopping, isKilled, hasExited) = inbox.withLock { inbox in
                 if wires.outgoing.isEmpty {
                     wires.outgoing = inbox.waiting[...]
                     inbox.waiting = []
                 }
-                return (inbox.isStopping, inbox.isKilled, inbox.hasExited)
+                return (inbox.isInputOver, inbox.isStopping, inbox.isKilled, inbox.hasExited)
             }
             if hasExited { break }
             if isKilled { signalGroup(SIGKILL) }
             write(&wires)
+            if isInputOver, wires.outgoing.isEmpty { Self.close(&wires.input) }
             if isStopping { escalate(&wires) }
             wait(&wires)
             read(&wires)

@@ -28,11 +28,27 @@ enum ProgramSpawn {
         let doorbell = Doorbell(listening: pipes[3][0], button: pipes[3][1])
         do {
             let processID = try spawn(command, theirs)
+            limit(processID, command.limits)
             return Spawned(
                 processID: processID, input: ours[0], output: ours[1], errors: ours[2], doorbell: doorbell)
         } catch {
             for end in ours { close(end) }
             throw error
+        }
+    }
+
+    /// From outside, because posix_spawn cannot: the program may have run for an instant without.
+    private static func limit(_ processID: Int32, _ limits: ChildProgram.ResourceLimits) {
+        let wanted = [
+            (RLIMIT_AS, limits.memoryBytes), (RLIMIT_NOFILE, limits.openFiles), (RLIMIT_CPU, limits.processorSeconds),
+            // A dump would hold its secrets.
+            (RLIMIT_CORE, limits == .init() ? nil : 0),
+        ]
+        for (resource, value) in wanted {
+            guard let value else { continue }
+            var limit = rlimit(rlim_cur: rlim_t(value), rlim_max: rlim_t(value))
+            // One that has ended already needs none; ours may be lower, which then holds.
+            _ = unsafe prlimit(processID, Int32(resource.rawValue), &limit, nil)
         }
     }
 

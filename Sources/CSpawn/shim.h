@@ -6,3 +6,5 @@
 extern int pipe2(int ends[2], int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(void *actions, int from);
 extern int posix_spawn_file_actions_addchdir_np(void *actions, const char *path);
+// `limit` and `old` are struct rlimit *.
+extern int prlimit(int process, int resource, const void *limit, void *old);

@@ -19,6 +19,8 @@ package struct Commands: Sendable {
           farbell app key NAME                  make the key a web application calls with, write it to the file
                                                 of apps.NAME.key, and print it once   [--replace]
           farbell push test DEVICE              send a test notification and say what became of it
+          farbell monitor try APP               log in to an app's server and say what would ring; the credentials
+                                                are asked for, or one line each of standard input   [--account NAME]
           farbell sessions                      who runs what where, live
           farbell status                        how the running gateway does
           farbell demo                          walk through the story with a mailbox of its own
@@ -91,11 +93,14 @@ package struct Commands: Sendable {
         case ("account", 2...): try await account(parsed)
         case ("app", 3) where words[1] == "key": try appKey(parsed, app: words[2])
         case ("push", 3) where words[1] == "test": try await pushTest(parsed, device: words[2])
+        case ("monitor", 3) where words[1] == "try": try await monitorTry(parsed, app: words[2])
         case ("sessions", 1): try await sessions(parsed)
         case ("status", 1): try await status(parsed)
         case ("demo", 1): try await Demo(environment: environment).run()
         default:
-            let known = ["serve", "check", "account", "app", "push", "sessions", "status", "demo", "help", "version"]
+            let known = [
+                "serve", "check", "account", "app", "push", "monitor", "sessions", "status", "demo", "help", "version",
+            ]
             throw DaemonError(
                 .usage,
                 "unknown command '\(words.joined(separator: " "))'" + Suggestion.text(for: words[0], among: known))
@@ -103,7 +108,7 @@ package struct Commands: Sendable {
     }
 
     private static func parse(_ arguments: [String]) throws(DaemonError) -> Arguments {
-        try Arguments(arguments, valued: ["config", "kind"], flags: ["help", "once", "replace"])
+        try Arguments(arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace"])
     }
 
     func config(_ arguments: Arguments) throws -> String {
@@ -195,6 +200,25 @@ package struct Commands: Sendable {
         environment.complain("The gateway knows it after a reload (SIGHUP) or its next start.")
     }
 
+    // MARK: monitor
+
+    /// Ends by a signal with success: what there was to see was seen.
+    private func monitorTry(_ arguments: Arguments, app: String) async throws {
+        let file = try config(arguments)
+        let signals = SignalHub(SignalWatcher.watch())
+        let http = try HTTPClient()
+        let configuration = try environment.load(file, http: http, log: Log(sink: NullLogSink()))
+        let attempt = try MonitorTry(app, account: arguments["account"], configuration.gateway, environment)
+        try await http.whileRunning {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { _ = await signals.ending { nil } }
+                group.addTask { try await attempt.run(try attempt.askCredentials()) }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+        }
+    }
+
     // MARK: Commands of a running gateway
 
     private func pushTest(_ arguments: Arguments, device: String) async throws {
@@ -212,10 +236,14 @@ package struct Commands: Sendable {
             repeat {
                 let items = try await client.all("sessions")
                 if isLive { environment.print("\u{1B}[2J\u{1B}[H") }
-                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE")
+                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE\tFARM\tIN FRONT")
                 for item in items {
                     let cells = ["account", "app", "device", "state"].map { item[$0]?.string ?? "" }
-                    environment.print((cells + ["\(item["leaseSeconds"]?.integer ?? 0) s"]).joined(separator: "\t"))
+                    let rest = [
+                        "\(item["leaseSeconds"]?.integer ?? 0) s", item["farm"]?.string ?? "",
+                        item["foreground"]?.bool == true ? "yes" : "no",
+                    ]
+                    environment.print((cells + rest).joined(separator: "\t"))
                 }
                 if isLive { try await environment.time.sleep(for: .seconds(1)) }
             } while isLive

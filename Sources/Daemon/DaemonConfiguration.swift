@@ -69,6 +69,8 @@ package struct DaemonConfiguration: Sendable {
         }
         var context = context
         context.tapPage = "\(publicURL)/l/"
+        var plugins = plugins
+        plugins.callback = WebCallbackPlugin()
         gateway = GatewayConfiguration(reader, plugins: plugins, context: context)
     }
 

@@ -8,6 +8,7 @@ package struct DaemonError: Error, Sendable, CustomStringConvertible {
         case software = 70
         case io = 74
         case temporary = 75
+        case `protocol` = 76
         case permission = 77
         case configuration = 78
     }

@@ -44,10 +44,17 @@ struct StatsReporter: Service {
         for state in SupervisorMachine.State.allCases {
             fields.append("monitors.\(state.rawValue)", .count(monitors[state] ?? 0))
         }
+        let (overdue, age) = gateway.monitors.oldest()
+        fields.append("monitors.overdue", .count(overdue))
+        fields.append("monitors.oldestSuccessMilliseconds", .milliseconds(age))
         for lane in gateway.dispatcher.statistics() {
             fields.append("push.\(lane.lane).waiting", .count(lane.waiting))
             fields.append("push.\(lane.lane).underWay", .count(lane.underWay))
             fields.append("push.\(lane.lane).open", .bool(lane.isOpen))
+        }
+        for callback in gateway.callbacks.statistics() {
+            fields.append("callback.\(callback.app).inHand", .count(callback.inHand))
+            fields.append("callback.\(callback.app).ready", .bool(callback.isProven && !callback.isOpen))
         }
         let usage = ProcessUsage.now()
         if let cpu = usage.cpuSeconds { fields.append("cpuMilliseconds", .integer(Int64(cpu * 1000))) }

@@ -22,8 +22,22 @@ package enum Terminal {
         return first
     }
 
-    private static func hidden(_ prompt: String) throws -> Secret {
+    /// Reads one answer: from the terminal, without echo where it is secret, else one line of standard input.
+    /// - Returns: nil at the end of the input.
+    /// - Throws: `CancellationError` when the task was cancelled meanwhile.
+    package static func answer(_ prompt: String, isSecret: Bool) throws -> Secret? {
+        guard isatty(STDIN_FILENO) == 1 else { return readLine(strippingNewline: true).map { Secret($0) } }
         write(prompt)
+        return try withEcho(!isSecret) {
+            // Signals are blocked in all threads: whoever waits for them cancels this task.
+            var ready = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
+            while unsafe poll(&ready, 1, 100) <= 0 { try Task.checkCancellation() }
+            return readLine(strippingNewline: true).map { Secret($0) }
+        }
+    }
+
+    private static func withEcho<Result>(_ isOn: Bool, _ body: () throws -> Result) rethrows -> Result {
+        guard !isOn else { return try body() }
         var settings = termios()
         unsafe tcgetattr(STDIN_FILENO, &settings)
         var silent = settings
@@ -33,7 +47,12 @@ package enum Terminal {
             unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings)
             write("\n")
         }
-        guard let line = readLine(strippingNewline: true), !line.isEmpty else {
+        return try body()
+    }
+
+    private static func hidden(_ prompt: String) throws -> Secret {
+        write(prompt)
+        guard let line = withEcho(false, { readLine(strippingNewline: true) }), !line.isEmpty else {
             throw DaemonError(.usage, "no password was given")
         }
         return Secret(line)

@@ -14,7 +14,10 @@ package final class Gateway: Sendable {
     package let notifier: Notifier
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
+    /// Where servers call that tell their news by themselves.
+    package let hooks: Hooks
     package let launches: LaunchRelay
+    package let callbacks: Callbacks
     package let identities: Identities
     let appKeys: AppKeys
     package let store: GuardedStore
@@ -85,10 +88,14 @@ package final class Gateway: Sendable {
         monitors = MonitorSupervisor(
             registrations: registrations, intake: intake, farms: configuration.farms, facts: sessions, limits: limits,
             time: time, log: log, jitter: foundation.jitter)
+        hooks = Hooks(registrations: registrations, intake: intake, monitors: monitors)
         launches = LaunchRelay(
             apps: configuration.apps, sessions: sessions, messages: messages, notifier: notifier, mailroom: mailroom,
-            store: store, security: foundation.security, identities: identities, time: time, log: log,
-            launches: stored.launches)
+            store: store, security: foundation.security, identities: identities, registrations: registrations,
+            devices: devices, accounts: accounts, time: time, log: log, launches: stored.launches)
+        callbacks = Callbacks(apps: configuration.apps, mailroom: mailroom, time: time, log: log) {
+            (jitter: foundation.jitter(), challenge: identities.makeChallenge())
+        }
         upkeep = Upkeep(
             messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,
             log: log)
@@ -106,7 +113,7 @@ package final class Gateway: Sendable {
 
     /// The parts that run, in starting order; whoever takes requests comes after them.
     package var services: [any Service] {
-        [store, sessions, streams, dispatcher, notifier, launches, upkeep, monitors]
+        [store, sessions, streams, dispatcher, notifier, launches, upkeep, callbacks, monitors]
     }
 
     /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and

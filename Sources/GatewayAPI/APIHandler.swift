@@ -24,8 +24,11 @@ package final class APIHandler: RequestHandler {
         routes.addQueue()
         routes.addSettlements()
         routes.addLaunches()
+        routes.addFarms()
+        routes.addFeed()
         routes.addPortal()
         routes.addAdmin()
+        routes.addHooks()
         (self.context, router, self.routes) = (context, routes.router, routes.names)
     }
 
@@ -112,13 +115,19 @@ final class APIContext: Sendable {
             refused(request, error)
             throw error
         }
+        try takeTurn(party.rateName)
+        return party
+    }
+
+    /// Counts a request of a caller's.
+    /// - Throws: `rate_limited`.
+    func takeTurn(_ caller: String) throws(GatewayError) {
         let now = gateway.time.now
-        if let wait = rates.withLock({ $0.take(party.rateName, now: now) }) {
+        if let wait = rates.withLock({ $0.take(caller, now: now) }) {
             throw GatewayError(
                 .rateLimited, "this device or app sends more requests than limits.requestsPerSecond allows",
                 retryAfterSeconds: Int(wait.wholeSeconds) + 1)
         }
-        return party
     }
 
     /// The device whose token the request carries.
@@ -155,7 +164,7 @@ final class APIContext: Sendable {
 
     /// Who really calls: the connection's other end, or whom a trusted proxy there speaks for. Of the addresses
     /// in `X-Forwarded-For` only the last was written by that proxy; the others anyone may have made up.
-    private func peer(of request: InboundRequest) -> String {
+    func peer(of request: InboundRequest) -> String {
         guard options.trustedProxies.contains(request.peerAddress),
             let last = request.headers["X-Forwarded-For"]?.split(separator: ",").last
         else { return request.peerAddress }
@@ -181,7 +190,8 @@ final class APIContext: Sendable {
         throw error
     }
 
-    private func refused(_ request: InboundRequest, _ error: GatewayError) {
+    /// Writes a refusal down, unless there are too many.
+    func refused(_ request: InboundRequest, _ error: GatewayError) {
         let now = gateway.time.now
         guard refusals.withLock({ $0.take("", now: now) }) == nil else { return }
         gateway.log.warning(

@@ -2,7 +2,8 @@ internal import Base
 
 /// Finds the handler of a request by its path and method: one dictionary look-up for each segment.
 ///
-/// A literal segment goes before a `{name}`; a path may have both. `HEAD` is answered by the `GET` route
+/// A literal segment goes before a `{name}`; a path may have both. `{name...}` at a pattern's end stands for one segment
+/// or more, joined by slashes, where nothing else fits. `HEAD` is answered by the `GET` route
 /// (the server drops the body). Unknown path: 404 `not_found`; known path, other method: 405
 /// `method_not_allowed` with `Allow`.
 package struct Router: RequestHandler {
@@ -17,6 +18,7 @@ package struct Router: RequestHandler {
     private struct Node: Sendable {
         var literals: [String: Int] = [:]
         var parameter: Int?
+        var rest: Int?
         var targets: [String: Target] = [:]
     }
 
@@ -36,7 +38,10 @@ package struct Router: RequestHandler {
         var current = 0
         for segment in pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
         where pattern != "/" {
-            if segment.first == "{" && segment.last == "}" {
+            if segment.hasPrefix("{") && segment.hasSuffix("...}") {
+                names.append(String(segment.dropFirst().dropLast(4)))
+                current = nodes[current].rest ?? addNode { nodes, new in nodes[current].rest = new }
+            } else if segment.first == "{" && segment.last == "}" {
                 names.append(String(segment.dropFirst().dropLast()))
                 current = nodes[current].parameter ?? addNode { nodes, new in nodes[current].parameter = new }
             } else {
@@ -99,9 +104,15 @@ package struct Router: RequestHandler {
             return target
         }
         // An empty segment (`/v1/devices/`) is no name of anything.
-        guard let next = nodes[index].parameter, !segment.isEmpty else { return nil }
-        values.append(segment)
-        if let target = find(method, segments, depth + 1, at: next, &values, &allowed) { return target }
+        guard !segment.isEmpty else { return nil }
+        if let next = nodes[index].parameter {
+            values.append(segment)
+            if let target = find(method, segments, depth + 1, at: next, &values, &allowed) { return target }
+            values.removeLast()
+        }
+        guard let next = nodes[index].rest else { return nil }
+        values.append(segments[depth...].joined(separator: "/"))
+        if let target = find(method, segments, segments.count, at: next, &values, &allowed) { return target }
         values.removeLast()
         return nil
     }

@@ -14,6 +14,8 @@ package enum MailText {
         package static let subject = Limit(graphemes: 250, bytes: 1000)
         /// For the name of a person or list.
         package static let name = Limit(graphemes: 100, bytes: 400)
+        /// For the beginning of a text.
+        package static let preview = Limit(graphemes: 500, bytes: 1024)
         /// Message ids and addresses (RFC 5322 section 2.1.1 bounds a line to 998 bytes).
         package static let identifier = Limit(graphemes: 998, bytes: 998)
     }

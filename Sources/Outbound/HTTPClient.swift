@@ -10,7 +10,7 @@ package import Base
 ///
 /// Dead connections end after 40 s (`Liveness`: TCP keepalive and the kernel's limit for unacknowledged bytes), so
 /// no HTTP/2 PING is needed; a connection idle for 50 minutes is not used again.
-package final class HTTPClient: HTTPTransport, Service {
+package final class HTTPClient: Service {
     /// An idle connection older than this is not used again: below the hour after which push services ask
     /// for a PING.
     static let idleConnectionAge: Duration = .seconds(50 * 60)
@@ -33,6 +33,8 @@ package final class HTTPClient: HTTPTransport, Service {
         package var connectionsPerHost = 8
         /// Connections of one pool.
         package var connectionsPerPool = 64
+        /// Answers that go on (`open`), of all pools; each has its own connection.
+        package var streams = 10_000
         /// Streams on one HTTP/2 connection, if the server allows as many.
         package var streamsPerConnection = 1000
         /// Until TLS is up; a request's own timeout also covers it.
@@ -57,6 +59,8 @@ package final class HTTPClient: HTTPTransport, Service {
         /// Requests waiting for a place in their pool.
         package var waiting = 0
         package var pools = 0
+        /// Answers that go on, held by their callers.
+        package var streams = 0
         /// Mail connections open.
         package var mailConnections = 0
         /// Mail connections being made or waiting to be.
@@ -79,7 +83,8 @@ package final class HTTPClient: HTTPTransport, Service {
     let configuration: Configuration
     let loop: EventLoop
     let mail: MailSessions
-    private let dispatcher: HTTPDispatcher
+    let dispatcher: HTTPDispatcher
+    private let openStreams = Locked(0)
     private let state = Locked(State())
     private let stopping = ShutdownSignal()
     private let drained = ShutdownSignal()
@@ -118,8 +123,9 @@ package final class HTTPClient: HTTPTransport, Service {
     package func statistics() async -> Statistics {
         let pending = Pending<Statistics>()
         let answer = try? await pending.wait {
-            let posted = loop.post { [dispatcher, mail] in
+            let posted = loop.post { [dispatcher, mail, openStreams] in
                 var statistics = Statistics()
+                statistics.streams = openStreams.withLock { $0 }
                 dispatcher.report(&statistics)
                 mail.report(&statistics)
                 pending.settle(.success(statistics))
@@ -172,6 +178,20 @@ package final class HTTPClient: HTTPTransport, Service {
             return .success(state.nextID)
         }
         return try admitted.get()
+    }
+
+    /// A stream's id and its place among the streams.
+    func admitStream() throws -> (id: UInt64, place: StreamPlace) {
+        let id = state.withLock { state -> UInt64? in
+            guard state.isAccepting else { return nil }
+            state.nextID += 1
+            return state.nextID
+        }
+        guard let id else { throw Self.stopped }
+        guard let place = StreamPlace.take(of: openStreams, limit: configuration.streams) else {
+            throw HTTPTransportError(.overloaded, "too many streams are open", surelyNotProcessed: true)
+        }
+        return (id, place)
     }
 
     private func release() {

@@ -7,14 +7,19 @@ final class HTTPOrder: Sendable {
     let request: HTTPRequest
     /// The request's whole time, waiting included.
     let deadline: Moment
+    /// For an answer that goes on, the header alone.
     let answer = Pending<HTTPResponse>()
+    /// Where the body of an answer goes that is taken as it comes.
+    let stream: HTTPStreamSession?
 
-    init(id: UInt64, request: HTTPRequest, deadline: Moment) {
-        (self.id, self.request, self.deadline) = (id, request, deadline)
+    init(id: UInt64, request: HTTPRequest, deadline: Moment, stream: HTTPStreamSession? = nil) {
+        (self.id, self.request, self.deadline, self.stream) = (id, request, deadline, stream)
     }
 
     var key: PoolKey {
-        PoolKey(name: request.pool, http2Only: request.version == .http2, destination: request.destination)
+        PoolKey(
+            name: request.pool, http2Only: request.version == .http2, destination: request.destination,
+            isStream: stream != nil, owner: request.authentication.flatMap { $0.isOfConnection ? $0 : nil })
     }
 }
 
@@ -52,6 +57,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private var spareCount = 0
     private var backlog: [PoolScheduler.Action] = []
     private var isPerforming = false
+    private lazy var streamDeadlines = StreamDeadlines(loop: loop)
     private var completed = 0
     private var opened = 0
     private var isShutDown = false
@@ -62,7 +68,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         scheduler = PoolScheduler(
             limits: PoolScheduler.Limits(
                 runningPerPool: configuration.runningPerPool, waitingPerPool: configuration.waitingPerPool,
-                pools: configuration.pools))
+                streamsPerPool: configuration.streams, pools: configuration.pools))
         super.init()
         loop.post { loop.add(self) }
     }
@@ -80,6 +86,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     func cancel(_ order: HTTPOrder) {
         perform(scheduler.cancel(order.id))
         orders[order.id] = nil
+        order.stream?.end(.failure(HTTPClient.stopped))
     }
 
     func report(_ statistics: inout HTTPClient.Statistics) {
@@ -157,8 +164,10 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private func openPool(_ key: PoolKey) {
         guard let multi = try? CurlMulti(loop: loop) else { return }
         multi.set(CURLMOPT_PIPELINING, Int(CURLPIPE_MULTIPLEX))
-        multi.set(CURLMOPT_MAX_HOST_CONNECTIONS, configuration.connectionsPerHost)
-        multi.set(CURLMOPT_MAX_TOTAL_CONNECTIONS, configuration.connectionsPerPool)
+        multi.set(
+            CURLMOPT_MAX_HOST_CONNECTIONS, key.isStream ? configuration.streams : configuration.connectionsPerHost)
+        multi.set(
+            CURLMOPT_MAX_TOTAL_CONNECTIONS, key.isStream ? configuration.streams : configuration.connectionsPerPool)
         multi.set(CURLMOPT_MAXCONNECTS, configuration.connectionsPerPool)
         multi.set(CURLMOPT_MAX_CONCURRENT_STREAMS, configuration.streamsPerConnection)
         multis[key] = multi
@@ -184,7 +193,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         }
         do {
             guard let multi = multis[key] else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
-            let profile = TransferProfile(order.request)
+            let profile = TransferProfile(order.request, isStream: order.stream != nil)
             let spare = spares[profile]?.popLast()
             if spare != nil { spareCount -= 1 }
             let easy = try spare ?? CurlEasy()
@@ -194,6 +203,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
             try transfer.prepare(configuration, left: left, isPrepared: spare != nil)
             try multi.add(transfer)
             transfers[id] = transfer
+            order.stream.map { connect($0, to: order, multi, transfer) }
         } catch {
             let failure =
                 error as? HTTPTransportError
@@ -201,6 +211,18 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
             end(id, failure)
             perform(scheduler.finished(id))
         }
+    }
+
+    /// Lets the session of an answer that goes on end and resume its transfer.
+    private func connect(_ stream: HTTPStreamSession, to order: HTTPOrder, _ multi: CurlMulti, _ transfer: HTTPTransfer)
+    {
+        stream.onAbort = { [unowned self] error in
+            // Before the header somebody waits for it, later for the body.
+            end(order.id, error)
+            perform(scheduler.cancel(order.id))
+        }
+        stream.onResume = { [unowned transfer] in transfer.resume() }
+        stream.begin(until: order.deadline, streamDeadlines)
     }
 
     private func finish(_ transfer: HTTPTransfer, _ code: CURLcode) {
@@ -215,6 +237,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         recycle(transfer)
         orders[id] = nil
         transfer.order.answer.settle(outcome)
+        transfer.order.stream?.end(code == CURLE_OK ? .success(()) : .failure(transfer.failure(code)))
         let status = (try? outcome.get())?.status ?? 0
         proceed(after: id, transfer, isProof: (200..<300).contains(status))
         perform(scheduler.finished(id))
@@ -233,6 +256,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private func fail(_ order: HTTPOrder, _ error: HTTPTransportError) {
         completed += 1
         order.answer.settle(.failure(error))
+        order.stream?.end(.failure(error))
     }
 
     private func recycle(_ transfer: HTTPTransfer) {

@@ -87,7 +87,10 @@ internal import CCurl
         if !isPrepared { try profile.set(on: easy, configuration) }
         try easy.set(CURLOPT_URL, request.url)
         if let place = request.connectTo { try connect(to: place) }
-        try easy.set(CURLOPT_TIMEOUT_MS, Int(min(max(1, left.milliseconds), HTTPClient.timeoutLimit.milliseconds)))
+        // The time of an answer that goes on is the session's matter.
+        try easy.set(
+            CURLOPT_TIMEOUT_MS,
+            Int(min(order.stream == nil ? max(1, left.milliseconds) : 0, HTTPClient.timeoutLimit.milliseconds)))
         try setMethod(request)
         try setHeaders(request)
         try setCallbacks()
@@ -207,7 +210,30 @@ internal import CCurl
     private static let bodyArrived: farbell_data_callback = { bytes, size, count, context in
         guard let context = unsafe context, let bytes = unsafe bytes else { return 0 }
         let chunk = unsafe UnsafeRawBufferPointer(start: bytes, count: size * count)
-        return unsafe transfer(context).appendBody(chunk) ? size * count : 0
+        return unsafe transfer(context).bodyArrived(chunk)
+    }
+
+    /// What the callback returns to libcurl.
+    @unsafe private func bodyArrived(_ chunk: UnsafeRawBufferPointer) -> Int {
+        guard let stream = order.stream else { return unsafe appendBody(chunk) ? chunk.count : 0 }
+        announceHead()
+        return unsafe stream.take(chunk) ? chunk.count : Int(CURL_WRITEFUNC_PAUSE)
+    }
+
+    /// The header that has come is the answer's, for whoever takes its body as it comes.
+    private func announceHead() {
+        guard let stream = order.stream, !stream.hasHead else { return }
+        stream.headArrived()
+        order.answer.settle(.success(HTTPResponse(status: easy.long(CURLINFO_RESPONSE_CODE), headers: fields)))
+    }
+
+    /// A paused transfer goes on.
+    func resume() { unsafe curl_easy_pause(easy.handle, CURLPAUSE_CONT) }
+
+    /// Whether libcurl may follow this answer up with another request: its body tells then.
+    private func isInterim(_ status: Int) -> Bool {
+        status < 200 || (300...399).contains(status) && order.request.redirectLimit > 0
+            || status == 401 && order.request.authentication != nil
     }
 
     @unsafe private func appendBody(_ chunk: UnsafeRawBufferPointer) -> Bool {
@@ -231,12 +257,16 @@ internal import CCurl
             seen.tooLarge = true
             return false
         }
+        // Trailers come through here, too.
+        if order.stream?.hasHead == true { return true }
         if unsafe line.starts(with: HeaderBytes.statusLine) {
             // A new status line: what came before belonged to an interim answer or a redirect.
             fields = HTTPFields()
             body = []
         } else if let field = unsafe HeaderBytes.field(line) {
             fields.append(field.name, field.value)
+        } else if line.count <= 2, !isInterim(easy.long(CURLINFO_RESPONSE_CODE)) {
+            announceHead()
         }
         return true
     }

@@ -7,6 +7,9 @@ package struct MailConnectionRequest: Sendable {
         case imap
         case pop3
         case smtp
+        /// None: the bytes of a TLS or TCP connection, for protocols that libcurl does not know, such as XMPP over
+        /// direct TLS. Nothing is said before the caller does; no login, no STARTTLS, no ALPN.
+        case raw
     }
 
     /// How the connection is protected.
@@ -35,6 +38,9 @@ package struct MailConnectionRequest: Sendable {
     package var port: Int
     package var security: Security
     package var login: Login
+    /// With a password only: whose mailbox to open, where the one who logs in may open others' (the authorization
+    /// identity of SASL PLAIN, RFC 4616); nil for the user's own.
+    package var authorization: String?
     /// SASL mechanisms to choose from; `+LOGIN` means the IMAP command, for servers without SASL. Empty for
     /// PLAIN and LOGIN with a password and for both bearer mechanisms with a token: libcurl's own choice would
     /// try Kerberos first whenever the user's name has an `@`.

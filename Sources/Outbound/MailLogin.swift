@@ -35,7 +35,12 @@ internal import CCurl
         guard (1...65_535).contains(request.port), !hostBytes.isEmpty,
             hostBytes.allSatisfy({ $0 > 0x20 && $0 != 0x7F && !"/@?#[]\\%".utf8.contains($0) })
         else { throw MailConnectionError(.invalidRequest, "no usable host and port") }
-        let scheme = request.service.rawValue + (request.security == .implicitTLS ? "s" : "")
+        guard request.service != .raw || (request.security != .startTLS && request.login == .none) else {
+            throw MailConnectionError(.invalidRequest, "bytes alone have neither STARTTLS nor a login")
+        }
+        // Connecting is all that libcurl does for HTTP when it is told to only connect.
+        let protocolName = request.service == .raw ? "http" : request.service.rawValue
+        let scheme = protocolName + (request.security == .implicitTLS ? "s" : "")
         let host = isIPv6 ? "[\(request.host)]" : request.host
         try easy.set(CURLOPT_PROTOCOLS_STR, scheme)
         let clientName = request.service == .smtp ? request.clientName ?? "" : ""
@@ -45,6 +50,7 @@ internal import CCurl
         try easy.set(CURLOPT_URL, "\(scheme)://\(host):\(request.port)/\(clientName)")
         try easy.set(CURLOPT_PROXY, "")
         try easy.set(CURLOPT_CONNECT_ONLY, 1)
+        if request.service == .raw { try easy.set(CURLOPT_SSL_ENABLE_ALPN, false) }
         try easy.set(CURLOPT_USE_SSL, Int((request.security == .startTLS ? CURLUSESSL_ALL : CURLUSESSL_NONE).rawValue))
         try easy.setConnectionDefaults(caFile: request.caFile, .mail)
         // CURLOPT_TIMEOUT_MS would, in newer versions, also end the session after the login.
@@ -79,7 +85,16 @@ internal import CCurl
         case .password(let user, let password):
             try setUser(user)
             try setSecret(CURLOPT_PASSWORD, password)
-            mechanisms = request.mechanisms.isEmpty ? ["PLAIN", "LOGIN"] : request.mechanisms
+            if let identity = request.authorization {
+                guard !identity.isEmpty, !identity.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+                    throw MailConnectionError(.invalidRequest, "the mailbox's name has a forbidden character")
+                }
+                try easy.set(CURLOPT_SASL_AUTHZID, identity)
+                // No other mechanism can say it.
+                mechanisms = ["PLAIN"]
+            } else {
+                mechanisms = request.mechanisms.isEmpty ? ["PLAIN", "LOGIN"] : request.mechanisms
+            }
         case .bearer(let user, let token):
             try setUser(user)
             try setSecret(CURLOPT_XOAUTH2_BEARER, token)

@@ -4,7 +4,7 @@ internal import Glibc
 
 /// The loop's side of a mail connection: one easy handle that has logged in and stays in its multi handle, and
 /// the callers that wait on it.
-final class MailSession: SocketWatcher, @unchecked Sendable {
+final class MailSession: SocketWatcher, DeadlineWaiter, @unchecked Sendable {
     // Sendable: everything in it is touched on the loop's thread alone; others only pass the reference.
 
     /// Bytes to be sent, and how far they are.

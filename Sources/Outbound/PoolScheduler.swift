@@ -7,6 +7,10 @@ struct PoolKey: Hashable, Sendable {
     var name: String
     var http2Only: Bool
     var destination: HTTPRequest.Destination
+    /// Answers that go on have connections apart: they would take every one that short requests need.
+    var isStream = false
+    /// Whose connections they are, where a scheme authenticates connections.
+    var owner: HTTPRequest.Authentication?
 }
 
 /// Who may start and who waits, without libcurl: bounded numbers of pools, of running and of waiting requests.
@@ -16,6 +20,8 @@ struct PoolScheduler: Sendable {
         var runningPerPool: Int
         /// Waiting requests of one pool.
         var waitingPerPool: Int
+        /// Running requests of a pool whose answers go on.
+        var streamsPerPool = 10_000
         /// Pools kept; the one unused longest makes room for a new one.
         var pools: Int
     }
@@ -75,7 +81,7 @@ struct PoolScheduler: Sendable {
             actions.append(.openPool(key))
         }
         pools[key]!.lastUse = uses
-        if pools[key]!.running < limits.runningPerPool {
+        if pools[key]!.running < (key.isStream ? limits.streamsPerPool : limits.runningPerPool) {
             pools[key]!.running += 1
             entries[id] = Entry(key: key, deadline: deadline, isRunning: true)
             actions.append(.start(id, key))

@@ -6,19 +6,30 @@ struct TransferProfile: Hashable {
     /// Bodies that need no more than libcurl's smallest buffers; it takes 80 kB for every request else.
     private static let smallSize = 16_384
 
+    /// Requests that a login takes beside the first: NTLM's challenge and its answer, and one to spare.
+    private static let loginRepeats = 3
+    /// There may be thousands, and each hardly ever brings much at once.
+    private static let streamBuffer = 4096
+
     private let isSmall: Bool
     private let method: String
+    private let authentication: HTTPRequest.Authentication?
     private let version: HTTPRequest.Version
     private let responseLimit: Int
     private let redirectLimit: Int
     private let usesProxy: Bool
+    private let isStream: Bool
     private let connectsElsewhere: Bool
     private let caFile: String?
     private let certificate: HTTPRequest.ClientCertificate?
 
-    init(_ request: HTTPRequest) {
+    init(_ request: HTTPRequest, isStream: Bool) {
+        self.isStream = isStream
         isSmall = request.responseLimit <= Self.smallSize && request.body.count <= Self.smallSize
-        (method, version) = (request.method, request.version)
+        method = request.method
+        authentication = request.authentication
+        // Only there can a connection be authenticated.
+        version = request.authentication?.isOfConnection == true ? .http1 : request.version
         (responseLimit, redirectLimit) = (request.responseLimit, request.redirectLimit)
         (usesProxy, connectsElsewhere) = (request.destination == .any, request.connectTo != nil)
         (caFile, certificate) = (request.caFile, request.certificate)
@@ -26,7 +37,7 @@ struct TransferProfile: Hashable {
 
     /// Whether a handle may keep its options for the next request: every POST sets all that differs between two of
     /// them.
-    var isReusable: Bool { method == "POST" && !connectsElsewhere }
+    var isReusable: Bool { method == "POST" && !connectsElsewhere && !isStream && authentication == nil }
 
     /// Sets the options on a handle that has none.
     /// - Throws: `CurlFailure`.
@@ -36,24 +47,42 @@ struct TransferProfile: Hashable {
         try easy.set(CURLOPT_DISALLOW_USERNAME_IN_URL, true)
         try easy.set(CURLOPT_USERAGENT, configuration.userAgent)
         try easy.set(CURLOPT_FOLLOWLOCATION, redirectLimit > 0)
-        try easy.set(CURLOPT_MAXREDIRS, redirectLimit)
+        // libcurl counts the repeats of a login as redirects; without FOLLOWLOCATION it follows no others.
+        let logins = authentication == nil ? 0 : Self.loginRepeats
+        try easy.set(CURLOPT_MAXREDIRS, redirectLimit + logins)
         // The length that the answer to HEAD declares is not the length of its body.
-        if method != "HEAD" { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, responseLimit)) }
+        if method != "HEAD" && !isStream { try easy.setSize(CURLOPT_MAXFILESIZE_LARGE, max(1, responseLimit)) }
         try easy.set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectTimeout.milliseconds))
         try easy.set(CURLOPT_PROXY, usesProxy ? configuration.proxy ?? "" : "")
         try easy.setConnectionDefaults(caFile: caFile, .http)
         try easy.set(CURLOPT_MAXAGE_CONN, Int(HTTPClient.idleConnectionAge.wholeSeconds))
         try easy.set(CURLOPT_MAXLIFETIME_CONN, Int(HTTPClient.connectionLifetime.wholeSeconds))
-        if isSmall {
+        if isStream { try easy.set(CURLOPT_BUFFERSIZE, Self.streamBuffer) }
+        if isSmall && !isStream {
             try easy.set(CURLOPT_BUFFERSIZE, 1024)
             try easy.set(CURLOPT_UPLOAD_BUFFERSIZE, Self.smallSize)
         }
         if let certificate { try set(certificate, on: easy) }
+        if let authentication { try set(authentication, on: easy) }
         // HTTP/2 only is checked when TLS has negotiated: see `HTTPTransfer.begin`.
         let http = version == .http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS
         try easy.set(CURLOPT_HTTP_VERSION, Int(http))
         // Rather wait for a connection that is being made than open one for each of a burst.
         try easy.set(CURLOPT_PIPEWAIT, version != .http1)
+    }
+
+    private func set(_ authentication: HTTPRequest.Authentication, on easy: CurlEasy) throws {
+        // Bits of curl.h whose macros Swift does not see: CURLAUTH_BASIC, DIGEST, NEGOTIATE, NTLM.
+        let bit =
+            switch authentication.scheme {
+            case .basic: 1 << 0
+            case .digest: 1 << 1
+            case .negotiate: 1 << 2
+            case .ntlm: 1 << 3
+            }
+        try easy.set(CURLOPT_HTTPAUTH, bit)
+        try easy.set(CURLOPT_USERNAME, authentication.user)
+        try easy.set(CURLOPT_PASSWORD, authentication.password.exposed)
     }
 
     private func set(_ certificate: HTTPRequest.ClientCertificate, on easy: CurlEasy) throws {

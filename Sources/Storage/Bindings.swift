@@ -59,6 +59,7 @@ extension Statement {
         bind(account.isDisabled ? 1 : 0)
         bind(account.locale)
         bind(account.created.milliseconds)
+        bind(account.refusals.isEmpty ? nil : Codec.text(account.refusals))
         try run()
     }
 
@@ -96,6 +97,7 @@ extension Statement {
         bind(Codec.text(registration.preferences))
         bind(registration.cursor)
         bind(registration.created.milliseconds)
+        bind(registration.provenRevision)
         try run()
     }
 

@@ -74,6 +74,27 @@ enum Codec {
         return .subscription(endpoint: endpoint, p256dh: p256dh, auth: auth)
     }
 
+    /// Keyed digests of refused credentials by app.
+    static func text(_ refusals: [AppID: [[UInt8]]]) -> String {
+        var object = JSONObject()
+        for (app, digests) in refusals.sorted(by: { $0.key < $1.key }) {
+            object.append(app.text, .strings(digests.map(\.hexadecimal)))
+        }
+        return JSON.object(object).serialized
+    }
+
+    static func refusals(_ text: String) -> [AppID: [[UInt8]]]? {
+        guard let object = (try? JSONParser.parse(text))?.object else { return nil }
+        var refusals: [AppID: [[UInt8]]] = [:]
+        for member in object.members {
+            guard let items = member.value.array else { return nil }
+            let digests = items.compactMap { $0.string.flatMap { [UInt8](hexadecimal: $0) } }
+            guard digests.count == items.count else { return nil }
+            refusals[AppID(member.key)] = digests
+        }
+        return refusals
+    }
+
     /// Durations are kept in whole milliseconds.
     static func text(_ preferences: NotifyPreferences) -> String {
         var object = JSONObject()
@@ -88,6 +109,7 @@ enum Codec {
                 ])
         }
         if let group = preferences.group { object.append("groupMs", .integer(group.milliseconds)) }
+        if let own = preferences.ownAddresses { object.append("own", .strings(own)) }
         return JSON.object(object).serialized
     }
 
@@ -108,6 +130,7 @@ enum Codec {
             preferences.quietHours = .init(fromMinute: Int(from), toMinute: Int(to), timeZone: zone)
         }
         preferences.group = json["groupMs"]?.integer.map { .milliseconds($0) }
+        preferences.ownAddresses = json["own"]?.array.map { $0.compactMap(\.string) }
         return preferences
     }
 

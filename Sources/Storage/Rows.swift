@@ -39,7 +39,7 @@ extension Statement.Row {
 }
 
 extension Account {
-    static let columns: SQL = "id, kind, password_hash, disabled, locale, created"
+    static let columns: SQL = "id, kind, password_hash, disabled, locale, created, refusals"
 
     init(row: inout Statement.Row) throws(StoreError) {
         let id: AccountID = row.identifier()
@@ -47,6 +47,10 @@ extension Account {
         let (passwordHash, isDisabled, locale) = (row.optionalText(), row.flag(), row.optionalText())
         self.init(id: id, kind: kind, passwordHash: passwordHash, created: row.timestamp())
         (self.isDisabled, self.locale) = (isDisabled, locale)
+        if let text = row.optionalText() {
+            guard let refusals = Codec.refusals(text) else { throw row.damage("refusals") }
+            self.refusals = refusals
+        }
     }
 }
 
@@ -85,7 +89,7 @@ extension Device {
 extension Registration {
     static let columns: SQL = """
         id, account, app, credentials, credentials_revision, refused_revision, enabled, armed, preferences, \
-        cursor, created
+        cursor, created, proven_revision
         """
 
     init(row: inout Statement.Row) throws(StoreError) {
@@ -99,6 +103,7 @@ extension Registration {
             id: id, account: account, app: app, sealedCredentials: credentials, isEnabled: isEnabled,
             preferences: preferences, created: row.timestamp())
         (credentialsRevision, refusedRevision, self.isArmed, self.cursor) = (revision, refused, isArmed, cursor)
+        provenRevision = row.optionalInteger()
     }
 }
 

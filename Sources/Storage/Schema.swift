@@ -25,6 +25,7 @@ package enum Schema {
         Migration(
             settlements, unless: "SELECT count(*) FROM pragma_table_info('message') WHERE name = 'receipts'"),
         Migration(deviceKeys, unless: "SELECT count(*) FROM pragma_table_info('device') WHERE name = 'channels'"),
+        Migration(refusals, unless: "SELECT count(*) FROM pragma_table_info('account') WHERE name = 'refusals'"),
     ]
 
     private static let registry: SQL = """
@@ -144,6 +145,14 @@ package enum Schema {
         ALTER TABLE device ADD COLUMN channels TEXT;
         ALTER TABLE delivery ADD COLUMN adapter TEXT;
         PRAGMA user_version = 3;
+        """
+
+    /// Which credentials were refused, and which have worked: what has a cursor has.
+    private static let refusals: SQL = """
+        ALTER TABLE account ADD COLUMN refusals TEXT;
+        ALTER TABLE registration ADD COLUMN proven_revision INTEGER;
+        UPDATE registration SET proven_revision = credentials_revision WHERE cursor IS NOT NULL;
+        PRAGMA user_version = 4;
         """
 
     private static let numbers: SQL = """

@@ -29,7 +29,7 @@ struct WriteStatements {
         release = try prepare("RELEASE submission")
 
         putAccount = try prepare(
-            "INSERT OR REPLACE INTO account (" + Account.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
+            "INSERT OR REPLACE INTO account (" + Account.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?)")
         putDevice = try prepare(
             "INSERT OR REPLACE INTO device (" + Device.columns
                 + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -38,7 +38,7 @@ struct WriteStatements {
         setDeviceSeen = try prepare("UPDATE device SET last_seen = ? WHERE id = ?")
         putRegistration = try prepare(
             "INSERT OR REPLACE INTO registration (" + Registration.columns
-                + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         deleteRegistration = try prepare("DELETE FROM registration WHERE id = ?")
         setMonitorCursor = try prepare("UPDATE registration SET cursor = ? WHERE id = ?")
         // No OR REPLACE: it would silently remove another queue with the same address.

@@ -21,6 +21,11 @@ struct FarbellBench {
             "from stored messages to the push services: rate, latency, a dead service beside; and other senders",
             PushBench.options
         ),
+        (
+            "monitors",
+            "many mailboxes: memory, CPU, own latency, and the time to watch all after a restart; beside others",
+            MonitorsBench.options
+        ),
         ("push-peer", "the fake push services of 'push'", PushPeer.options),
         ("inbound-peer", "the server of 'answers' and 'streams'", InboundPeer.options),
     ]
@@ -53,6 +58,7 @@ struct FarbellBench {
             case "routes": return try await RoutesBench(options).run() ? 0 : 1
             case "pushes": return try await PushesBench(options).run() ? 0 : 1
             case "push": return try await PushBench(options).run() ? 0 : 1
+            case "monitors": return try await MonitorsBench(options).run() ? 0 : 1
             case "push-peer": return try await PushPeer(options).run() ? 0 : 1
             case "inbound-peer": return try await InboundPeer(options).run() ? 0 : 1
             default: return try await PresenceBench(options).run() ? 0 : 1

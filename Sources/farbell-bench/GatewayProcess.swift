@@ -14,6 +14,8 @@ final class GatewayProcess: Sendable {
         /// The most there may be between two full comparisons of a mailbox.
         var reconcileSeconds = 300
         var statsSeconds = 0
+        /// Whether monitors start at the rate that is the default, instead of as fast as they can.
+        var hasDefaultRate = false
     }
 
     static let teamID = "BENCHTEAM1"
@@ -21,9 +23,9 @@ final class GatewayProcess: Sendable {
     static let topic = "com.example.bench"
 
     let port: Int
-    let processID: Int32
     private let folder: TemporaryFolder
-    private let child: ChildProcess
+    private let program: String
+    private let running: Locked<ChildProcess>
     private var logFile: String { folder.file("gateway.log") }
 
     /// Seeds the database, starts the program and waits until it is ready.
@@ -36,15 +38,34 @@ final class GatewayProcess: Sendable {
         try await settings.seed.write(
             database: folder.file("farbell.sqlite"), keyFile: folder.file("farbell.key"),
             names: SyntheticIMAPServer.user)
-        // A file takes the log without anybody having to read along.
-        child = try await ChildProcess(
+        program = try BenchPaths.gateway()
+        running = Locked(try await Self.start(program, folder))
+        try await waitUntilReady()
+    }
+
+    /// A file takes the log without anybody having to read along.
+    private static func start(_ program: String, _ folder: TemporaryFolder) async throws -> ChildProcess {
+        try await ChildProcess(
             "/bin/sh",
             [
-                "-c", "exec \"$0\" serve --config \"$1\" 2>\"$2\"", try BenchPaths.gateway(),
-                folder.file("farbell.json"),
+                "-c", "exec \"$0\" serve --config \"$1\" 2>\"$2\"", program, folder.file("farbell.json"),
                 folder.file("gateway.log"),
             ])
-        processID = child.processID
+    }
+
+    private var child: ChildProcess { running.withLock { $0 } }
+    var processID: Int32 { child.processID }
+
+    /// Starts it again on what it has stored, after `stop`.
+    /// - Throws: `BenchError`, `PeerError`, `DeadlineMissed`.
+    func startAgain() async throws {
+        try folder.write("", to: "gateway.log")
+        let child = try await Self.start(program, folder)
+        running.withLock { $0 = child }
+        try await waitUntilReady()
+    }
+
+    private func waitUntilReady() async throws {
         try await Eventually.wait("the gateway is ready", for: .seconds(120), every: .milliseconds(20)) {
             if let exit = child.exit { throw BenchError("the gateway ended (\(exit)): \(logTail)") }
             return logText.contains("\"event\":\"gateway.started\"")
@@ -86,7 +107,9 @@ final class GatewayProcess: Sendable {
                 ]
             ],
             "notify": ["groupSeconds": 0],
-            "limits": ["requestsPerSecond": 1_000_000, "monitorStartsPerSecond": 1000, "monitorConnects": 64],
+            "limits": settings.hasDefaultRate
+                ? ["requestsPerSecond": 1_000_000]
+                : ["requestsPerSecond": 1_000_000, "monitorStartsPerSecond": 1000, "monitorConnects": 64],
         ]
     }
 

@@ -51,8 +51,11 @@ struct RingLatency: Sendable {
             processorShare: used.inSeconds / Double(max(1, seconds)), complaints: complaints)
     }
 
-    private func deliver(_ mails: Int, _ imap: SyntheticIMAPServer, _ time: SystemTime) async throws -> [String: Moment]
-    {
+    /// Delivers mails at the rate, to one mailbox after another.
+    /// - Returns: when each was announced.
+    func deliver(
+        _ mails: Int, _ imap: SyntheticIMAPServer, _ time: SystemTime
+    ) async throws -> [String: Moment] {
         var deliveries: [String: Moment] = [:]
         let start = time.now
         for number in 0..<mails {

@@ -37,7 +37,8 @@ final class RingSetup: Sendable {
     /// Starts a gateway with so many mailboxes.
     /// - Parameter port: the mail server's; nil for an app that is not watched.
     func gateway(
-        mailboxes: Int, port: Int?, password: String = "secret", reconcile: Int = 300
+        mailboxes: Int, port: Int?, password: String = "secret", reconcile: Int = 300,
+        hasDefaultRate: Bool = false
     ) async throws -> GatewayProcess {
         var seed = Seed(accounts: mailboxes)
         seed.mailPassword = password
@@ -45,7 +46,7 @@ final class RingSetup: Sendable {
         return try await GatewayProcess(
             .init(
                 seed: seed, mailURL: port.map { "imaps://127.0.0.1:\($0)" }, apnsURL: apns.origin, apnsKey: apnsKey,
-                caFile: authority.caFile, reconcileSeconds: reconcile))
+                caFile: authority.caFile, reconcileSeconds: reconcile, hasDefaultRate: hasDefaultRate))
     }
 
     /// A message's header; its subject names it.

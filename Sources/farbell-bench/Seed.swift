@@ -59,6 +59,8 @@ struct Seed: Sendable {
             sealedCredentials: try box.seal(Secret(bytes: credentials.serializedBytes), context: "registration/\(id)"),
             isEnabled: true, preferences: NotifyPreferences(), created: created)
         registration.isArmed = isWatched
+        // As after a restart: who has never been accepted logs in one at a time.
+        registration.provenRevision = registration.credentialsRevision
         return [.putAccount(account), .putDevice(device), .putQueue(queue), .putRegistration(registration)]
     }
 }

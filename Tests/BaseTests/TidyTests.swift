@@ -117,13 +117,14 @@ import Testing
         #expect(missing == [])
     }
 
-    @Test("every test that Documentation/Push.md names is there")
-    func manualTests() {
+    @Test(
+        "every test that the manuals of pushes and monitors name is there", arguments: [("Push", 40), ("Monitors", 40)])
+    func manualTests(manual: String, count: Int) {
         let tests =
             (Repository.files(in: "Tests", suffix: ".swift") + Self.pluginSources.filter { $0.contains("/Tests/") })
             .map { Repository.text(of: $0) }
-        let named = Repository.text(of: "Documentation/Push.md").matches(of: #/`(\w+Tests)\/(\w+)`/#)
-        #expect(named.count > 40)
+        let named = Repository.text(of: "Documentation/\(manual).md").matches(of: #/`(\w+Tests)\/(\w+)`/#)
+        #expect(named.count > count)
         let missing = named.filter { name in
             !tests.contains { $0.contains(" \(name.1) {") && $0.contains("func \(name.2)(") }
         }

@@ -37,4 +37,18 @@ struct WebAddressTests {
         #expect("a b/ä&=%\n".percentEncoded() == "a%20b%2F%C3%A4%26%3D%25%0A")
         #expect("h:1/x".percentEncoded(keeping: ":") == "h:1%2Fx")
     }
+
+    @Test(
+        "references are resolved against the document's address (RFC 3986 section 5)",
+        arguments: [
+            ("https://b.example/y?z", "https://b.example/y?z"), ("//b.example/y", "https://b.example/y"),
+            ("/y?z#f", "https://a.example:8443/y?z"), ("?page=2", "https://a.example:8443/p/q?page=2"),
+            ("r", "https://a.example:8443/p/r"), (" /y ", "https://a.example:8443/y"), ("", nil), ("#top", nil),
+            ("javascript:alert(1)", "https://a.example:8443/p/javascript:alert(1)"), ("http://u@b/", nil),
+            ("/a b", nil),
+        ] as [(String, String?)])
+    func references(text: String, expected: String?) {
+        #expect(WebAddress.resolve(text, at: "https://a.example:8443/p/q?x=1") == expected)
+        #expect(WebAddress.resolve("x", at: "https://a.example") == "https://a.example/x")
+    }
 }

@@ -110,6 +110,51 @@ import Testing
         }
     }
 
+    @Test("A refused password that is put again stays refused, unless the caller insists with 'retry'")
+    func refusedAgain() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            api.test.monitor.accept(only: "right-password")
+            let id = try await api.register(client)
+            try await api.logIn(client)
+            let path = "/v1/registrations/\(id)"
+            try await api.test.waitForLog(.monitorRefused)
+            let secret = api.test.monitor.watches.all.first?.credentials["password"]?.exposed ?? ""
+            let order: JSON = ["app": "mail", "credentials": ["username": "alice@mail", "password": .string(secret)]]
+            let again = try await api.call("POST", "/v1/registrations", token: client.token, order)
+            #expect(again.status == 200)
+            #expect(again["monitor"]?["state"]?.string == "refused")
+            #expect(api.test.monitor.watches.count == 1)
+            api.test.monitor.accept(only: nil)
+            try await api.test.advance(by: .seconds(60))
+            let insisted = try await api.call("PATCH", path, token: client.token, ["retry": true])
+            #expect(insisted.status == 200)
+            try await api.test.waitForWatching(RegistrationID(id))
+        }
+    }
+
+    @Test("The health of a monitor: last success, lag, failures, next attempt, overdue") func health() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let registration = try await api.watched(client)
+            let path = "/v1/registrations/\(registration.id)"
+            var item = Item(key: "1", sender: "Bob", title: "Lunch")
+            item.time = api.test.time.timestamp + .seconds(-3)
+            try await api.test.monitor.emit(registration.id, .new(item))
+            let watching = try await api.call("GET", path, token: client.token)["monitor"]
+            #expect(watching?["lagMilliseconds"]?.integer == 3000)
+            #expect(watching?["lastSuccess"]?.string != nil && watching?["lastItem"]?.string != nil)
+            #expect(watching?["failures"]?.integer == 0 && watching?["overdue"]?.bool == false)
+            try await api.test.monitor.fail(registration.id, MonitorFailure(.network, "lost"))
+            try await api.test.waitForLog(.monitorBackingOff)
+            let failing = try await api.call("GET", path, token: client.token)["monitor"]
+            #expect(failing?["state"]?.string == "backing_off" && failing?["failures"]?.integer == 1)
+            #expect(failing?["nextAttempt"]?.string != nil && failing?["lastError"]?.string == "network: lost")
+            let status = try await api.admin("GET", "status")
+            #expect(status["monitorsOverdue"]?.integer == 0)
+        }
+    }
+
     @Test("SG-12 targets are stored as they were given; only the account's own devices can be named")
     func targets() async throws {
         try await TestAPI.run { api in
@@ -134,6 +179,28 @@ import Testing
         }
     }
 
+    @Test("SG-1 fields with a dot in their name stand in an object, or are written so", arguments: [true, false])
+    func nested(asObject: Bool) async throws {
+        var parts = TestGateway.Parts()
+        parts.monitor = ScriptedMonitor(credentialFields: [
+            CredentialField("username", isSecret: false), CredentialField("oauth.refreshToken", isSecret: true),
+        ])
+        try await TestAPI.run(parts) { api in
+            let client = try await api.device()
+            let credentials: JSON =
+                asObject
+                ? ["username": "alice", "oauth": ["refreshToken": "r-1"]]
+                : ["username": "alice", "oauth.refreshToken": "r-1"]
+            let reply = try await api.call(
+                "POST", "/v1/registrations", token: client.token, ["app": "mail", "credentials": credentials])
+            #expect(reply.status == 201)
+            try await api.logIn(client)
+            let target = try await api.test.monitor.watches.wait(count: 1)[0]
+            #expect(
+                target.credentials.mapValues(\.exposed) == ["username": "alice", "oauth.refreshToken": "r-1"])
+        }
+    }
+
     @Test("What is wrong with a registration is told by field") func faults() async throws {
         try await TestAPI.run { api in
             let client = try await api.device()
@@ -147,6 +214,15 @@ import Testing
                 (
                     ["app": "mail", "credentials": ["username": "a", "password": "b", "pasword": "c"]], 400,
                     "invalid_field", "credentials.pasword"
+                ),
+                (["app": "mail", "credentials": ["oauth": ["a": 1]]], 400, "invalid_field", "credentials.oauth.a"),
+                (
+                    ["app": "mail", "credentials": ["oauth": ["a": "b"], "oauth.a": "c"]], 400, "invalid_field",
+                    "credentials.oauth.a"
+                ),
+                (
+                    ["app": "mail", "credentials": ["username": "a", "password": "b", "oauth": ["x": "c"]]], 400,
+                    "invalid_field", "credentials.oauth.x"
                 ),
             ]
             for (body, status, code, field) in cases {

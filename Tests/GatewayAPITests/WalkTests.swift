@@ -9,8 +9,15 @@ import Testing
     @Test("Each route's real answers fit the document, and no answer or log line shows a secret") func walk()
         async throws
     {
-        try await TestAPI.run(TestAPI.withKeys) { api in
+        var parts = TestAPI.withKeys
+        let configure = parts.configure
+        parts.configure = { configuration in
+            configure(&configuration)
+            configuration.apps.append(App(id: "called", name: "Called", monitorKind: "hook", monitor: CalledMonitor()))
+        }
+        try await TestAPI.run(parts) { api in
             try await system(api)
+            try await hooks(api)
             let (phone, tablet) = (try await api.device(), try await api.device("alice", "tablet", channel: nil))
             try await devices(api, phone, tablet)
             let registration = try await api.watched(phone)
@@ -20,6 +27,7 @@ import Testing
             try await messages(api, phone, key)
             try await sessions(api, phone)
             try await queue(api, phone)
+            try await farms(api, phone)
             try await administration(api, phone, registration)
             try await portal(api)
             try await endings(api, phone, tablet)
@@ -31,6 +39,15 @@ import Testing
 
     private func expect(_ status: Int, _ reply: Reply, at location: SourceLocation = #_sourceLocation) {
         #expect(reply.status == status, "\(reply.text)", sourceLocation: location)
+    }
+
+    private func hooks(_ api: TestAPI) async throws {
+        for method in ["POST", "PUT"] {
+            expect(204, try await api.call(method, "/hooks/called", ["say": "something"]))
+            expect(400, try await api.call(method, "/hooks/called", [:]))
+            expect(401, try await api.call(method, "/hooks/mail", ["say": "something"]))
+            expect(401, try await api.call(method, "/hooks/nothing", ["say": "something"]))
+        }
     }
 
     private func system(_ api: TestAPI) async throws {
@@ -140,6 +157,19 @@ import Testing
         expect(204, try await api.admin("DELETE", "sessions/\(second)"))
     }
 
+    private func farms(_ api: TestAPI, _ phone: Client) async throws {
+        for path in ["/screen", "/screen.js", "/screen.css"] { expect(200, try await api.call("GET", path)) }
+        api.test.farm.pages.withLock { $0 = ["a/b.js": FarmAnswer(contentType: "text/javascript", body: [0x31])] }
+        expect(200, try await api.call("GET", "/farms/farm/a/b.js"))
+        api.test.farm.file.withLock { $0 = [0x31] }
+        for path in ["/RDWeb/Feed/webfeed.aspx", "/RDWeb/Feed/apps/mail.rdp"] {
+            expect(200, try await api.call("GET", path, basic: ("alice", TestAPI.password)))
+        }
+        expect(201, try await api.call("POST", "/v1/launches", token: phone.token, ["app": "mail"]))
+        let ticket = try #require(api.test.farm.requests.last).ticket.exposed
+        expect(200, try await api.call("POST", "/v1/launches/redeem", ["ticket": .string(ticket)]))
+    }
+
     private func administration(_ api: TestAPI, _ phone: Client, _ registration: Registration) async throws {
         for list in ["accounts", "devices", "registrations", "monitors", "queues", "launches", "status"] {
             expect(200, try await api.admin("GET", list))
@@ -199,5 +229,20 @@ extension RecordingPushAdapter {
     func alerts(count: Int) async throws -> [Notification] {
         try await Eventually.wait("\(count) notifications pushed") { self.alerts.count >= count }
         return alerts
+    }
+}
+
+/// Takes every call that says something.
+private struct CalledMonitor: InboundMonitor {
+    var credentialFields: [CredentialField] { [] }
+    var upstream: String { "called" }
+
+    func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
+        while true { try await Task.sleep(for: .seconds(86_400)) }
+    }
+
+    func receive(_ call: InboundCall, desk: any InboundDesk) async throws {
+        guard call.body != Array("{}".utf8) else { throw InboundRefusal(.malformed, "says nothing") }
+        try await desk.accept(MonitorBatch(cursor: [1]), for: "alice")
     }
 }

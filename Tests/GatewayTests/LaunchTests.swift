@@ -76,7 +76,7 @@ struct LaunchTests {
             let tap = try #require(test.push.alerts.first?.tap)
             _ = try await test.gateway.launches.launch(tap: tap, device: phone)
             let ticket = try #require(test.farm.requests.last?.ticket)
-            #expect(try await test.gateway.launches.redeem(ticket).state == .redeemed)
+            #expect(try await test.gateway.launches.redeem(ticket).launch.state == .redeemed)
             await #expect(throws: GatewayError.self) { _ = try await test.gateway.launches.redeem(ticket) }
             await expired(test, tap, phone)
             _ = try await test.gateway.launches.launch(app: "mail", message: nil, device: phone)

@@ -51,6 +51,11 @@ struct RefusalTests {
             test.present(try await test.logIn(phone), phone, .gone)
             try await test.push.pushes.wait(count: 1)
             try await patch(test, registration, password: "wrong as well")
+            // One refused login a minute at one server.
+            try await test.waitUntilIdle()
+            #expect(test.monitor.watches.count == 1)
+            #expect(test.gateway.monitors.health(registration.id)?.nextAttempt != nil)
+            try await test.advance(by: .seconds(60))
             try await Eventually.wait("told again") { test.push.alerts.count == 2 }
             #expect(test.monitor.watches.count == 2)
             try await Eventually.wait("only the second one is open") {
@@ -80,6 +85,89 @@ struct RefusalTests {
             #expect(Set(test.push.alerts.map(\.message)).count == 1)
             #expect(test.monitor.watches.count == 1)
             #expect(test.gateway.monitors.health(registration.id)?.state == .refused)
+        }
+    }
+
+    private func put(_ test: TestGateway, password: String, retries: Bool = false) async throws -> Registration {
+        try await test.gateway.registrations.put(
+            account: "alice", app: "mail",
+            credentials: ["username": Secret("alice@mail"), "password": Secret(password)],
+            isEnabled: true, preferences: NotifyPreferences(), retries: retries
+        ).registration
+    }
+
+    @Test("a refused password is never tried again: not put again, not after another, not by a new registration")
+    func neverAgain() async throws {
+        try await TestGateway.run { test in
+            test.monitor.accept(only: "right")
+            let phone = try await test.device()
+            var registration = try await put(test, password: "wrong")
+            test.present(try await test.logIn(phone), phone, .gone)
+            try await test.waitForLog(.monitorRefused)
+            registration = try await put(test, password: "wrong")
+            try await test.advance(by: .seconds(120))
+            _ = try await put(test, password: "other")
+            try await test.waitForLog(.monitorRefused, count: 2)
+            #expect(test.monitor.watches.all.map { $0.credentials["password"]?.exposed } == ["wrong", "other"])
+            registration = try await put(test, password: "wrong")
+            #expect(registration.isRefused)
+            try await test.gateway.registrations.delete(registration.id, of: "alice")
+            try await test.restart()
+            registration = try await put(test, password: "wrong")
+            test.present(try await test.logIn(phone, instance: "2"), phone, .gone)
+            try await Eventually.wait("it shows as refused") {
+                test.gateway.monitors.health(registration.id)?.state == .refused
+            }
+            try await test.advance(by: .seconds(600))
+            #expect(test.monitor.watches.count == 2)
+            let stored = try await test.store.registry()
+            #expect(stored.accounts.first?.refusals["mail"]?.count == 2)
+            #expect(!"\(stored.accounts)".contains("wrong"))
+        }
+    }
+
+    @Test("the owner insists: one more attempt with the same password, and what works is remembered as refused no more")
+    func insists() async throws {
+        try await TestGateway.run { test in
+            test.monitor.accept(only: "right")
+            let phone = try await test.device()
+            let registration = try await put(test, password: "locked")
+            test.present(try await test.logIn(phone), phone, .gone)
+            try await test.waitForLog(.monitorRefused)
+            try await test.advance(by: .seconds(60))
+            var update = Registrations.Update()
+            update.retries = true
+            _ = try await test.gateway.registrations.update(registration.id, of: "alice", update)
+            try await test.waitForLog(.monitorRefused, count: 2)
+            #expect(test.monitor.watches.count == 2, "one attempt each time")
+            test.monitor.accept(only: "locked")
+            try await test.advance(by: .seconds(60))
+            _ = try await put(test, password: "locked", retries: true)
+            try await test.waitForWatching(registration.id)
+            #expect(try await test.store.registry().accounts.first?.refusals == [:])
+            try await Eventually.wait("proven") {
+                test.gateway.registrations.registration(registration.id)?.isProven == true
+            }
+            _ = try await put(test, password: "locked")
+            #expect(test.monitor.watches.count == 3, "the same password again changes nothing")
+        }
+    }
+
+    @Test("the owner is told on the stream and by notification")
+    func told() async throws {
+        try await TestGateway.run { test in
+            test.monitor.accept(only: "right")
+            let (phone, desk) = (try await test.device(), try await test.device("alice", "desk"))
+            let stream = try await test.connect(desk)
+            let registration = try await test.register(notify: NotifyPreferences(targets: .all))
+            test.present(try await test.logIn(phone), phone, .gone)
+            try await test.push.pushes.wait(count: 1)
+            #expect(test.push.pushes.all.first?.device == phone.id)
+            try await Eventually.wait("the streams hear of it") { stream.stored(.monitor).count == 1 }
+            let event = try JSONParser.parse(stream.stored(.monitor)[0])
+            #expect(event["registration"]?.string == registration.id.text && event["state"]?.string == "refused")
+            #expect(stream.messages.map { $0.header["kind"] } == ["monitor.refused"])
+            #expect(!stream.notifications.isEmpty)
         }
     }
 

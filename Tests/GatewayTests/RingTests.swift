@@ -121,16 +121,18 @@ struct RingTests {
         }
     }
 
-    @Test("SG-7 the farm may lower a presence, and the client's next report raises it again")
+    @Test("SG-7 what the farm sees holds against a client's beats; a client that comes forward counts again")
     func farmFacts() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
             let registration = try await test.register()
             let session = try await test.logIn(phone)
             try await test.waitForWatching(registration.id)
-            try await test.farm.lower(account: "alice", app: "mail")
+            try await test.farm.report(.disconnected, account: "alice", app: "mail", seen: test.time.now)
+            test.present(session, phone, .visible)
             try await test.news(registration, "1")
             try await test.push.pushes.wait(count: 1)
+            test.present(session, phone, .hidden)
             test.present(session, phone, .visible)
             let second = try await test.news(registration, "2")
             try await test.waitForDecision(second, "stream visible_session")

@@ -112,22 +112,6 @@ struct SessionTableTests {
         #expect(table.report("other", seq: 1, presence: .gone, now: now, at: noon) == .unknown)
     }
 
-    @Test("SG-7 farm facts only lower")
-    func farmFacts() {
-        var table = table()
-        table.open(session("s2", device: "d2"))
-        table.open(session("s3", app: "chat"))
-        _ = table.report("s2", seq: 1, presence: .hidden, now: now, at: noon)
-        #expect(table.lower(account: "alice", app: "mail", now: now).map(\.id) == ["s1"])
-        #expect(table.lower(account: "alice", app: "mail", now: now).isEmpty)
-        #expect(table["s1"]?.presence == .hidden)
-        #expect(table["s3"]?.presence == .active)
-        guard case .applied = table.report("s1", seq: 1, presence: .active, now: now, at: noon) else {
-            Issue.record("the client's next report does not count")
-            return
-        }
-    }
-
     @Test("rows nobody reports on are dropped after a day, a device's all at once")
     func forgotten() {
         var table = table()

@@ -193,6 +193,29 @@ struct MigrationTests {
         await store.close()
     }
 
+    @Test("credentials of version 3 that have watched are known to be good; refused ones are remembered from now on")
+    func registrationsOfVersionThree() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(3))
+        _ = await failure(opening: folder.database, options: old)
+        var store = try await SQLiteStore.open(path: folder.database)
+        var registry = try await store.registry()
+        #expect(registry.registrations.first?.isProven == true)
+        var account = try #require(registry.accounts.first)
+        #expect(account.refusals == [:])
+        account.refusals = ["mail": [[1, 2, 255], []], "chat": [[3]]]
+        var registration = try #require(registry.registrations.first)
+        (registration.provenRevision, registration.preferences.ownAddresses) = (nil, ["a@b"])
+        try await store.commit([.putAccount(account), .putRegistration(registration)])
+        await store.close()
+        store = try await SQLiteStore.open(path: folder.database)
+        registry = try await store.registry()
+        #expect(registry.accounts == [account] && registry.registrations == [registration])
+        await store.close()
+    }
+
     @Test("a word no version wrote is damage")
     func unknownWords() async throws {
         let folder = try TemporaryFolder()
@@ -218,13 +241,13 @@ struct MigrationTests {
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
         options.migrations += [
-            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 4"),
-            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 5"),
+            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 5"),
+            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 6"),
         ]
         for _ in 0..<2 { #expect(await failure(opening: folder.database, options: options) == nil) }
         do {
             let database = try Database(path: folder.database, access: .readOnly)
-            #expect(try database.integer("PRAGMA user_version") == 5)
+            #expect(try database.integer("PRAGMA user_version") == 6)
             #expect(try database.text("SELECT extra FROM account") == "three")
         }
         #expect(await failure(opening: folder.database)?.code == .newerSchema, "today's code refuses it")
@@ -235,7 +258,7 @@ struct MigrationTests {
         let folder = try TemporaryFolder()
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
-        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 4")]
+        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 5")]
         #expect(await failure(opening: folder.database, options: options)?.code == .writeFailed)
         let store = try await SQLiteStore.open(path: folder.database)
         #expect(try await store.registry().accounts.count == 1)

@@ -10,6 +10,9 @@ package struct PluginContext: Sendable {
     /// known.
     package var tapPage: String?
 
+    /// The transport for answers that go on; nil where it offers none.
+    package var streams: (any HTTPStreamTransport)? { transport as? any HTTPStreamTransport }
+
     package init(transport: any HTTPTransport, time: any TimeSource, log: Log, tapPage: String? = nil) {
         (self.transport, self.time, self.log, self.tapPage) = (transport, time, log, tapPage)
     }
@@ -29,21 +32,42 @@ package protocol MonitorPlugin: Sendable {
 
 /// A field of a registration's credentials.
 package struct CredentialField: Sendable, Hashable {
+    /// A field of a nested object has a dot in its name: `oauth.clientId` is `{"oauth":{"clientId":…}}`.
     package let name: String
     package let isSecret: Bool
     package let isRequired: Bool
+    /// Whether another value means another mailbox, so that the stored cursor is of no use.
+    package let isIdentity: Bool
 
-    package init(_ name: String, isSecret: Bool, isRequired: Bool = true) {
+    /// - Parameter isIdentity: nil: whatever is no secret.
+    package init(_ name: String, isSecret: Bool, isRequired: Bool = true, isIdentity: Bool? = nil) {
         (self.name, self.isSecret, self.isRequired) = (name, isSecret, isRequired)
+        self.isIdentity = isIdentity ?? !isSecret
     }
+}
+
+/// What is wrong with a registration's credentials, before any server was asked.
+package struct CredentialFault: Sendable, Hashable {
+    package let field: String
+    /// Never shows the value.
+    package let message: String
+
+    package init(_ field: String, _ message: String) { (self.field, self.message) = (field, message) }
 }
 
 /// The monitor of one app: watches its registrations.
 package protocol Monitor: Sendable {
     /// What a registration must give, in the order a form would ask. An empty list: no credentials.
     var credentialFields: [CredentialField] { get }
+    /// What is wrong with an account's credentials, as far as that can be told without connecting; nil (the default)
+    /// for nothing. Required and unknown fields have been checked before.
+    func fault(in credentials: [String: Secret], of account: AccountID) -> CredentialFault?
     /// What the start rate and connects in flight are bounded by: usually `host:port` of the server.
     var upstream: String { get }
+    /// How often a registration that is watched hears its server at the least: a look, a ping or a renewed wait, each
+    /// followed by `heard`. After twice as long without, the host raises the alarm and starts the watch anew. Nil (the
+    /// default): a watch may be silent for as long as it likes.
+    var heardEvery: Duration? { get }
     /// Work for all registrations of the app together (a shared connection, a listener). Runs beside
     /// `watch`; the default waits until it is cancelled.
     func run() async throws
@@ -53,6 +77,9 @@ package protocol Monitor: Sendable {
 }
 
 extension Monitor {
+    package func fault(in credentials: [String: Secret], of account: AccountID) -> CredentialFault? { nil }
+    package var heardEvery: Duration? { nil }
+
     package func run() async throws {
         while true { try await Task.sleep(for: .seconds(86_400)) }
     }
@@ -86,6 +113,14 @@ package protocol MonitorHost: Sendable {
     func watching()
     /// Lower bound on liveness: call when the server has been heard (a batch does so by itself).
     func heard()
+    /// Stores another value of one credential, which the app's server gave for the old one (a refresh token that is
+    /// good once). The monitor goes on; its next start gets the new value. The default does nothing.
+    /// - Throws: `CancellationError`, or the store's failure.
+    func replaced(_ field: String, with value: Secret) async throws
+}
+
+extension MonitorHost {
+    package func replaced(_ field: String, with value: Secret) async throws {}
 }
 
 /// What a monitor saw, with the cursor that says so.
@@ -137,7 +172,7 @@ package struct Item: Sendable, Hashable {
 }
 
 /// Why a monitor stopped watching; the host derives all waiting from it.
-package struct MonitorFailure: Error, Sendable, CustomStringConvertible {
+package struct MonitorFailure: Error, Sendable, Hashable, CustomStringConvertible {
     package enum Code: Sendable, Hashable {
         /// The credentials were refused: never tried again until they change.
         case authFailed

@@ -19,12 +19,12 @@ package final class LaunchRelay: Service {
         package let isNew: Bool
     }
 
-    private struct TapKey: Hashable, Sendable {
+    struct TapKey: Hashable, Sendable {
         let message: MessageKey
         let device: DeviceID
     }
 
-    private struct State {
+    struct State {
         var launches: [LaunchID: Launch] = [:]
         var byTap: [TapKey: LaunchID] = [:]
         var byTicket: [[UInt8]: LaunchID] = [:]
@@ -56,25 +56,30 @@ package final class LaunchRelay: Service {
     }
 
     package let name = "launches"
-    private let keeper: StateKeeper<State>
-    private let apps: [AppID: App]
-    private let sessions: Sessions
+    let keeper: StateKeeper<State>
+    let apps: [AppID: App]
+    let sessions: Sessions
     private let messages: Messages
     private let notifier: Notifier
     private let mailroom: Mailroom
-    private let store: any Store
-    private let security: any Security
-    private let identities: Identities
-    private let time: any TimeSource
-    private let log: Log
+    let store: any Store
+    let security: any Security
+    let identities: Identities
+    let time: any TimeSource
+    let log: Log
+    let registrations: Registrations
+    let devices: Devices
+    let accounts: Accounts
     private let alarm: Alarm
     private let confirmed: AsyncStream<Launch>
     private let confirmedSink: AsyncStream<Launch>.Continuation
 
     package init(
         apps: [App], sessions: Sessions, messages: Messages, notifier: Notifier, mailroom: Mailroom, store: any Store,
-        security: any Security, identities: Identities, time: any TimeSource, log: Log, launches: [Launch]
+        security: any Security, identities: Identities, registrations: Registrations, devices: Devices,
+        accounts: Accounts, time: any TimeSource, log: Log, launches: [Launch]
     ) {
+        (self.registrations, self.devices, self.accounts) = (registrations, devices, accounts)
         var state = State()
         for launch in launches {
             state.put(launch)
@@ -165,12 +170,7 @@ package final class LaunchRelay: Service {
         guard let app = apps[launch.app], let farm = app.farmLink, let target = app.launch else {
             throw GatewayError(.noFarm, "the app '\(launch.app)' has no farm that could launch it")
         }
-        let message: Message? = if let key = launch.message { try await store.message(key) } else { nil }
-        let request = LaunchRequest(
-            launch: launch.id, ticket: identities.ticket(launch.id), account: launch.account, device: device.id,
-            platform: device.platform, app: app.id, appName: app.name, message: launch.message,
-            item: message?.origin?.item)
-        let action = try await farm.launch(target, request)
+        let action = try await farm.launch(target, try await request(launch, app, device))
         let running = sessions.session(device: device.id, app: launch.app)
         if running != nil {
             mailroom.pass(to: launch.account, device: device.id) { _ in .launch(launch.id, app: launch.app) }
@@ -181,21 +181,6 @@ package final class LaunchRelay: Service {
         // A client that is in front already has nothing more to report.
         if let running { presenceChanged(running) }
         return Answer(launch: launch, session: running?.id, action: action, isNew: isNew)
-    }
-
-    /// Uses a ticket up: once, within its lifetime. For farms that fetch what to start.
-    /// - Throws: `launch_expired`.
-    package func redeem(_ ticket: Secret) async throws -> Launch {
-        let hash = security.hash(ticket.bytes)
-        let now = time.timestamp
-        return try await keeper.change { state in
-            guard var launch = state.byTicket[hash].flatMap({ state.launches[$0] }), launch.state == .pending,
-                now < launch.expires
-            else { throw GatewayError(.launchExpired, "the ticket is unknown, used up or expired") }
-            launch.state = .redeemed
-            state.put(launch)
-            return (launch, [.putLaunch(launch)])
-        }
     }
 
     package func all() -> [Launch] {
@@ -281,7 +266,7 @@ package final class LaunchRelay: Service {
         alarm.set(next)
     }
 
-    private func fields(_ launch: Launch) -> LogFields {
+    func fields(_ launch: Launch) -> LogFields {
         var fields: LogFields = [
             "launch": .id(launch.id), "account": .id(launch.account), "device": .id(launch.device),
             "app": .id(launch.app),

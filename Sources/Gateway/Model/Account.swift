@@ -15,7 +15,13 @@ package struct Account: Sendable, Hashable {
     package var isDisabled = false
     /// BCP 47 tag that templates and digests are written in.
     package var locale: String?
+    /// Keyed digests of credentials that the apps' servers refused, the latest last: they are never tried again, not
+    /// even after the registration was deleted and made anew.
+    package var refusals: [AppID: [[UInt8]]] = [:]
     package let created: Timestamp
+
+    /// How many refused credentials are remembered for an app.
+    package static let refusalsLimit = 16
 
     package init(id: AccountID, kind: Kind = .person, passwordHash: String?, created: Timestamp) {
         (self.id, self.kind, self.passwordHash, self.created) = (id, kind, passwordHash, created)

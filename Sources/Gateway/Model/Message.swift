@@ -146,6 +146,8 @@ package struct StoredEvent: Sendable, Hashable {
         case due
         /// Something happened to one of the account's devices that its other devices are told of.
         case device
+        /// An app's server refused a registration's credentials.
+        case monitor
     }
 
     package let queue: Int64

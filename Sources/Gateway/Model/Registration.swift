@@ -10,8 +10,12 @@ package struct App: Sendable {
     package let launch: (any LaunchTarget)?
     package let monitorKind: String?
     package let monitor: (any Monitor)?
+    /// Addresses that an account writes from, with `{account}` and `{username}`.
+    package var ownAddresses: [String] = []
     /// What the application calls with; nil for one that does not. A running gateway keeps only its hash.
     package var key: Secret?
+    /// How the application is called with what comes to its queue; nil for one that asks.
+    package var callback: (any AppCallback)?
     /// The file the key stands in, or is to stand in once it is made.
     package var keyFile: String?
 
@@ -38,6 +42,8 @@ package struct Registration: Sendable, Hashable {
     package var credentialsRevision: Int64 = 1
     /// The revision the app's server refused, if it did.
     package var refusedRevision: Int64?
+    /// The revision the app's server has accepted, if it has accepted one.
+    package var provenRevision: Int64?
     /// The server-side switch (SG-15).
     package var isEnabled: Bool
     /// Whether the account has logged in to the app since registering: that starts monitoring (SG-3).
@@ -55,8 +61,13 @@ package struct Registration: Sendable, Hashable {
         (self.isEnabled, self.preferences, self.created) = (isEnabled, preferences, created)
     }
 
+    /// Whether the app's server has accepted the present credentials before.
+    package var isProven: Bool { provenRevision == credentialsRevision }
+    /// Whether the app's server has refused the present credentials.
+    package var isRefused: Bool { refusedRevision == credentialsRevision }
+
     /// Whether a monitor should watch it now.
-    package var isWatched: Bool { isEnabled && isArmed && refusedRevision != credentialsRevision }
+    package var isWatched: Bool { isEnabled && isArmed && !isRefused }
 }
 
 /// How and where a registration's news is announced. Nil takes the configuration's default.
@@ -99,10 +110,14 @@ package struct NotifyPreferences: Sendable, Hashable {
     package var targets: Targets?
     package var quietHours: QuietHours?
     package var group: Duration?
+    /// Addresses that the account itself writes from: what comes from them rings for nobody.
+    package var ownAddresses: [String]?
 
     package init(
-        summary: Summary? = nil, targets: Targets? = nil, quietHours: QuietHours? = nil, group: Duration? = nil
+        summary: Summary? = nil, targets: Targets? = nil, quietHours: QuietHours? = nil, group: Duration? = nil,
+        ownAddresses: [String]? = nil
     ) {
         (self.summary, self.targets, self.quietHours, self.group) = (summary, targets, quietHours, group)
+        self.ownAddresses = ownAddresses
     }
 }

@@ -28,21 +28,33 @@ package struct Session: Sendable, Hashable {
     package var seq: Int64
     /// The end of the lease on our monotonic clock; a foreground presence counts until then.
     package var leaseEnd: Moment
+    /// When the client itself said that it came to the front, after it was not.
+    package var raised: Moment
+    /// What the farm says of the app's clients, until `farmEnd`.
+    package var farm = FarmFact.State.unknown
+    package var farmEnd: Moment
     package let opened: Timestamp
     /// The last report of the client.
     package var reported: Timestamp
 
     package init(
         id: SessionID, account: AccountID, device: DeviceID, app: AppID, instance: String, registration: RegistrationID,
-        presence: Presence, seq: Int64, leaseEnd: Moment, opened: Timestamp
+        presence: Presence, seq: Int64, leaseEnd: Moment, opened: Timestamp, raised: Moment = Moment(nanoseconds: 0)
     ) {
         (self.id, self.account, self.device, self.app, self.instance) = (id, account, device, app, instance)
         (self.registration, self.presence, self.seq) = (registration, presence, seq)
         (self.leaseEnd, self.opened, self.reported) = (leaseEnd, opened, opened)
+        (self.raised, farmEnd) = (raised, raised)
     }
 
-    /// Whether the client is surely in front at `now` (SG-7).
-    package func isForeground(at now: Moment) -> Bool { presence.isForeground && now < leaseEnd }
+    /// Whether the client says that it is in front, and has said so lately.
+    package func hasLease(at now: Moment) -> Bool { presence.isForeground && now < leaseEnd }
+
+    /// What the farm says at `now`.
+    package func farm(at now: Moment) -> FarmFact.State { now < farmEnd ? farm : .unknown }
+
+    /// Whether the client is surely in front at `now` (SG-7): it says so, and its farm does not know better.
+    package func isForeground(at now: Moment) -> Bool { hasLease(at: now) && !farm(at: now).lowers }
 }
 
 /// A single-use, short-lived ticket that is answered with an action.

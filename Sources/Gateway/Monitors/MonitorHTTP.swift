@@ -35,6 +35,8 @@ package struct MonitorHTTP: Sendable {
         package var timeout: Duration?
         /// Statuses beside 2xx that are answers and no failures, such as 304.
         package var accepts: Set<Int> = []
+        /// Redirects to follow.
+        package var redirects = 0
 
         package init(_ method: String, _ path: String, query: [(name: String, value: String)] = []) {
             (self.method, self.path, self.query) = (method, path, query)
@@ -66,7 +68,7 @@ package struct MonitorHTTP: Sendable {
         var request = HTTPRequest(call.method, url, headers: call.headers, body: call.body)
         if request.headers["Accept"] == nil { request.headers["Accept"] = "application/json" }
         (request.timeout, request.responseLimit) = (call.timeout ?? timeout, answerLimit)
-        (request.caFile, request.pool) = (caFile, pool)
+        (request.caFile, request.pool, request.redirectLimit) = (caFile, pool, call.redirects)
         return request
     }
 

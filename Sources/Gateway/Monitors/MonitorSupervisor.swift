@@ -36,7 +36,9 @@ package final class MonitorSupervisor: Service {
     ) {
         (self.farms, self.facts) = (farms, facts)
         machine = Locked(
-            SupervisorMachine(startsPerSecond: limits.monitorStartsPerSecond, connectsAtOnce: limits.monitorConnects))
+            SupervisorMachine(
+                startsPerSecond: limits.monitorStartsPerSecond, connectsAtOnce: limits.monitorConnects,
+                refusalsPerMinute: limits.monitorRefusalsPerMinute))
         (self.registrations, self.intake, self.time, self.log, self.jitter) = (registrations, intake, time, log, jitter)
         alarm = Alarm(time: time)
         (commands, commandSink) = AsyncStream.makeStream()
@@ -45,6 +47,20 @@ package final class MonitorSupervisor: Service {
 
     package func health(_ id: RegistrationID) -> SupervisorMachine.Health? { machine.withLock { $0.health(id) } }
     package func counts() -> [SupervisorMachine.State: Int] { machine.withLock { $0.counts() } }
+    /// Of all that should be watched: how many were not heard for twice as long as expected, and how long ago the one
+    /// heard longest ago was heard.
+    package func oldest() -> (overdue: Int, age: Duration) { machine.withLock { $0.oldest(now: time.now) } }
+
+    /// A server was heard that calls by itself (`InboundMonitor`).
+    func heard(_ id: RegistrationID, items: Int, lag: Duration?) {
+        heard(id, items: items, lag: lag, ["registration": .id(id)])
+    }
+
+    private func heard(_ id: RegistrationID, items: Int, lag: Duration?, _ fields: LogFields) {
+        let (now, timestamp) = (time.now, time.timestamp)
+        let wasOverdue = machine.withLock { $0.heard(id, items: items, lag: lag, now: now, at: timestamp) }
+        if wasOverdue { log.info(.monitorRecovered, "A monitor that was overdue is heard again", fields) }
+    }
 
     /// Starts everything that should be watched; called once, after the start.
     package func lookAtAll() { for registration in registrations.all() { look(at: registration.id) } }
@@ -77,7 +93,9 @@ package final class MonitorSupervisor: Service {
                 return revisions[id].map { $0 != registration.credentialsRevision } ?? false
             }
             return machine.want(
-                id, upstream: monitor.upstream, isRenewed: isRenewed, now: time.now, at: time.timestamp)
+                id, upstream: monitor.upstream, isRenewed: isRenewed,
+                isProven: monitor.credentialFields.isEmpty || registration.isProven, heardEvery: monitor.heardEvery,
+                now: time.now, at: time.timestamp)
         }
     }
 
@@ -93,9 +111,22 @@ package final class MonitorSupervisor: Service {
                 stops.withLock { $0[id] = signal }
                 commandSink.yield(.start(id, signal))
             case .stop(let id): stops.withLock { $0[id] }?.raise()
+            case .overdue(let id): overdue(id)
             }
         }
         alarm.set(deadline)
+    }
+
+    /// Whatever the reason, somebody who waits for news of it waits in vain.
+    private func overdue(_ id: RegistrationID) {
+        guard let registration = registrations.registration(id), let health = health(id) else { return }
+        var fields: LogFields = [
+            "registration": .id(id), "account": .id(registration.account), "app": .id(registration.app),
+            "state": .string(health.state.rawValue), "failures": .count(health.failures),
+        ]
+        if let success = health.lastSuccess { fields.append("lastSuccess", .string(success.description)) }
+        if let error = health.lastError { fields.append("error", .string(error)) }
+        log.error(.monitorOverdue, "A monitor's last success is older than twice what is expected", fields)
     }
 
     // MARK: Running
@@ -113,8 +144,11 @@ package final class MonitorSupervisor: Service {
                 group.addTask { try await self.again("monitor", app.id.text) { try await monitor.run() } }
             }
             for farm in farms {
+                let launches = registrations.allApps.filter { $0.farm == farm.id }
+                    .compactMap { app in app.launch.map { (app.id, $0) } }
+                let apps = Dictionary(uniqueKeysWithValues: launches)
                 group.addTask { [facts] in
-                    try await self.again("farm", farm.id.text) { try await farm.farm.run(facts: facts) }
+                    try await self.again("farm", farm.id.text) { try await farm.farm.run(apps: apps, facts: facts) }
                 }
             }
             group.addTask { await self.watchAll() }
@@ -150,7 +184,12 @@ package final class MonitorSupervisor: Service {
             for await command in commands {
                 switch command {
                 case .start(let id, let stop): group.addTask { await self.watch(id, stop) }
-                case .refused(let registration): await tell { try await $0.refused(registration) }
+                case .refused(let registration):
+                    await tell {
+                        // Of former credentials nobody needs to hear any more.
+                        try await $0.renewed(registration.id)
+                        try await $0.refused(registration)
+                    }
                 case .renewed(let id): await tell { try await $0.renewed(id) }
                 }
             }
@@ -192,7 +231,7 @@ package final class MonitorSupervisor: Service {
                 .monitorBackingOff, "A monitor failed and is started again later",
                 [
                     "registration": .id(id), "code": .string(failure.code.name), "error": .string(failure.message),
-                    "retryMilliseconds": .milliseconds(pause),
+                    "retryMilliseconds": .milliseconds(pause), "failures": .count(health(id)?.failures ?? 0),
                 ])
         }
     }
@@ -210,7 +249,7 @@ package final class MonitorSupervisor: Service {
         let target = MonitorTarget(
             registration: registration.id, account: registration.account, credentials: credentials,
             cursor: registration.cursor)
-        let host = Host(registration, self, fields)
+        let host = Host(registration, username: credentials["username"]?.exposed, self, fields)
         let hasEnded = Locked(false)
         return await withTaskGroup(of: MonitorFailure?.self) { group in
             group.addTask {
@@ -262,30 +301,41 @@ package final class MonitorSupervisor: Service {
     private final class Host: MonitorHost {
         private let id: RegistrationID
         private let revision: Int64
+        private let username: String?
         private let supervisor: MonitorSupervisor
         private let hasCursor: Locked<Bool>
         private let fields: LogFields
 
-        init(_ registration: Registration, _ supervisor: MonitorSupervisor, _ fields: LogFields) {
+        init(_ registration: Registration, username: String?, _ supervisor: MonitorSupervisor, _ fields: LogFields) {
             (id, revision) = (registration.id, registration.credentialsRevision)
-            (self.supervisor, self.fields) = (supervisor, fields)
+            (self.username, self.supervisor, self.fields) = (username, supervisor, fields)
             hasCursor = Locked(registration.cursor != nil)
         }
 
         func emit(_ batch: MonitorBatch) async throws {
             try Task.checkCancellation()
             let isBaseline = !hasCursor.withLock { $0 }
-            let news = try await supervisor.intake.accept(
-                id, revision: revision, batch, isBaseline: isBaseline)
+            let (news, lag) = try await supervisor.intake.accept(
+                id, revision: revision, batch, isBaseline: isBaseline, username: username)
             hasCursor.withLock { $0 = true }
-            supervisor.machine.withLock { $0.heard(id, items: news, at: supervisor.time.timestamp) }
+            heard(news, lag)
         }
 
         func watching() {
             supervisor.log.info(.monitorWatching, "A monitor would see news from now on", fields)
+            heard()
             supervisor.step { $0.watching(id, now: supervisor.time.now, at: supervisor.time.timestamp) }
+            supervisor.registrations.proved(id, revision: revision)
         }
 
-        func heard() { supervisor.machine.withLock { $0.heard(id, items: 0, at: supervisor.time.timestamp) } }
+        func replaced(_ field: String, with value: Secret) async throws {
+            try await supervisor.registrations.replace(field, with: value, of: id, revision: revision)
+        }
+
+        func heard() { heard(0, nil) }
+
+        private func heard(_ news: Int, _ lag: Duration?) {
+            supervisor.heard(id, items: news, lag: lag, fields)
+        }
     }
 }

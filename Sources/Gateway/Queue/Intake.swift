@@ -20,17 +20,17 @@ package final class Intake: Sendable {
         (self.messages, self.store, self.time, self.log, self.defaults) = (messages, store, time, log, defaults)
     }
 
-    /// Stores a batch; returns when its messages and its cursor are durable. First those read or gone are
-    /// settled, then the new ones are stored together with the cursor: after a crash in between the
-    /// monitor reports the first part again, which changes nothing.
+    /// Stores a batch; returns when its new messages, the end of those read or gone, and its cursor are durable, all in
+    /// one transaction.
     /// - Parameters:
     ///   - revision: of the credentials the monitor logged in with; news of former ones is not taken any more.
     ///   - isBaseline: the registration had no cursor: its items are known, not news.
+    ///   - username: what it logged in with, where there is a name.
     /// - Throws: `MonitorFailure` for a batch beyond the limits, or the store's failure.
-    /// - Returns: how many items were news.
+    /// - Returns: what was news, and how long ago the newest item came about at its source.
     package func accept(
-        _ id: RegistrationID, revision: Int64, _ batch: MonitorBatch, isBaseline: Bool
-    ) async throws -> Int {
+        _ id: RegistrationID, revision: Int64, _ batch: MonitorBatch, isBaseline: Bool, username: String?
+    ) async throws -> (news: Int, lag: Duration?) {
         guard batch.cursor.count <= MonitorBatch.cursorLimit else {
             throw MonitorFailure(.protocolViolation, "the monitor's cursor is over \(MonitorBatch.cursorLimit) bytes")
         }
@@ -42,36 +42,57 @@ package final class Intake: Sendable {
         for change in batch.changes {
             switch change {
             case .new(let item): items.append(item)
-            case .seen(let key): ended[key] = "read"
-            case .gone(let key): ended[key] = "gone"
+            case .seen(let key): ended[key] = Messages.readReason
+            case .gone(let key): ended[key] = Self.goneReason
             }
         }
         let known = try await store.items(registration: id, keys: items.map(\.key) + Array(ended.keys))
-        for reason in ["read", "gone"] {
-            let keys = ended.filter { $0.value == reason }.compactMap { known[$0.key] }.filter(\.isOpen).map(\.message)
-            if !keys.isEmpty {
-                try await messages.settle(keys, account: registration.account, as: .done, reason: reason, by: nil)
-            }
+        var ending: [String: [MessageKey]] = [:]
+        for (key, reason) in ended {
+            if let item = known[key], item.isOpen { ending[reason, default: []].append(item.message) }
         }
         var seen: Set<String> = []
         let news = items.filter { known[$0.key] == nil && ended[$0.key] == nil && seen.insert($0.key).inserted }
-        let drafts = news.map { draft($0, registration, isKnown: isBaseline) }
-        let posted = try await mailroom.post(
-            drafts.map { Posting($0, to: .account(registration.account)) },
-            with: [.setMonitorCursor(id, batch.cursor)]
-        ).compactMap(\.message)
+        let own = OwnAddresses(
+            registration.preferences.ownAddresses, of: registration.account, app: registrations.app(registration.app),
+            username: username)
+        // The account's own messages are known from the start, as what was there before is.
+        let postings = news.map { item in
+            Posting(
+                draft(item, registration, isKnown: isBaseline || own.has(item.senderAddress)),
+                to: .account(registration.account))
+        }
+        let posted = try await store(postings, ending, registration, batch.cursor).filter { $0.state == .ready }
         registrations.moved(id, cursor: batch.cursor, known: registration)
-        if isBaseline { return 0 }
+        if isBaseline { return (0, nil) }
+        let now = time.timestamp
+        let lag = news.compactMap(\.time).max().map { max(.zero, now - $0) }
         for message in posted {
-            log.info(
-                .monitorItem, "A monitor saw something new",
-                [
-                    "registration": .id(id), "account": .id(registration.account), "app": .id(registration.app),
-                    "messageId": .key(message.key),
-                ])
+            var fields: LogFields = [
+                "registration": .id(id), "account": .id(registration.account), "app": .id(registration.app),
+                "messageId": .key(message.key),
+            ]
+            if let lag { fields.append("lagMilliseconds", .milliseconds(lag)) }
+            log.info(.monitorItem, "A monitor saw something new", fields)
         }
         messages.accepted(posted)
-        return posted.count
+        return (posted.count, lag)
+    }
+
+    private static let goneReason = "gone"
+
+    /// One transaction. Where the queue is full, what has ended makes room first: else a mailbox that is being read
+    /// could never be told of.
+    private func store(
+        _ postings: [Posting], _ ending: [String: [MessageKey]], _ registration: Registration, _ cursor: [UInt8]
+    ) async throws -> [Message] {
+        let cursor = StoreChange.setMonitorCursor(registration.id, cursor)
+        do {
+            return try await messages.take(postings, ending: ending, account: registration.account, with: [cursor])
+        } catch let error as GatewayError where error.code == .queueFull && !ending.isEmpty {
+            _ = try await messages.take([], ending: ending, account: registration.account, with: [])
+            return try await messages.take(postings, ending: [:], account: registration.account, with: [cursor])
+        }
     }
 
     // MARK: Refused credentials
@@ -92,7 +113,16 @@ package final class Intake: Sendable {
         draft.origin = Message.Origin(registration: registration.id, item: item)
         let posted = try await mailroom.post([Posting(draft, to: .account(registration.account))])
         messages.accepted(posted.compactMap(\.message))
+        // For programs, and also where a client in front leaves the message without a notification.
+        mailroom.note(
+            .monitor, to: registration.account,
+            [
+                "registration": .string(registration.id.text), "app": .string(registration.app.text),
+                "state": .string(SupervisorMachine.State.refused.rawValue), "message": .string(text(posted)),
+            ])
     }
+
+    private func text(_ posted: [Posted]) -> String { posted.first?.key.description ?? "" }
 
     /// The credentials were changed, or the registration is gone: nobody needs to be told any more.
     package func renewed(_ id: RegistrationID) async throws {

@@ -52,6 +52,53 @@ extension Mailroom {
         }
     }
 
+    /// Messages of a queue that end in the same transaction as others begin.
+    struct Ending: Sendable {
+        let keys: [MessageKey]
+        let reason: String
+        /// What the senders are told, where they wanted to hear and have not heard the last.
+        let receipts: [ReceiptState]
+
+        init(_ keys: [MessageKey], reason: String, receipts: [ReceiptState] = []) {
+            (self.keys, self.reason, self.receipts) = (keys, reason, receipts)
+        }
+    }
+
+    /// Settles messages and stores others, and whatever else belongs to the same transaction, all or none.
+    /// - Parameter events: the `clear` event of a message that is done.
+    /// - Returns: what was stored, and those settled that were open: a message is settled once.
+    /// - Throws: `queue_full`, `storage_full`: then nothing is stored or settled; the store's failure.
+    func post(
+        _ postings: [Posting], ending: [Ending], with extra: [StoreChange], events: (MessageKey) -> JSON?
+    ) async throws -> (posted: [Posted], settled: [MessageKey]) {
+        let (now, timestamp) = (time.now, time.timestamp)
+        if postings.contains(where: { !$0.draft.isKnown }) { try checkSpace(at: now) }
+        return try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<(posted: [Posted], settled: [MessageKey]), any Error>) in
+            do {
+                try keeper.submit(always: true) { state in
+                    try check(postings, &state, at: now)
+                    var changes: [StoreChange] = []
+                    var outcome = Outcome()
+                    for end in ending {
+                        settle(end, as: .done, nil, events, &state, &changes, &outcome.effects, timestamp)
+                    }
+                    for posting in postings {
+                        outcome.posted.append(enter(posting, &state, &changes, &outcome.effects, now, timestamp))
+                    }
+                    return (outcome, changes + extra)
+                } then: { [self] outcome, result in
+                    finish(outcome, result) { result in
+                        continuation.resume(
+                            with: result.map { ($0, outcome.effects.settled) }.mapError { $0 as any Error })
+                    }
+                }
+            } catch {
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
     /// Looks at the disk now and then: asking at each message would cost a system call.
     private func checkSpace(at now: Moment) throws(GatewayError) {
         let hasRoom = space.withLock { space in
@@ -184,6 +231,7 @@ extension Mailroom {
                 state.queues[key.queue]?.machine.stored(key.seq)
                 queues.append(key.queue)
             }
+            for queue in outcome.effects.touched where queues.last != queue { queues.append(queue) }
             if !outcome.effects.publications.isEmpty {
                 publications += outcome.effects.publications
                 publications.sort { $0.publication.number < $1.publication.number }

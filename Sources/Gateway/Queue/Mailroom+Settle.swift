@@ -92,16 +92,9 @@ extension Mailroom {
             (continuation: CheckedContinuation<Effects, any Error>) in
             keeper.submit { table -> (Effects, [StoreChange]) in
                 var (effects, changes) = (Effects(), [StoreChange]())
-                for key in keys {
-                    let isDelivered = table.queues[key.queue]?.machine.isDelivered(key.seq) ?? true
-                    let isOut =
-                        state == .expired
-                        ? table.queues[key.queue]?.machine.expire(key.seq) ?? false
-                        : table.queues[key.queue]?.machine.remove(key.seq) ?? false
-                    guard isOut else { continue }
-                    tell(receipts, key, isDelivered, device?.text, &table, &changes, &effects, timestamp)
-                    end(key, MessageUpdate(state, at: timestamp, reason: reason), events, &table, &changes, &effects)
-                }
+                settle(
+                    Ending(keys, reason: reason, receipts: receipts), as: state, device, events, &table, &changes,
+                    &effects, timestamp)
                 return (effects, changes)
             } then: { effects, result in
                 continuation.resume(with: result.map { effects }.mapError { $0 as any Error })
@@ -194,6 +187,24 @@ extension Mailroom {
 
     // MARK: Inside a change
 
+    /// Ends those of the messages that are there.
+    func settle(
+        _ ending: Ending, as end: Message.State, _ device: DeviceID?, _ events: (MessageKey) -> JSON?,
+        _ state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects, _ timestamp: Timestamp
+    ) {
+        for key in ending.keys {
+            let isDelivered = state.queues[key.queue]?.machine.isDelivered(key.seq) ?? true
+            let isOut =
+                end == .expired
+                ? state.queues[key.queue]?.machine.expire(key.seq) ?? false
+                : state.queues[key.queue]?.machine.remove(key.seq) ?? false
+            guard isOut else { continue }
+            tell(ending.receipts, key, isDelivered, device?.text, &state, &changes, &effects, timestamp)
+            self.end(
+                key, MessageUpdate(end, at: timestamp, reason: ending.reason), events, &state, &changes, &effects)
+        }
+    }
+
     /// Hands a consumer's or time's change of a message to the store, and tells the sender.
     func apply(
         _ change: QueueMachine.Change, _ key: MessageKey, _ isDelivered: Bool, _ consumer: String,
@@ -267,6 +278,8 @@ extension Mailroom {
             draft.header = ["type": "receipt", "state": receipt.rawValue, "message": key.description]
             draft.header["device"] = device
             draft.correlation = order.correlation ?? key.description
+            // What became of one message is told in its order.
+            draft.group = "receipt/\(key)"
             let own = MessageKey(queue: number, seq: state.allocate(number, &changes))
             let message = draft.message(own, to: order.to, at: now)
             changes.append(.insertMessage(message))

@@ -133,6 +133,35 @@ package final class Messages: Sendable {
         return settled
     }
 
+    /// Stores what came of a source, settles what was read there or is gone, and notes where its monitor goes on: all
+    /// or none.
+    /// - Throws: `queue_full`, `storage_full`, the store's failure.
+    func take(
+        _ postings: [Posting], ending: [String: [MessageKey]], account: AccountID, with extra: [StoreChange]
+    ) async throws -> [Message] {
+        let keys = ending.values.flatMap { $0 }
+        var shown = keys.isEmpty ? [:] : notifier.settled(keys)
+        let known = shown
+        let endings = ending.sorted { $0.key < $1.key }.map { reason, keys in
+            Mailroom.Ending(keys, reason: reason, receipts: Self.receipts(.done, reason))
+        }
+        let (posted, settled) = try await mailroom.post(postings, ending: endings, with: extra) { [notifier] key in
+            notifier.clearData(key, known[key] ?? [])
+        }
+        // What was announced in between, before the queue knew.
+        if !keys.isEmpty {
+            for (key, more) in notifier.settled(keys) where !more.isEmpty { shown[key, default: []] += more }
+        }
+        let reasons = Dictionary(ending.flatMap { end in end.value.map { ($0, end.key) } }) { first, _ in first }
+        for key in settled {
+            log.info(
+                .messageCompleted, "A message is settled",
+                ["messageId": .key(key), "account": .id(account), "reason": .string(reasons[key] ?? "")])
+        }
+        for key in keys { notifier.withdraw(account, key, shown[key] ?? [], except: nil) }
+        return posted.compactMap(\.message)
+    }
+
     private static func receipts(_ state: Message.State, _ reason: String) -> [ReceiptState] {
         switch (state, reason) {
         case (.expired, _): [.expired]

@@ -85,6 +85,8 @@ package struct Sent: Sendable, Hashable {
 package final class Postmaster: Sendable {
     private let directory: StateKeeper<Directory>
     private let apps: Set<AppID>
+    /// Those that are called: their conversations keep their order.
+    private let called: Set<AppID>
     private let mailroom: Mailroom
     private let messages: Messages
     private let hub: StreamHub
@@ -97,6 +99,7 @@ package final class Postmaster: Sendable {
     ) {
         (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
         (self.apps, self.time, self.log) = (Set(apps.map(\.id)), time, log)
+        called = Set(apps.filter { $0.callback != nil }.map(\.id))
     }
 
     /// Finds the recipients and checks everything that can be checked before storing.
@@ -113,7 +116,16 @@ package final class Postmaster: Sendable {
             }
         }
         let draft = draft(order, party, recipients)
-        return recipients.map { Posting(draft, to: $0) }
+        return recipients.map { posting(draft, to: $0) }
+    }
+
+    /// A conversation with an application that is called keeps its order, unless the sender has ordered it otherwise.
+    private func posting(_ draft: MessageDraft, to recipient: Recipient) -> Posting {
+        var draft = draft
+        if draft.group == nil, case .app(let id) = recipient.address, called.contains(id) {
+            draft.group = "conversation/\(draft.sender)"
+        }
+        return Posting(draft, to: recipient)
     }
 
     private func draft(_ order: SendOrder, _ party: Party, _ recipients: [Recipient]) -> MessageDraft {
@@ -218,7 +230,7 @@ package final class Postmaster: Sendable {
         guard let recipient = recipient(message.sender) else {
             throw GatewayError(.unknownRecipient, "whoever sent the message is gone")
         }
-        return try await send([Posting(draft(order, party, [recipient]), to: recipient)])
+        return try await send([posting(draft(order, party, [recipient]), to: recipient)])
     }
 
     private func target(_ address: QueueAddress) -> SendOrder.Target {

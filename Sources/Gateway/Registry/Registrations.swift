@@ -4,9 +4,9 @@ package import Base
 package final class Registrations: Sendable {
     package static let credentialLimit = 16_384
 
-    private let directory: StateKeeper<Directory>
+    let directory: StateKeeper<Directory>
     private let apps: [AppID: App]
-    private let security: any Security
+    let security: any Security
     private let identities: Identities
     private let time: any TimeSource
     private let log: Log
@@ -40,22 +40,27 @@ package final class Registrations: Sendable {
     }
     package func all() -> [Registration] { directory.read { $0.registrations.values.sorted { $0.id < $1.id } } }
 
-    /// Registers an account for an app (SG-1), or replaces its registration: one for an account and an app.
+    /// Registers an account for an app (SG-1), or replaces its registration: one for an account and an app. Credentials
+    /// that the app's server has refused before are not tried again, unless the caller insists.
+    /// - Parameter retries: the caller insists, because it knows that they are good now.
     /// - Throws: `unknown_app`, `invalid_field`, `limit_reached`.
     package func put(
         account: AccountID, app id: AppID, credentials: [String: Secret], isEnabled: Bool,
-        preferences: NotifyPreferences
+        preferences: NotifyPreferences, retries: Bool = false
     ) async throws -> (registration: Registration, isNew: Bool) {
         guard let app = apps[id] else {
             throw GatewayError(
                 .unknownApp, "there is no app '\(id)'" + Suggestion.text(for: id.text, among: apps.keys.map(\.text)),
                 field: "app")
         }
-        try check(credentials, app)
+        try check(credentials, app, account)
         let fresh: RegistrationID = identities.make("reg")
         let known = registration(of: account, app: id)
         let sealed = try seal(credentials, known?.id ?? fresh)
-        let isSomebodyElse = known.map { self.isSomebodyElse(credentials, $0, app) } ?? false
+        let old = known.flatMap { try? self.credentials(of: $0) }
+        let isSame = old == credentials && !retries
+        let isSomebodyElse = known != nil && self.isSomebodyElse(credentials, old, app)
+        let digest = digest(credentials, app)
         let now = time.timestamp
         let limit = limits.registrationsPerAccount
         let knownID = known?.id
@@ -78,14 +83,17 @@ package final class Registrations: Sendable {
                     id: fresh, account: account, app: id, sealedCredentials: sealed, isEnabled: isEnabled,
                     preferences: preferences, created: now)
             if current != nil {
-                registration.sealedCredentials = sealed
-                registration.credentialsRevision += 1
+                if !isSame {
+                    registration.sealedCredentials = sealed
+                    registration.credentialsRevision += 1
+                }
                 if isSomebodyElse { registration.cursor = nil }
                 registration.isEnabled = isEnabled
                 registration.preferences = preferences
             }
+            let changes = Self.judge(&registration, digest, retries, &directory)
             directory.put(registration)
-            return ((registration, current == nil), [.putRegistration(registration)])
+            return ((registration, current == nil), changes + [.putRegistration(registration)])
         }
         log.info(
             result.1 ? .registrationCreated : .registrationChanged,
@@ -100,7 +108,16 @@ package final class Registrations: Sendable {
         package var credentials: [String: Secret]?
         package var isEnabled: Bool?
         package var preferences: NotifyPreferences?
+        /// Tries the credentials once more although they were refused.
+        package var retries = false
         package init() {}
+    }
+
+    private struct Credentials {
+        let sealed: [UInt8]
+        let digest: [UInt8]
+        let isSame: Bool
+        let isSomebodyElse: Bool
     }
 
     /// - Throws: `not_found`, `invalid_field`.
@@ -108,29 +125,33 @@ package final class Registrations: Sendable {
         guard let known = registration(id), known.account == account, let app = apps[known.app] else {
             throw GatewayError(.notFound, "the account has no registration '\(id)'")
         }
-        var sealed: [UInt8]?
-        var isSomebodyElse = false
-        if let credentials = update.credentials {
-            try check(credentials, app)
-            sealed = try seal(credentials, id)
-            isSomebodyElse = self.isSomebodyElse(credentials, known, app)
+        let old = try? self.credentials(of: known)
+        let credentials = update.credentials ?? (update.retries ? old : nil)
+        var fresh: Credentials?
+        if let credentials {
+            try check(credentials, app, account)
+            fresh = Credentials(
+                sealed: try seal(credentials, id), digest: digest(credentials, app),
+                isSame: old == credentials && !update.retries,
+                isSomebodyElse: isSomebodyElse(credentials, old, app))
         }
-        let (newSealed, startsAnew) = (sealed, isSomebodyElse)
-        let changed = try await directory.change { directory in
-            guard
-                let registration = directory.change(
-                    id,
-                    { registration in
-                        if let newSealed {
-                            registration.sealedCredentials = newSealed
-                            registration.credentialsRevision += 1
-                            if startsAnew { registration.cursor = nil }
-                        }
-                        if let isEnabled = update.isEnabled { registration.isEnabled = isEnabled }
-                        if let preferences = update.preferences { registration.preferences = preferences }
-                    })
-            else { throw GatewayError(.notFound, "the account has no registration '\(id)'") }
-            return (registration, [.putRegistration(registration)])
+        let changed = try await directory.change { [fresh] directory in
+            guard var registration = directory.registrations[id] else {
+                throw GatewayError(.notFound, "the account has no registration '\(id)'")
+            }
+            var changes: [StoreChange] = []
+            if let fresh {
+                if !fresh.isSame {
+                    registration.sealedCredentials = fresh.sealed
+                    registration.credentialsRevision += 1
+                }
+                if fresh.isSomebodyElse { registration.cursor = nil }
+                changes = Self.judge(&registration, fresh.digest, update.retries, &directory)
+            }
+            if let isEnabled = update.isEnabled { registration.isEnabled = isEnabled }
+            if let preferences = update.preferences { registration.preferences = preferences }
+            directory.put(registration)
+            return (registration, changes + [.putRegistration(registration)])
         }
         if update.isEnabled == false {
             log.info(.registrationDisabled, "A registration was switched off", fields(changed))
@@ -164,14 +185,20 @@ package final class Registrations: Sendable {
         if armed { tell(id) }
     }
 
-    /// Remembers that the app's server refused these credentials: they are never tried again.
-    /// - Returns: whether they are still the registration's.
-    package func refused(_ id: RegistrationID, revision: Int64) async throws -> Bool {
+    /// Stores another value of one credential that the app's server gave for the old one. It is the same person's:
+    /// nothing starts anew. Credentials that were changed meanwhile stay as they are.
+    package func replace(
+        _ field: String, with value: Secret, of id: RegistrationID, revision: Int64
+    ) async throws {
+        guard let known = registration(id), known.credentialsRevision == revision else { return }
+        var credentials = try self.credentials(of: known)
+        credentials[field] = value
+        let sealed = try seal(credentials, id)
         try await directory.change { directory in
             guard directory.registrations[id]?.credentialsRevision == revision,
-                let changed = directory.change(id, { $0.refusedRevision = revision })
-            else { return (false, []) }
-            return (true, [.putRegistration(changed)])
+                let changed = directory.change(id, { $0.sealedCredentials = sealed })
+            else { return ((), []) }
+            return ((), [.putRegistration(changed)])
         }
     }
 
@@ -189,10 +216,10 @@ package final class Registrations: Sendable {
     }
 
     /// Whether credentials name another user than those stored: then the cursor belongs to another mailbox.
-    private func isSomebodyElse(_ credentials: [String: Secret], _ known: Registration, _ app: App) -> Bool {
-        let names = (app.monitor?.credentialFields ?? []).filter { !$0.isSecret }.map(\.name)
+    private func isSomebodyElse(_ credentials: [String: Secret], _ old: [String: Secret]?, _ app: App) -> Bool {
+        let names = (app.monitor?.credentialFields ?? []).filter(\.isIdentity).map(\.name)
         // What cannot be opened any more (a new key file) names nobody we know.
-        guard let old = try? self.credentials(of: known) else { return false }
+        guard let old else { return false }
         return names.contains { old[$0] != credentials[$0] }
     }
 
@@ -213,7 +240,7 @@ package final class Registrations: Sendable {
 
     private static func context(_ id: RegistrationID) -> String { "registration/\(id)" }
 
-    private func check(_ credentials: [String: Secret], _ app: App) throws(GatewayError) {
+    private func check(_ credentials: [String: Secret], _ app: App, _ account: AccountID) throws(GatewayError) {
         let fields = app.monitor?.credentialFields ?? []
         for field in fields where field.isRequired {
             guard let value = credentials[field.name], !value.isEmpty else {
@@ -229,6 +256,9 @@ package final class Registrations: Sendable {
             guard value.bytes.count <= Self.credentialLimit, !value.bytes.contains(0) else {
                 throw .invalid("credentials.\(name)", "at most \(Self.credentialLimit) bytes, without NUL")
             }
+        }
+        if let fault = app.monitor?.fault(in: credentials, of: account) {
+            throw .invalid("credentials.\(fault.field)", fault.message)
         }
     }
 

@@ -27,6 +27,8 @@ package struct SessionTable: Sendable {
     private var byDevice: [DeviceID: Set<SessionID>] = [:]
     /// Sessions in front whose lease has not been seen to end.
     private var leased: Set<SessionID> = []
+    /// Sessions that their farm was last known to speak against.
+    private var lowered: Set<SessionID> = []
     /// Sessions that ended with `gone`, and the same in the order they are forgotten.
     private var ended: [SessionID: Session] = [:]
     private var endings = DeadlineQueue<SessionID>()
@@ -74,6 +76,8 @@ package struct SessionTable: Sendable {
         guard seq > session.seq else { return .stale(session) }
         let previous = session.presence
         let wasForeground = session.isForeground(at: now)
+        // The client knows something newer than what the farm saw; the farm's next look may lower it again.
+        if presence.isForeground, !session.hasLease(at: now) { session.comesForward(now) }
         session.seq = seq
         session.presence = presence
         session.reported = timestamp
@@ -98,25 +102,45 @@ package struct SessionTable: Sendable {
         while let id = endings.pop(at: now) { ended[id] = nil }
     }
 
-    /// Lowers what a farm knows to be out of sight; the client's next report with a higher number counts
-    /// again. Returns the sessions that were in front.
-    package mutating func lower(account: AccountID, app: AppID, now: Moment) -> [Session] {
-        var lowered: [Session] = []
+    /// Takes what a farm knows. It holds against the client's own beats for as long as it lasts; only a client that
+    /// comes forward after the farm looked counts again at once. Returns the sessions that went out of sight or came
+    /// back by it.
+    package mutating func take(_ fact: FarmFact, now: Moment) -> [Session] {
+        var changed: [Session] = []
         for id in leased {
-            guard var session = sessions[id], session.account == account, session.app == app else { continue }
-            session.presence = .hidden
-            session.leaseEnd = now
+            guard var session = sessions[id], session.account == fact.subject.account,
+                session.app == fact.subject.app, fact.seen >= session.raised
+            else { continue }
+            let wasForeground = session.isForeground(at: now)
+            session.farm = fact.state
+            session.farmEnd = fact.seen + fact.lasts
             sessions[id] = session
-            lowered.append(session)
+            if session.farm(at: now).lowers { lowered.insert(id) } else { lowered.remove(id) }
+            if session.isForeground(at: now) != wasForeground { changed.append(session) }
         }
-        for session in lowered { leased.remove(session.id) }
-        return lowered
+        return changed
+    }
+
+    /// Sessions that a farm had lowered and about which it has not said anything for too long: their clients count
+    /// again since the last call.
+    package mutating func lift(now: Moment) -> [Session] {
+        let lifted = lowered.compactMap { sessions[$0] }.filter { !$0.farm(at: now).lowers }
+        for session in lifted { lowered.remove(session.id) }
+        return lifted.filter { $0.isForeground(at: now) }
+    }
+
+    /// Whose clients of these apps say that they are in front.
+    package func inFront(apps: Set<AppID>, now: Moment) -> Set<FarmSubject> {
+        Set(
+            leased.compactMap { sessions[$0] }.filter { apps.contains($0.app) && $0.hasLease(at: now) }
+                .map { FarmSubject(account: $0.account, app: $0.app) })
     }
 
     @discardableResult
     package mutating func remove(_ id: SessionID) -> Session? {
         guard let session = sessions.removeValue(forKey: id) else { return nil }
         leased.remove(id)
+        lowered.remove(id)
         byDevice[session.device]?.remove(id)
         if byDevice[session.device]?.isEmpty == true { byDevice[session.device] = nil }
         return session
@@ -142,7 +166,7 @@ package struct SessionTable: Sendable {
 
     /// Sessions whose lease has ended since the last call; their clients are frozen, crashed or cut off.
     package mutating func expire(now: Moment) -> [Session] {
-        let unheard = leased.compactMap { sessions[$0] }.filter { !$0.isForeground(at: now) }
+        let unheard = leased.compactMap { sessions[$0] }.filter { !$0.hasLease(at: now) }
         for session in unheard { leased.remove(session.id) }
         forgetEnded(now: now)
         return unheard
@@ -154,4 +178,9 @@ package struct SessionTable: Sendable {
         for session in forgotten { remove(session.id) }
         return forgotten
     }
+}
+
+extension Session {
+    /// The client is in front from now on, whatever the farm saw before.
+    mutating func comesForward(_ now: Moment) { (raised, farm, farmEnd) = (now, .unknown, now) }
 }

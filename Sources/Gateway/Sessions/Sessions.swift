@@ -68,13 +68,15 @@ package final class Sessions: Service {
                 session.seq = 0
                 session.leaseEnd = now + SessionTable.lease
                 session.reported = timestamp
+                session.comesForward(now)
                 table.open(session)
                 return (session, false)
             }
             guard table.count(of: device) < limit else { return nil }
             let session = Session(
                 id: id, account: account, device: device, app: app, instance: instance, registration: registration,
-                presence: .active, seq: 0, leaseEnd: now + SessionTable.lease, opened: timestamp)
+                presence: .active, seq: 0, leaseEnd: now + SessionTable.lease, opened: timestamp,
+                raised: now)
             table.open(session)
             return (session, true)
         }
@@ -101,12 +103,13 @@ package final class Sessions: Service {
         case .unknown: return nil
         case .stale(let session): return session
         case .applied(let session, let previous, let wasForeground):
-            if session.presence != previous || !wasForeground {
+            let isForeground = session.isForeground(at: now)
+            if session.presence != previous || (isForeground && !wasForeground) {
                 log.info(
                     presence == .gone ? .sessionClosed : .sessionPresence, "A client reported its presence",
                     fields(session) + ["previous": .string(previous.rawValue)])
             }
-            if wasForeground != session.isForeground(at: now) { tell(session) }
+            if wasForeground != isForeground { tell(session) }
             return session
         }
     }
@@ -150,8 +153,17 @@ package final class Sessions: Service {
             try await time.sleep(for: Self.sweep)
             sweeps += 1
             let forgets = sweeps % Self.sweepsToForget == 0
-            let (expired, forgotten) = table.withLock { table in
-                (table.expire(now: time.now), forgets ? table.forget(at: time.timestamp) : [])
+            let (expired, lifted, forgotten) = table.withLock { table in
+                (
+                    table.expire(now: time.now), table.lift(now: time.now),
+                    forgets ? table.forget(at: time.timestamp) : []
+                )
+            }
+            for session in lifted {
+                log.info(
+                    .sessionPresence, "The farm has not said anything for too long; its client counts again",
+                    fields(session) + ["farm": .string(FarmFact.State.unknown.rawValue)])
+                tell(session)
             }
             for session in expired {
                 log.info(.sessionExpired, "A client in front stopped reporting; it no longer counts", fields(session))
@@ -165,11 +177,18 @@ package final class Sessions: Service {
 }
 
 extension Sessions: FarmFacts {
-    package func lower(account: AccountID, app: AppID, reason: String) {
-        for session in table.withLock({ $0.lower(account: account, app: app, now: time.now) }) {
+    package func inFront(apps: Set<AppID>) -> Set<FarmSubject> {
+        table.withLock { $0.inFront(apps: apps, now: time.now) }
+    }
+
+    package func take(_ fact: FarmFact) {
+        let changed = table.withLock { $0.take(fact, now: time.now) }
+        for session in changed {
             log.info(
-                .sessionPresence, "The farm says a client is out of sight",
-                fields(session) + ["reason": .string(reason)])
+                .sessionPresence,
+                fact.state.lowers
+                    ? "The farm says a client is out of sight" : "The farm has nothing against a client any more",
+                fields(session) + ["farm": .string(fact.state.rawValue)])
             tell(session)
         }
     }

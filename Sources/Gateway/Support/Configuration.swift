@@ -5,6 +5,8 @@ package struct PluginCatalog: Sendable {
     package let monitors: [any MonitorPlugin]
     package let pushes: [any PushPlugin]
     package let farms: [any FarmPlugin]
+    /// How applications are called; nil where that is not to be configured.
+    package var callback: (any AppCallbackPlugin)?
 
     package init(monitors: [any MonitorPlugin], pushes: [any PushPlugin], farms: [any FarmPlugin]) {
         (self.monitors, self.pushes, self.farms) = (monitors, pushes, farms)
@@ -209,7 +211,11 @@ package struct GatewayConfiguration: Sendable {
         var app = App(
             id: id, name: name, farm: farm?.id, farmLink: farm?.farm, launch: target, monitorKind: kind,
             monitor: monitor)
+        app.ownAddresses = reader.strings("ownAddresses")
         (app.key, app.keyFile) = key(reader)
+        if let callback = plugins.callback {
+            app.callback = reader.object("callback") { callback.configure(app: id, $0, context) } ?? nil
+        }
         return app
     }
 }

@@ -19,6 +19,9 @@ package struct Identities: Sendable {
         return (Secret(text), security.hash(Array(text.utf8)))
     }
 
+    /// What an application is asked to echo (144 random bits).
+    func makeChallenge() -> String { security.randomBytes(18).base64URL }
+
     /// What a page shows to prove that it can read what the holder of a device's token was answered: keyed, so that it
     /// tells nothing of the token, and good as long as that.
     package func pageProof(_ token: Secret) -> Secret {
@@ -70,6 +73,51 @@ package struct Identities: Sendable {
             let message = MessageKey(String(text[..<bar]))
         else { return nil }
         return (message, DeviceID(String(text[text.index(after: bar)...])))
+    }
+
+    /// What lets a page report the presence of one run of an app's client, and nothing else: it names device, app
+    /// and instance and cannot be forged, so nothing is stored.
+    package func presenceToken(_ device: DeviceID, _ app: AppID, instance: String) -> Secret {
+        Secret(Self.presencePrefix + signed("\(device)|\(app)|\(instance)", purpose: "presence"))
+    }
+
+    static let presencePrefix = "fpt_"
+
+    /// What a presence token stands for; nil for one we did not make.
+    package func read(presence token: Secret) -> (device: DeviceID, app: AppID, instance: String)? {
+        guard let words = read(token, prefix: Self.presencePrefix, purpose: "presence", words: 3) else { return nil }
+        return (DeviceID(words[0]), AppID(words[1]), words[2])
+    }
+
+    /// What lets a program inside an account's session at a farm fetch that account's launches there, and nothing
+    /// else.
+    package func sessionKey(_ farm: FarmID, _ account: AccountID) -> Secret {
+        Secret(Self.sessionKeyPrefix + signed("\(farm)|\(account)", purpose: "session-key"))
+    }
+
+    private static let sessionKeyPrefix = "fsk_"
+
+    /// What a session key stands for; nil for one we did not make.
+    package func read(sessionKey token: Secret) -> (farm: FarmID, account: AccountID)? {
+        let words = read(token, prefix: Self.sessionKeyPrefix, purpose: "session-key", words: 2)
+        return words.map { (FarmID($0[0]), AccountID($0[1])) }
+    }
+
+    private func signed(_ name: String, purpose: String) -> String {
+        (security.authenticationCode(Array(name.utf8), purpose: purpose) + Array(name.utf8)).base64URL
+    }
+
+    private func read(_ token: Secret, prefix: String, purpose: String, words count: Int) -> [String]? {
+        let text = token.exposed
+        guard text.utf8.count < 1024, text.hasPrefix(prefix),
+            let bytes = [UInt8](base64URL: String(text.dropFirst(prefix.count))), bytes.count > 32
+        else { return nil }
+        let name = Array(bytes.dropFirst(32))
+        let code = security.authenticationCode(name, purpose: purpose)
+        guard security.equal(code, Array(bytes.prefix(32))), let text = String(validating: name, as: UTF8.self)
+        else { return nil }
+        let words = text.split(separator: "|", maxSplits: count - 1, omittingEmptySubsequences: false)
+        return words.count == count ? words.map(String.init) : nil
     }
 
     /// The ticket of a launch. Derived from its id, so that the same answer can be given again although

@@ -33,9 +33,11 @@ package struct Limits: Sendable, Hashable {
     /// Free space below which nothing new is accepted, in bytes.
     package var diskReserveBytes = 64 << 20
     /// Monitors started in a second, at one server.
-    package var monitorStartsPerSecond = 50
+    package var monitorStartsPerSecond = 200
     /// Monitors connecting at once, at one server.
     package var monitorConnects = 32
+    /// Refused log-ins at one server within a minute before further ones that may be refused wait; 0: no limit.
+    package var monitorRefusalsPerMinute = 1
 
     package init() {}
 
@@ -62,5 +64,7 @@ package struct Limits: Sendable, Hashable {
         monitorStartsPerSecond = reader.integer(
             "monitorStartsPerSecond", in: 1...100_000, default: monitorStartsPerSecond)
         monitorConnects = reader.integer("monitorConnects", in: 1...100_000, default: monitorConnects)
+        monitorRefusalsPerMinute = reader.integer(
+            "monitorRefusalsPerMinute", in: 0...1000, default: monitorRefusalsPerMinute)
     }
 }

@@ -3,7 +3,7 @@ package import Base
 // The JSON forms of preferences, which the configuration and callers share.
 
 extension NotifyPreferences {
-    /// Reads `{summary?,targets?,quietHours?,groupSeconds?}`.
+    /// Reads `{summary?,targets?,quietHours?,groupSeconds?,ownAddresses?}`.
     /// - Throws: `invalid_field`, naming the field.
     package init(json: JSON) throws(GatewayError) {
         self.init()
@@ -22,8 +22,9 @@ extension NotifyPreferences {
                     throw .invalid("notify.groupSeconds", "expected 0 to 86400 seconds")
                 }
                 group = .seconds(seconds)
+            case "ownAddresses": ownAddresses = try Self.addresses(member.value)
             default:
-                let known = ["summary", "targets", "quietHours", "groupSeconds"]
+                let known = ["summary", "targets", "quietHours", "groupSeconds", "ownAddresses"]
                 throw .invalid("notify.\(member.key)", "unknown field" + Suggestion.text(for: member.key, among: known))
             }
         }
@@ -35,7 +36,20 @@ extension NotifyPreferences {
         if let targets { object["targets"] = targets.json }
         if let quietHours { object["quietHours"] = quietHours.json }
         if let group { object["groupSeconds"] = .integer(group.wholeSeconds) }
+        if let ownAddresses { object["ownAddresses"] = .strings(ownAddresses) }
         return .object(object)
+    }
+
+    /// Most addresses of one registration, and the longest.
+    package static let addressesLimit = 50
+    static let addressLength = 1...320
+
+    private static func addresses(_ json: JSON) throws(GatewayError) -> [String] {
+        let addresses = json.array?.compactMap(\.string)
+        guard let addresses, addresses.count == json.array?.count, addresses.count <= addressesLimit,
+            addresses.allSatisfy({ addressLength.contains($0.utf8.count) })
+        else { throw .invalid("notify.ownAddresses", "expected at most \(addressesLimit) addresses") }
+        return addresses
     }
 }
 

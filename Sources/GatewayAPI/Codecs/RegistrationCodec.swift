@@ -31,16 +31,26 @@ enum RegistrationCodec {
         ]
     }
 
+    /// What is said where the server's own words are not known any more, or were never heard.
+    private static let refusal =
+        "auth_failed: the app's server has refused these credentials; they are not tried again until they change"
+
     /// A registration that was not watched since the start has no health of its own yet.
     static func json(of health: SupervisorMachine.Health?, _ registration: Registration) -> JSON {
-        let isRefused = registration.refusedRevision == registration.credentialsRevision && registration.isEnabled
+        let isRefused = registration.isRefused && registration.isEnabled
+        let state = health?.state ?? (isRefused ? .refused : .stopped)
         var object: JSONObject = [
-            "state": .string((health?.state ?? (isRefused ? .refused : .stopped)).rawValue),
-            "since": .timestamp(health?.since ?? registration.created),
+            "state": .string(state.rawValue), "since": .timestamp(health?.since ?? registration.created),
         ]
         if let item = health?.lastItem { object.append("lastItem", .timestamp(item)) }
-        if let heard = health?.lastHeard { object.append("lastHeard", .timestamp(heard)) }
-        if let error = health?.lastError { object.append("lastError", .string(error)) }
+        if let success = health?.lastSuccess { object.append("lastSuccess", .timestamp(success)) }
+        if let lag = health?.lag { object.append("lagMilliseconds", .integer(lag.milliseconds)) }
+        object.append("failures", .integer(health?.failures ?? 0))
+        if let next = health?.nextAttempt { object.append("nextAttempt", .timestamp(next)) }
+        object.append("overdue", .bool(health?.isOverdue ?? false))
+        if let error = health?.lastError ?? (state == .refused ? refusal : nil) {
+            object.append("lastError", .string(error))
+        }
         return .object(object)
     }
 
@@ -50,12 +60,14 @@ enum RegistrationCodec {
         let credentials: [String: Secret]
         let isEnabled: Bool
         let preferences: NotifyPreferences
+        let retries: Bool
 
         init(_ request: InboundRequest) throws {
             var reader = try FieldReader(request)
             app = AppID(try reader.string("app"))
             credentials = try reader.optionalSecrets("credentials") ?? [:]
             isEnabled = try reader.optionalBool("enabled") ?? true
+            retries = try reader.optionalBool("retry") ?? false
             preferences = try RegistrationCodec.preferences(&reader) ?? NotifyPreferences()
             try reader.finish()
         }
@@ -67,6 +79,7 @@ enum RegistrationCodec {
         var update = Registrations.Update()
         update.credentials = try reader.optionalSecrets("credentials")
         update.isEnabled = try reader.optionalBool("enabled")
+        update.retries = try reader.optionalBool("retry") ?? false
         update.preferences = try preferences(&reader) ?? (reader.isNull("notify") ? NotifyPreferences() : nil)
         try reader.finish()
         return update
@@ -75,7 +88,7 @@ enum RegistrationCodec {
     private static func preferences(_ reader: inout FieldReader) throws -> NotifyPreferences? {
         // The fields' names first, so that a slip is told as one; the core reads the values.
         _ = try reader.optionalObject("notify") { (fields: inout FieldReader) throws(Problem) in
-            for name in ["summary", "targets", "quietHours", "groupSeconds"] { _ = fields.value(name) }
+            for name in ["summary", "targets", "quietHours", "groupSeconds", "ownAddresses"] { _ = fields.value(name) }
         }
         return try reader.value("notify").map { try NotifyPreferences(json: $0) }
     }

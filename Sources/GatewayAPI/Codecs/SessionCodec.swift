@@ -4,12 +4,15 @@ internal import Gateway
 /// Sessions in JSON.
 enum SessionCodec {
     /// - Parameter remaining: what is left of the lease.
-    static func json(of session: Session, remaining: Duration) -> JSON {
+    /// - Parameter now: what the farm says is asked for at.
+    static func json(of session: Session, remaining: Duration, now: Moment) -> JSON {
         [
             "id": .string(session.id.text), "account": .string(session.account.text),
             "app": .string(session.app.text), "device": .string(session.device.text),
             "instance": .string(session.instance), "state": .string(session.presence.rawValue),
-            "leaseSeconds": .integer(leaseSeconds(remaining)), "registration": .string(session.registration.text),
+            "leaseSeconds": .integer(leaseSeconds(remaining)),
+            "farm": .string(session.farm(at: now).rawValue), "foreground": .bool(session.isForeground(at: now)),
+            "registration": .string(session.registration.text),
             "opened": .timestamp(session.opened), "reported": .timestamp(session.reported),
         ]
     }

@@ -56,7 +56,9 @@ package enum OpenAPI {
     private static var operations: [Operation] {
         systemOperations + portalOperations + deviceOperations + registrationOperations + sessionOperations
             + messageOperations
+            + farmOperations
             + queueOperations
             + adminOperations
+            + hookOperations
     }
 }

@@ -104,7 +104,8 @@ extension OpenAPI {
             method: "GET", path: "/v1/stream", access: .device,
             summary: """
                 Server-sent events: hello, message, notify, clear, receipt, presence, launch, device \
-                ({device,state:"pruned",push,reason?}: a push service calls a device's address dead, it was removed). \
+                ({device,state:"pruned",push,reason?}: a push service calls a device's address dead, it was removed), monitor \
+                ({registration,app,state:"refused",message}: an app's server refused the credentials). \
                 Goes on after Last-Event-ID, else after what the device acknowledged
                 """,
             answers: [(200, .text("text/event-stream"))], problems: [400]),
@@ -116,5 +117,41 @@ extension OpenAPI {
             method: "POST", path: "/v1/launches", access: .device,
             summary: "Starts an app from a notification's tap, or by its name", body: "LaunchOrder",
             answers: [(201, .json("LaunchAnswer")), (200, .json("LaunchAnswer"))], problems: [404, 409, 410]),
+        Operation(
+            method: "POST", path: "/v1/launches/redeem", access: .open,
+            summary: """
+                Uses a launch's ticket up and says how to get to the app. A program inside the farm's session brings \
+                its key instead and gets the newest launch that waits for its account there, or 204
+                """,
+            body: "Redemption", answers: [(200, .json("Redeemed")), (204, .none)],
+            problems: [401, 403, 409, 410, 429, 503]),
+    ]
+
+    static let farmOperations = [
+        Operation(
+            method: "GET", path: "/screen", access: .open,
+            summary: "The page that shows an app; the ticket stands behind the # of its address",
+            answers: [(200, .text("text/html"))]),
+        Operation(
+            method: "GET", path: "/screen.js", access: .open, summary: "That page's program",
+            answers: [(200, .text("text/javascript"))]),
+        Operation(
+            method: "GET", path: "/screen.css", access: .open, summary: "That page's looks",
+            answers: [(200, .text("text/css"))]),
+        Operation(
+            method: "GET", path: "/farms/{farm}/{path}", access: .open,
+            summary: """
+                What a farm offers to pages and to its relays: noVNC's files, and where a one-time token leads \
+                ({host,port})
+                """,
+            answers: [(200, .text("*/*"))], problems: [404]),
+        Operation(
+            method: "GET", path: "/RDWeb/Feed/webfeed.aspx", access: .basic,
+            summary: "A feed of the account's remote apps for Remote Desktop clients (MS-TSWP)",
+            answers: [(200, .text("*/*"))]),
+        Operation(
+            method: "GET", path: "/RDWeb/Feed/apps/{app}", access: .basic,
+            summary: "The .rdp file of one app in the feed: without ticket and password",
+            answers: [(200, .text("application/x-rdp"))], problems: [404]),
     ]
 }

@@ -38,6 +38,14 @@ enum Schema {
     /// Names the caller chose, each with a string.
     static let stringMap: JSON = ["type": "object", "additionalProperties": ["type": "string"]]
 
+    /// The fields that the app names (`App.monitor.credentials`). One with a dot in its name stands in an object:
+    /// `oauth.clientId` is `{"oauth":{"clientId":"…"}}`.
+    static let credentials: JSON = [
+        "type": "object", "additionalProperties": oneOf(string, stringMap),
+        "description": .string(
+            "By the names of App.monitor.credentials; oauth.clientId is {\"oauth\":{\"clientId\":\"...\"}}"),
+    ]
+
     static func oneOf(_ schemas: JSON...) -> JSON { ["oneOf": .array(schemas)] }
 
     /// A schema of the document's components.

@@ -5,7 +5,7 @@ extension OpenAPI {
     /// Every schema that has a name, by theme.
     static func schemas() -> JSONObject {
         var all = JSONObject()
-        for group in [common, devices, registrations, sessions, queues, consumers, launches, administration] {
+        for group in [common, devices, registrations, sessions, queues, consumers, launches, administration, hooks] {
             for (name, schema) in group { all.append(name, schema) }
         }
         return all
@@ -117,18 +117,20 @@ extension OpenAPI {
             "summary?": Schema.words(NotifyPreferences.Summary.self), "targets?": Schema.named("Targets"),
             "quietHours?": Schema.object(["from": Schema.string, "to": Schema.string, "timeZone": Schema.string]),
             "groupSeconds?": Schema.integer(0...86_400),
+            "ownAddresses?": Schema.array(Schema.string),
         ]),
         "RegistrationOrder": Schema.object([
-            "app": Schema.string, "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
-            "notify?": Schema.named("Notify"),
+            "app": Schema.string, "credentials?": Schema.credentials, "enabled?": Schema.boolean,
+            "notify?": Schema.named("Notify"), "retry?": Schema.boolean,
         ]),
         "RegistrationChange": Schema.object([
-            "credentials?": Schema.stringMap, "enabled?": Schema.boolean,
+            "credentials?": Schema.credentials, "enabled?": Schema.boolean, "retry?": Schema.boolean,
             "notify?": Schema.oneOf(Schema.named("Notify"), ["type": "null"]),
         ]),
         "MonitorHealth": Schema.object([
             "state": Schema.words(SupervisorMachine.State.self), "since": Schema.time, "lastItem?": Schema.time,
-            "lastHeard?": Schema.time, "lastError?": Schema.string,
+            "lastSuccess?": Schema.time, "lagMilliseconds?": Schema.integer, "failures": Schema.integer,
+            "nextAttempt?": Schema.time, "overdue": Schema.boolean, "lastError?": Schema.string,
         ]),
         "Registration": Schema.object([
             "id": Schema.string, "account": Schema.string, "app": Schema.string, "enabled": Schema.boolean,
@@ -144,6 +146,7 @@ extension OpenAPI {
         "Session": Schema.object([
             "id": Schema.string, "account": Schema.string, "app": Schema.string, "device": Schema.string,
             "instance": Schema.string, "state": Schema.words(Session.Presence.self), "leaseSeconds": Schema.integer,
+            "farm": Schema.words(FarmFact.State.self), "foreground": Schema.boolean,
             "registration": Schema.string, "opened": Schema.time, "reported": Schema.time,
         ]),
         "SessionPage": Schema.page("Session"),
@@ -162,7 +165,13 @@ extension OpenAPI {
         "LaunchAnswer": Schema.object([
             "id": Schema.string, "app": Schema.string, "session": Schema.nullableString, "expires": Schema.time,
             "action": Schema.oneOf(
-                Schema.object(["kind": Schema.constant("url"), "url": Schema.string]),
+                Schema.object([
+                    "kind": Schema.constant("url"), "url": Schema.string,
+                    "embed?": [
+                        "type": "boolean",
+                        "description": "true: a page of this server's that a page of this server's may frame",
+                    ],
+                ]),
                 Schema.object([
                     "kind": Schema.constant("file"), "contentType": Schema.string, "name": Schema.string,
                     "body": ["type": "string", "contentEncoding": "base64"],
@@ -174,6 +183,25 @@ extension OpenAPI {
             "created": Schema.time, "expires": Schema.time,
         ]),
         "LaunchPage": Schema.page("Launch"),
+        "Redemption": Schema.oneOf(
+            Schema.object(["ticket": Schema.string]),
+            Schema.object(["key": Schema.string("What a program in the session got with its first ticket")])),
+        "Redeemed": Schema.object([
+            "id": Schema.string, "app": Schema.string, "name": Schema.string, "account": Schema.string,
+            "message?": Schema.string, "item?": Schema.string, "start": Schema.named("LaunchStart"),
+            "presence?": Schema.object([
+                "token": Schema.string("Opens this run's session and reports its presence, and nothing else"),
+                "instance": Schema.string,
+            ]),
+            "key?": Schema.string("For a program in the session: fetches the account's later launches at this farm"),
+        ]),
+        "LaunchStart": Schema.oneOf(
+            Schema.object(["kind": Schema.constant("nothing")]), Schema.object(["kind": Schema.constant("program")]),
+            Schema.object(["kind": Schema.constant("frame"), "url": Schema.string]),
+            Schema.object([
+                "kind": Schema.constant("rfb"), "module": Schema.string, "socket": Schema.string,
+                "password?": Schema.string,
+            ])),
     ]
 
     private static let administration: KeyValuePairs<String, JSON> = [
@@ -190,7 +218,9 @@ extension OpenAPI {
         "Monitor": Schema.object([
             "id": Schema.string("The registration's id"), "account": Schema.string, "app": Schema.string,
             "kind?": Schema.string, "state": Schema.words(SupervisorMachine.State.self), "since": Schema.time,
-            "lastItem?": Schema.time, "lastHeard?": Schema.time, "lastError?": Schema.string,
+            "lastItem?": Schema.time, "lastSuccess?": Schema.time, "lagMilliseconds?": Schema.integer,
+            "failures": Schema.integer, "nextAttempt?": Schema.time, "overdue": Schema.boolean,
+            "lastError?": Schema.string,
         ]),
         "MonitorPage": Schema.page("Monitor"),
         "Queue": Schema.object([
@@ -203,7 +233,8 @@ extension OpenAPI {
             "version": Schema.string, "ready": Schema.boolean, "accounts": Schema.integer,
             "devices": Schema.integer, "registrations": Schema.integer, "sessions": Schema.integer,
             "streams": Schema.integer, "pendingNotifications": Schema.integer, "openMessages": Schema.integer,
-            "lockedMessages": Schema.integer, "deadMessages": Schema.integer,
+            "lockedMessages": Schema.integer, "deadMessages": Schema.integer, "monitorsOverdue": Schema.integer,
+            "oldestSuccessSeconds": Schema.integer,
             "monitors": Schema.object([
                 "stopped": Schema.integer, "starting": Schema.integer, "watching": Schema.integer,
                 "backing_off": Schema.integer, "refused": Schema.integer,

@@ -18,7 +18,7 @@ extension RouteTable {
             try gateway.checkTargets(order.preferences, of: call.account)
             let (registration, isNew) = try await gateway.registrations.put(
                 account: call.account, app: order.app, credentials: order.credentials, isEnabled: order.isEnabled,
-                preferences: order.preferences)
+                preferences: order.preferences, retries: order.retries)
             return .json(gateway.json(of: registration), status: isNew ? 201 : 200)
         }
         deviceNow("GET", "/v1/registrations/{id}") { call in

@@ -7,6 +7,8 @@ struct DeviceCall: Sendable {
     let request: InboundRequest
     let device: Device
     let context: APIContext
+    /// Where it came with a presence token: the only run of an app's client that it may speak of.
+    var scope: PresenceScope?
 
     var gateway: Gateway { context.gateway }
     var account: AccountID { device.account }
@@ -33,7 +35,8 @@ struct RouteTable {
 
     private mutating func add(_ method: String, _ path: String, _ route: @escaping Router.Route) {
         router.add(method, path, route)
-        names.append("\(method) \(path)")
+        // The document knows no parameters of several segments.
+        names.append("\(method) \(path.hasSuffix("...}") ? path.dropLast(4) + "}" : path[...])")
     }
 
     /// For anyone, answered in place.
@@ -68,6 +71,25 @@ struct RouteTable {
         let context = context
         add(method, path) { request in
             .now(try body(DeviceCall(request: request, device: try context.device(of: request), context: context)))
+        }
+    }
+
+    /// For a device, or for a page that shows an app and has a presence token; answered in place.
+    mutating func clientNow(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (DeviceCall) throws -> InboundResponse
+    ) {
+        let context = context
+        add(method, path) { .now(try body(try context.client(of: $0))) }
+    }
+
+    /// For a device, or for a page that shows an app and has a presence token; answered in a task.
+    mutating func client(
+        _ method: String, _ path: String, _ body: @escaping @Sendable (DeviceCall) async throws -> InboundResponse
+    ) {
+        let context = context
+        add(method, path) { request in
+            let call = try context.client(of: request)
+            return .later { try await body(call) }
         }
     }
 

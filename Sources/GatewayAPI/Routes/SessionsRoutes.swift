@@ -6,20 +6,24 @@ extension RouteTable {
     /// Sessions and presence (SG-3, SG-7).
     mutating func addSessions() {
         let gateway = context.gateway
-        device("POST", "/v1/sessions") { call in
+        client("POST", "/v1/sessions") { call in
             var reader = try FieldReader(call.request)
             let app = AppID(try reader.string("app"))
             let instance = try reader.string("instance")
             try reader.finish()
+            try call.scope?.check(app: app, instance: instance)
             let (session, isNew) = try await gateway.openSession(app, instance: instance, device: call.device)
             return .json(gateway.json(of: session), status: isNew ? 201 : 200)
         }
-        deviceNow("POST", "/v1/sessions/{id}/presence") { call in
+        clientNow("POST", "/v1/sessions/{id}/presence") { call in
             let id = SessionID(call.id)
             var reader = try FieldReader(call.request)
             let seq = try reader.integer("seq")
             let presence = try reader.choice("state", of: Session.Presence.self)
             try reader.finish()
+            if let scope = call.scope, let session = gateway.sessions.session(id) {
+                try scope.check(app: session.app, instance: session.instance)
+            }
             guard seq >= 0 else { throw reader.fault("seq", "must not be negative") }
             guard let session = gateway.report(id, device: call.device, seq: seq, presence: presence) else {
                 _ = try gateway.session(id, of: call.account)
@@ -43,6 +47,6 @@ extension RouteTable {
 
 extension Gateway {
     func json(of session: Session) -> JSON {
-        SessionCodec.json(of: session, remaining: sessions.remaining(session))
+        SessionCodec.json(of: session, remaining: sessions.remaining(session), now: time.now)
     }
 }

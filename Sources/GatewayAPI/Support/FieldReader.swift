@@ -156,15 +156,22 @@ struct FieldReader {
         try required(name, try optionalChoice(name, of: type))
     }
 
-    /// An object of names the caller chose, each with a string.
+    /// An object of names the caller chose, each with a string, or with an object of such: `{"a":{"b":"c"}}` is `c`
+    /// under `a.b`, which may as well be written so.
     mutating func optionalSecrets(_ name: String) throws(Problem) -> [String: Secret]? {
         guard let members = try typed(name, "an object", \.object)?.members else { return nil }
         var secrets: [String: Secret] = [:]
         for member in members {
-            guard let text = member.value.string else {
-                throw fault("\(name).\(member.key.printable)", "expected a string, found \(member.value.kind)")
+            let inner = member.value.object?.members.map { ("\(member.key).\($0.key)", $0.value) }
+            for (key, value) in inner ?? [(member.key, member.value)] {
+                guard let text = value.string else {
+                    let expected = inner == nil ? "a string or an object of strings" : "a string"
+                    throw fault("\(name).\(key.printable)", "expected \(expected), found \(value.kind)")
+                }
+                guard secrets.updateValue(Secret(text), forKey: key) == nil else {
+                    throw fault("\(name).\(key.printable)", "is there twice")
+                }
             }
-            secrets[member.key] = Secret(text)
         }
         return secrets
     }

@@ -11,7 +11,9 @@ struct Statistics {
     private let pendingNotifications: Int
     private let messages: (open: Int, locked: Int, dead: Int)
     private let lanes: [(lane: String, waiting: Int, underWay: Int, isOpen: Bool)]
+    private let callbacks: [(app: AppID, inHand: Int, isProven: Bool, isOpen: Bool)]
     private let monitors: [SupervisorMachine.State: Int]
+    private let oldest: (overdue: Int, age: Duration)
     private let requests: [Int: Int]
     private let isReady: Bool
     private let version: String
@@ -24,6 +26,8 @@ struct Statistics {
         (sessions, streams) = (gateway.sessions.count, gateway.streams.count)
         (pendingNotifications, messages) = (gateway.notifier.pendingCount, gateway.mailroom.totals)
         (lanes, monitors) = (gateway.dispatcher.statistics(), gateway.monitors.counts())
+        callbacks = gateway.callbacks.statistics()
+        oldest = gateway.monitors.oldest()
         requests = context.requests.withLock { $0 }
         isReady = context.isReady
         version = context.options.version
@@ -38,6 +42,7 @@ struct Statistics {
             "streams": .integer(streams), "pendingNotifications": .integer(pendingNotifications),
             "openMessages": .integer(messages.open), "lockedMessages": .integer(messages.locked),
             "deadMessages": .integer(messages.dead), "monitors": .object(states),
+            "monitorsOverdue": .integer(oldest.overdue), "oldestSuccessSeconds": .integer(oldest.age.wholeSeconds),
             "lanes": .array(
                 lanes.map { lane in
                     [
@@ -70,8 +75,20 @@ struct Statistics {
             "farbell_push_breaker_open", "1 while a lane waits because its service is in trouble.", label: "push",
             lanes.map { ($0.lane, $0.isOpen ? 1 : 0) })
         page.gauge(
+            "farbell_callback_in_hand", "Messages an application is being called with.", label: "app",
+            callbacks.map { ($0.app.text, Double($0.inHand)) })
+        page.gauge(
+            "farbell_callback_ready", "1 while an application has echoed the challenge and answers.", label: "app",
+            callbacks.map { ($0.app.text, $0.isProven && !$0.isOpen ? 1 : 0) })
+        page.gauge(
             "farbell_monitors", "Monitors by state.", label: "state",
             SupervisorMachine.State.allCases.map { ($0.rawValue, Double(monitors[$0] ?? 0)) })
+        page.gauge(
+            "farbell_monitors_overdue", "Monitors whose last success is older than twice what is expected.",
+            Double(oldest.overdue))
+        page.gauge(
+            "farbell_monitors_oldest_success_seconds", "How long ago the monitor heard longest ago was heard.",
+            oldest.age.inSeconds)
         page.counter(
             "farbell_requests_total", "Answers by status.", label: "status",
             requests.sorted { $0.key < $1.key }.map { (String($0.key), Double($0.value)) })

@@ -17,11 +17,42 @@ package final class RecordingFarm: Farm {
     /// Makes launches fail; nil ends that.
     package func fail(with error: GatewayError?) { failure.withLock { $0 = error } }
 
-    /// Reports, as a farm that knows its sessions does, that an app is out of sight.
+    /// Reports, as a farm that knows its sessions does, what it sees of an app's clients now.
     /// - Throws: `DeadlineMissed` when the gateway does not run the farm.
-    package func lower(account: AccountID, app: AppID, reason: String = "disconnected") async throws {
+    package func report(
+        _ state: FarmFact.State, account: AccountID, app: AppID, seen: Moment, lasts: Duration = .seconds(30)
+    ) async throws {
         let facts = try await Eventually.value("the farm runs") { self.facts.withLock { $0 } }
-        facts.lower(account: account, app: app, reason: reason)
+        facts.take(FarmFact(FarmSubject(account: account, app: app), state, seen: seen, lasts: lasts))
+    }
+
+    /// What tickets are answered with.
+    package let starts = Locked(LaunchStart.nothing)
+    /// Whether launches are given the registration's credentials.
+    package let takesCredentials = Locked(false)
+    /// Tickets that were brought.
+    package let started = Recorder<LaunchRequest>()
+
+    /// What is answered under `/farms/<id>/`.
+    package let pages = Locked<[String: FarmAnswer]>([:])
+
+    package func answer(path: [String], query: [String: String]) async -> FarmAnswer? {
+        pages.withLock { $0[path.joined(separator: "/")] }
+    }
+
+    /// What a feed hands out of every app; nil for nothing.
+    package let file = Locked<[UInt8]?>(nil)
+
+    package func feedFile(
+        _ target: any LaunchTarget, account: AccountID, app: AppID, name: String
+    ) throws -> [UInt8]? { file.withLock { $0 } }
+
+    package var usesCredentials: Bool { takesCredentials.withLock { $0 } }
+
+    package func start(_ target: any LaunchTarget, _ request: LaunchRequest) async throws -> LaunchStart {
+        started.append(request)
+        if let failure = failure.withLock({ $0 }) { throw failure }
+        return starts.withLock { $0 }
     }
 
     package func target(app: AppID, _ reader: ConfigReader?, parent: ConfigReader) -> (any LaunchTarget)? { Target() }
@@ -32,7 +63,7 @@ package final class RecordingFarm: Farm {
         return .url("https://farm.example/\(request.app)?launch=\(request.launch)")
     }
 
-    package func run(facts: any FarmFacts) async throws {
+    package func run(apps: [AppID: any LaunchTarget], facts: any FarmFacts) async throws {
         self.facts.withLock { $0 = facts }
         defer { self.facts.withLock { $0 = nil } }
         await ShutdownSignal().wait()

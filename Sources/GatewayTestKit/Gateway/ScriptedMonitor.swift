@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 package import Gateway
 
 /// A monitor without a server: a test says what it sees.
@@ -6,6 +6,7 @@ package final class ScriptedMonitor: Monitor {
     private enum Step: Sendable {
         case emit(MonitorBatch)
         case watching
+        case replace(String, Secret)
         case fail(MonitorFailure)
     }
 
@@ -73,6 +74,11 @@ package final class ScriptedMonitor: Monitor {
 
     package func watching(_ registration: RegistrationID) async throws { try await perform(.watching, registration) }
 
+    /// Gives the host another value of a credential, and returns when it is stored.
+    package func replace(_ field: String, with value: Secret, of registration: RegistrationID) async throws {
+        try await perform(.replace(field, value), registration)
+    }
+
     /// Ends the registration's watch with a failure.
     package func fail(_ registration: RegistrationID, _ failure: MonitorFailure) async throws {
         try await perform(.fail(failure), registration)
@@ -115,6 +121,7 @@ package final class ScriptedMonitor: Monitor {
                 switch command.step {
                 case .emit(let batch): try await host.emit(batch)
                 case .watching: host.watching()
+                case .replace(let field, let value): try await host.replaced(field, with: value)
                 case .fail(let failure):
                     state.withLock { $0.running[target.registration] = nil }
                     command.outcome.withLock { $0 = .success(()) }

@@ -1,11 +1,16 @@
-internal import Base
+package import Base
 internal import Glibc
 
 /// A real Dovecot 2.3 with a configuration, mail and ports of its own, on loopback. It needs Debian's
 /// `dovecot-imapd`, and root, because Dovecot's login processes change their user. Stopped when this object goes.
 package final class DovecotServer: Sendable {
     package static let password = "correct horse"
+    /// A user who opens every mailbox, as `user*farbell` or by an authorization identity.
+    package static let master = (name: "farbell", password: "master of all")
     private static let program = "/usr/sbin/dovecot"
+
+    /// Whether it serves POP3 too, with Debian's `dovecot-pop3d`.
+    package static var hasPOP3: Bool { isAvailable && FileSystem.exists("/usr/lib/dovecot/pop3") }
 
     /// Whether this machine can run it.
     package static var isAvailable: Bool { geteuid() == 0 && FileSystem.exists(program) }
@@ -14,18 +19,28 @@ package final class DovecotServer: Sendable {
     package let port: Int
     /// `imaps://`.
     package let tlsPort: Int
+    /// `pop3s://`; nothing listens there unless it was asked for.
+    package let popPort: Int
     private let folder: TemporaryFolder
     private let process = Locked<ChildProcess?>(nil)
+    private let hasPOP3: Bool
 
     /// Starts the server.
     /// - Parameters:
     ///   - users: names of its users; all have `password`.
     ///   - hibernateSeconds: nil without imap-hibernate, which lets wake-ups get lost.
+    ///   - pushURL: where the driver "ox" of the plugin push_notification tells of deliveries to users that
+    ///     `subscribe` was called for; nil without the plugin.
+    ///   - pop3: serves POP3 too.
     /// - Throws: `PeerError`, `DeadlineMissed`.
-    package init(users: [String], identity: TestIdentity, hibernateSeconds: Int? = nil) async throws {
+    package init(
+        users: [String], identity: TestIdentity, hibernateSeconds: Int? = nil, pushURL: String? = nil,
+        pop3: Bool = false
+    ) async throws {
         folder = try TemporaryFolder()
         // It comes back on the same ports after a stop.
-        (port, tlsPort) = (try ServerPort.next(), try ServerPort.next())
+        (port, tlsPort, popPort) = (try ServerPort.next(), try ServerPort.next(), try ServerPort.next())
+        hasPOP3 = pop3
         // The login processes run as another user and must reach the sockets in here.
         for name in ["", "run", "state", "mail"] {
             let path = name.isEmpty ? folder.path : folder.file(name)
@@ -36,9 +51,14 @@ package final class DovecotServer: Sendable {
         _ = unsafe chown(folder.file("mail"), 65_534, 65_534)
         try folder.write(users.map { "\($0):{PLAIN}\(Self.password)::::::\n" }.joined(), to: "passwd")
         _ = unsafe chmod(folder.file("passwd"), 0o644)
-        try folder.write(
-            Self.configuration(folder.path, port, tlsPort, identity, hibernateSeconds: hibernateSeconds),
-            to: "dovecot.conf")
+        try folder.write("\(Self.master.name):{PLAIN}\(Self.master.password)::::::\n", to: "masters")
+        _ = unsafe chmod(folder.file("masters"), 0o644)
+        var configuration = Self.configuration(
+            folder.path, port, tlsPort, identity, hibernateSeconds: hibernateSeconds)
+        if pop3 { configuration += Self.pop3(popPort) }
+        configuration += try tokens()
+        configuration += pushURL.map(Self.pushConfiguration) ?? ""
+        try folder.write(configuration, to: "dovecot.conf")
         try await start()
     }
 
@@ -51,7 +71,7 @@ package final class DovecotServer: Sendable {
         process.withLock { $0 = child }
         try await Eventually.wait("dovecot listens: \(child.errors) \(log)") {
             if let exit = child.exit { throw PeerError(.process, "dovecot ended: \(exit) \(child.errors) \(log)") }
-            return Self.answers(port) && Self.answers(tlsPort)
+            return Self.answers(port) && Self.answers(tlsPort) && (!hasPOP3 || Self.answers(popPort))
         }
     }
 
@@ -66,13 +86,23 @@ package final class DovecotServer: Sendable {
 
     /// Delivers a message as a mail server does, with dovecot-lda.
     /// - Throws: `PeerError` when that fails.
-    package func deliver(_ message: [UInt8], to user: String) async throws {
+    package func deliver(_ message: [UInt8], to user: String, folder mailbox: String = "INBOX") async throws {
         let name = "message-\(UInt64.random(in: 0 ... .max))"
         try folder.write(message, to: name)
         _ = unsafe chmod(folder.file(name), 0o644)
         try await run(
-            "/usr/lib/dovecot/dovecot-lda", ["-c", folder.file("dovecot.conf"), "-d", user, "-p", folder.file(name)])
+            "/usr/lib/dovecot/dovecot-lda",
+            ["-c", folder.file("dovecot.conf"), "-d", user, "-m", mailbox, "-p", folder.file(name)])
         _ = unsafe unlink(folder.file(name))
+    }
+
+    /// Lets the driver "ox" tell of a user's deliveries, as the METADATA of a mailbox asks for.
+    /// - Throws: `PeerError` when that fails.
+    package func subscribe(_ user: String) async throws {
+        try await administer([
+            "mailbox", "metadata", "set", "-u", user, "-s", "", "/private/vendor/vendor.dovecot/http-notify",
+            "user=\(user)",
+        ])
     }
 
     /// Reads a message elsewhere: sets `\Seen` on those that a search finds, such as `UID 5` or `ALL`.
@@ -125,7 +155,7 @@ package final class DovecotServer: Sendable {
         return child.output
     }
 
-    private static func answers(_ port: Int) -> Bool {
+    static func answers(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
@@ -136,6 +166,19 @@ package final class DovecotServer: Sendable {
             unsafe connect(
                 descriptor, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count)) == 0
         }
+    }
+
+    private static func pushConfiguration(_ url: String) -> String {
+        """
+        mail_attribute_dict = file:%h/dovecot-attributes
+        protocol lda {
+          mail_plugins = notify push_notification
+        }
+        plugin {
+          push_notification_driver = ox:url=\(url) timeout_msecs=5000
+        }
+
+        """
     }
 
     private static func configuration(
@@ -151,7 +194,8 @@ package final class DovecotServer: Sendable {
         ssl_cert = <\(identity.certificateFile)
         ssl_key = <\(identity.keyFile)
         disable_plaintext_auth = no
-        auth_mechanisms = plain login
+        auth_mechanisms = plain login xoauth2 oauthbearer
+        auth_master_user_separator = *
         mail_uid = 65534
         mail_gid = 65534
         first_valid_uid = 1
@@ -161,6 +205,26 @@ package final class DovecotServer: Sendable {
         passdb {
           driver = passwd-file
           args = scheme=PLAIN username_format=%u \(folder)/passwd
+        }
+        passdb {
+          driver = passwd-file
+          args = scheme=PLAIN username_format=%u \(folder)/masters
+          master = yes
+        }
+        namespace inbox {
+          inbox = yes
+          separator = /
+          mailbox Junk {
+            auto = create
+            special_use = \\Junk
+          }
+          mailbox Sent {
+            auto = create
+            special_use = \\Sent
+          }
+          mailbox Work {
+            auto = create
+          }
         }
         userdb {
           driver = static
@@ -188,5 +252,58 @@ package final class DovecotServer: Sendable {
         }
 
         """
+    }
+
+    private static func pop3(_ port: Int) -> String {
+        """
+        protocols = imap pop3
+        service pop3-login {
+          inet_listener pop3 {
+            port = 0
+          }
+          inet_listener pop3s {
+            port = \(port)
+            ssl = yes
+          }
+        }
+
+        """
+    }
+
+    // MARK: Tokens
+
+    private static let tokenKey = Array("a key of thirty-two bytes or more".utf8)
+
+    /// Lets users log in with the tokens that `token` makes, which the server checks by itself.
+    private func tokens() throws -> String {
+        var path = folder.file("keys")
+        for name in ["", "/default", "/default/HS256"] { _ = unsafe mkdir(path + name, 0o755) }
+        path += "/default/HS256/default"
+        try folder.write(Self.tokenKey.base64, to: "keys/default/HS256/default")
+        _ = unsafe chmod(path, 0o644)
+        try folder.write(
+            """
+            introspection_mode = local
+            local_validation_key_dict = fs:posix:prefix=\(folder.file("keys"))/
+            username_attribute = sub
+
+            """, to: "oauth2.conf")
+        _ = unsafe chmod(folder.file("oauth2.conf"), 0o644)
+        return """
+            passdb {
+              driver = oauth2
+              mechanisms = xoauth2 oauthbearer
+              args = \(folder.file("oauth2.conf"))
+            }
+
+            """
+    }
+
+    /// An access token (a JWT) for a user, good until then.
+    package static func token(of user: String, until end: Timestamp) -> String {
+        let head = Array(#"{"alg":"HS256","typ":"JWT"}"#.utf8).base64URL
+        let body = Array(#"{"sub":"\#(user)","iat":\#(end.seconds - 7200),"exp":\#(end.seconds)}"#.utf8).base64URL
+        let signature = MessageCrypto.hmacSHA256(Array("\(head).\(body)".utf8), key: tokenKey)
+        return "\(head).\(body).\(signature.base64URL)"
     }
 }

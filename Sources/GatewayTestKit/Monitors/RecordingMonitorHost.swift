@@ -19,6 +19,7 @@ package final class RecordingMonitorHost: MonitorHost {
         var failures: [MonitorFailure] = []
         var isClosed = false
         var crashes = 0
+        var replaced: [String: Secret] = [:]
     }
 
     private let state: Locked<State>
@@ -56,6 +57,10 @@ package final class RecordingMonitorHost: MonitorHost {
     package func watching() { state.withLock { $0.watching += 1 } }
     package func heard() { state.withLock { $0.heard += 1 } }
 
+    package func replaced(_ field: String, with value: Secret) async throws {
+        state.withLock { $0.replaced[field] = value }
+    }
+
     /// Notes a failure that `watch` threw.
     package func failed(_ failure: MonitorFailure) { state.withLock { $0.failures.append(failure) } }
 
@@ -76,6 +81,8 @@ package final class RecordingMonitorHost: MonitorHost {
         get { state.withLock { $0.cursor } }
         set { state.withLock { $0.cursor = newValue } }
     }
+    /// Credentials that the monitor has replaced by others; a new start gets them.
+    package var replaced: [String: Secret] { state.withLock { $0.replaced } }
     /// Items that would ring, in order.
     package var rung: [Item] { state.withLock { $0.rung } }
     package var seen: [String] { state.withLock { $0.seen } }
@@ -155,7 +162,8 @@ package enum MonitorRun {
     ) async throws {
         while !Task.isCancelled {
             let target = MonitorTarget(
-                registration: registration, account: account, credentials: credentials, cursor: host.cursor)
+                registration: registration, account: account,
+                credentials: credentials.merging(host.replaced) { $1 }, cursor: host.cursor)
             do {
                 try await monitor.watch(target, host: host)
             } catch let failure as MonitorFailure {

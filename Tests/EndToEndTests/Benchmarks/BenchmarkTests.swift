@@ -23,6 +23,15 @@ import Testing
         #expect(output.contains("| Farbell |        10 |"), "\(output)")
     }
 
+    @Test("the monitors benchmark loses and doubles nothing, and nothing rings again after the restart")
+    func monitors() async throws {
+        let (exit, output, errors) = try await Self.run("monitors", "--quick", "--mailboxes", "10")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        #expect(output.contains("10 IMAP mailboxes with TLS"), "\(output)")
+        #expect(output.contains("missed 0, doubled 0"), "\(output)")
+        #expect(output.contains("after the restart 0 rang again"), "\(output)")
+    }
+
     @Test(
         "the presence benchmark has all its beats taken",
         .enabled(if: FileSystem.exists("/usr/bin/wrk"), "needs wrk"))

@@ -20,6 +20,8 @@ struct Scenario: Sendable {
         var caFile: String?
         var wrapper: [String] = []
         var startsGateway = true
+        /// Files beside the configuration, by name.
+        var files: [String: String] = [:]
 
         init() {}
     }
@@ -72,6 +74,7 @@ struct Scenario: Sendable {
         webPush = try FakeWebPushService(.init(identity: authority.localhost))
         gateway = try GatewayProcess(wrapper: options.wrapper)
         try gateway.folder.write(try key.privatePEM(), to: "apns.p8")
+        for (name, text) in options.files { try gateway.folder.write(text, to: name) }
         configuration = Self.sections(options, authority, mail, apns)
         try gateway.configure(configuration)
         for secret in [Self.accountPassword, DovecotServer.password] { gateway.keepSecret(secret) }

@@ -134,7 +134,9 @@ final class TestAPI: Sendable {
         let patterns = document["paths"]?.object?.keys ?? []
         return patterns.filter { pattern in
             let parts = pattern.dropFirst().split(separator: "/").map(String.init)
-            return parts.count == segments.count
+            // The only parameter of several segments.
+            let isRest = parts.last == "{path}" && parts.count < segments.count
+            return (parts.count == segments.count || isRest)
                 && zip(parts, segments).allSatisfy { $0 == $1 || $0.hasPrefix("{") && !$1.isEmpty }
         }.min { $0.count { $0 == "{" } < $1.count { $0 == "{" } }
     }

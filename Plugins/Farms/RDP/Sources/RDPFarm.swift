@@ -1,5 +1,6 @@
 package import Base
 internal import Cryptography
+internal import FarmTools
 package import Gateway
 
 /// Farms reached by RDP: Windows RemoteApps behind a broker, or xrdp.
@@ -101,6 +102,17 @@ package struct RDPFarm: Farm {
         case (_?, _?): reader.report("shell", "give 'program' (a RemoteApp) or 'shell' (for xrdp), not both")
         }
         return nil
+    }
+
+    /// The file of a RemoteApp for a client that keeps it: without a ticket, and never with a password.
+    package func feedFile(
+        _ target: any LaunchTarget, account: AccountID, app: AppID, name: String
+    ) throws -> [UInt8]? {
+        guard let target = target as? RDPTarget else { return nil }
+        let request = LaunchRequest(
+            launch: "", ticket: Secret(""), account: account, device: "", platform: "feed", app: app, appName: name,
+            message: nil, item: nil)
+        return try target.settings(at: place, for: request).file(signer: signer)
     }
 
     package func launch(_ target: any LaunchTarget, _ request: LaunchRequest) async throws -> LaunchAction {

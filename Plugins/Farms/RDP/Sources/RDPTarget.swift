@@ -1,4 +1,5 @@
 internal import Base
+internal import FarmTools
 internal import Gateway
 
 /// What of a farm one app is.

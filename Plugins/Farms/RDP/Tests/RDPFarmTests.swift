@@ -160,4 +160,18 @@ struct RDPFarmTests {
             #expect("\(error)".contains(message), "\(error)")
         }
     }
+
+    @Test("SG-11 the file for a feed has the program and the account's name, and neither ticket nor password")
+    func feedFile() throws {
+        let configured = try Configured(
+            #"{"farms":{"f":{"kind":"rdp","address":"broker.example","domain":"CORP"}},"apps":{"mail":{"farm":"f","launch":{"program":"OUTLOOK","arguments":"/x {launch}"}}}}"#
+        )
+        let pair = try #require(configured.targets["mail"])
+        let body = try #require(try pair.farm.feedFile(pair.target, account: "alice", app: "mail", name: "Mail"))
+        let file = try #require(text(ofRDP: body))
+        #expect(file.contains("remoteapplicationprogram:s:||OUTLOOK\r\n"))
+        #expect(file.contains("remoteapplicationcmdline:s:/x \r\n"))
+        #expect(file.contains("username:s:CORP\\alice\r\n"))
+        #expect(!file.contains("flt_") && !file.contains("password"))
+    }
 }

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MailMonitoring
 
 /// Performs a session's actions on a stream. While the mailbox is quiet it holds one pending read.
 struct IMAPDriver: Sendable {
@@ -72,7 +73,7 @@ struct IMAPDriver: Sendable {
                 } catch let error as CancellationError {
                     throw error
                 } catch {
-                    throw MonitorFailure(.network, IMAPSyntax.clean("sending failed: \(error)"))
+                    throw MonitorFailure(.network, ServerWords.clean("sending failed: \(error)"))
                 }
             case .emit(let batch):
                 try await emit(batch)
@@ -106,5 +107,5 @@ struct IMAPDriver: Sendable {
     }
 
     @inline(never)
-    private static func reason(_ error: any Error) -> String { IMAPSyntax.clean("receiving failed: \(error)") }
+    private static func reason(_ error: any Error) -> String { ServerWords.clean("receiving failed: \(error)") }
 }

@@ -1,21 +1,27 @@
 internal import Base
 internal import Gateway
+internal import MailMonitoring
 
-/// Watches one mailbox of each registration over IMAP.
+/// Watches one mailbox of each registration over IMAP, or several of its folders with a connection each.
 final class IMAPMonitor: Monitor {
     struct Settings: Sendable {
-        var host: String
-        var port: Int
-        var encryption: MailLogin.Encryption
-        var caFile: String?
-        var usesToken = false
-        var connectTimeout = Duration.seconds(30)
+        var server: MailServer
+        var authentication = MailAuthentication.password
         var idle = Duration.seconds(540)
         var session = IMAPSession.Options()
+        /// Names and patterns of folders, each watched over a connection of its own; nil: `session.mailbox` only.
+        var mailboxes: [String]?
+
+        init(
+            _ server: MailServer, authentication: MailAuthentication = .password, idle: Duration = .seconds(540),
+            session: IMAPSession.Options = .init()
+        ) {
+            (self.server, self.authentication, self.idle, self.session) = (server, authentication, idle, session)
+        }
     }
 
     let settings: Settings
-    private let connector: any MailConnector
+    private let access: MailAccess
     private let time: any TimeSource
     private let log: Log
     private let readHeader: @Sendable ([UInt8]) -> MessageHeader
@@ -23,28 +29,33 @@ final class IMAPMonitor: Monitor {
     private let budgets = Locked<[RegistrationID: IdleBudget]>([:])
     private static let budgetLimit = 100_000
 
+    /// - Parameter transport: asks token servers, over the connections of `pool`.
     init(
-        _ settings: Settings, connector: any MailConnector, time: any TimeSource, log: Log,
-        readHeader: @escaping @Sendable ([UInt8]) -> MessageHeader
+        _ settings: Settings, connector: any MailConnector, transport: any HTTPTransport, pool: String = "oauth",
+        time: any TimeSource, log: Log, readHeader: @escaping @Sendable ([UInt8]) -> MessageHeader
     ) {
-        (self.settings, self.connector, self.time, self.log) = (settings, connector, time, log)
-        self.readHeader = readHeader
+        (self.settings, self.time, self.log, self.readHeader) = (settings, time, log, readHeader)
+        access = MailAccess(
+            settings.server, settings.authentication, connector: connector, transport: transport, pool: pool,
+            time: time)
     }
 
-    var credentialFields: [CredentialField] {
-        [
-            CredentialField("username", isSecret: false),
-            CredentialField(settings.usesToken ? "token" : "password", isSecret: true),
-        ]
-    }
+    var credentialFields: [CredentialField] { access.credentialFields }
+    var upstream: String { settings.server.address }
 
-    var upstream: String {
-        settings.host.contains(":") ? "[\(settings.host)]:\(settings.port)" : "\(settings.host):\(settings.port)"
+    func fault(in credentials: [String: Secret], of account: AccountID) -> CredentialFault? {
+        access.fault(in: credentials, of: account)
     }
 
     func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
-        let watch = try start(target)
-        let stream = try await connect(target)
+        guard let patterns = settings.mailboxes else { return try await watch(target, settings.session, host) }
+        try await IMAPFolderWatch(patterns: patterns, monitor: self, time: time, log: log).run(target, host)
+    }
+
+    /// Watches one folder.
+    func watch(_ target: MonitorTarget, _ options: IMAPSession.Options, _ host: any MonitorHost) async throws {
+        let watch = try start(target, options)
+        let stream = try await connect(target, host)
         defer {
             stream.close()
             end(watch, target)
@@ -61,9 +72,8 @@ final class IMAPMonitor: Monitor {
 
     /// In a task of its own: a task keeps the stack it once needed, and this one lives as long as the
     /// connection.
-    private func connect(_ target: MonitorTarget) async throws -> any MailStream {
-        let login = try login(target)
-        async let stream = connector.connect(login)
+    func connect(_ target: MonitorTarget, _ host: any MonitorHost) async throws -> any MailStream {
+        async let stream = access.connect(target, host: host)
         return try await stream
     }
 
@@ -77,7 +87,7 @@ final class IMAPMonitor: Monitor {
     // frame of `watch`, which lives for days.
 
     @inline(never)
-    private func start(_ target: MonitorTarget) throws -> Watch {
+    private func start(_ target: MonitorTarget, _ options: IMAPSession.Options) throws -> Watch {
         var cursor: IMAPCursor?
         if let stored = target.cursor {
             guard let decoded = IMAPCursor(stored) else {
@@ -87,7 +97,7 @@ final class IMAPMonitor: Monitor {
         }
         return Watch(
             IMAPSession(
-                cursor: cursor, options: settings.session, idle: budget(of: target.registration),
+                cursor: cursor, options: options, idle: budget(of: target.registration),
                 jitter: { Double.random(in: 0...1) }, readHeader: readHeader))
     }
 
@@ -96,22 +106,6 @@ final class IMAPMonitor: Monitor {
 
     @inline(never)
     private static func farewell(of watch: Watch) -> [UInt8] { watch.session.farewell }
-
-    @inline(never)
-    private func login(_ target: MonitorTarget) throws -> MailLogin {
-        guard let username = target.credentials["username"]?.exposed, !username.isEmpty else {
-            throw MonitorFailure(.authFailed, "the registration has no username")
-        }
-        let field = settings.usesToken ? "token" : "password"
-        guard let secret = target.credentials[field], !secret.isEmpty else {
-            throw MonitorFailure(.authFailed, "the registration has no \(field)")
-        }
-        return MailLogin(
-            host: settings.host, port: settings.port, encryption: settings.encryption, caFile: settings.caFile,
-            credentials: settings.usesToken
-                ? .token(username: username, token: secret) : .password(username: username, password: secret),
-            timeout: settings.connectTimeout)
-    }
 
     private func budget(of registration: RegistrationID) -> IdleBudget {
         budgets.withLock { $0[registration] } ?? IdleBudget(settings.idle)

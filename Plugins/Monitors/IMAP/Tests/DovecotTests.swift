@@ -1,6 +1,8 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailMonitoring
+import MailTestKit
 import Outbound
 import Testing
 
@@ -25,21 +27,26 @@ import Testing
 
     static func withRig(
         _ encryption: MailLogin.Encryption = .implicit, hibernateSeconds: Int? = nil, mailbox: String = "INBOX",
-        idle: Duration = .seconds(540), trusted: Bool = true, _ body: @escaping @Sendable (Rig) async throws -> Void
+        idle: Duration = .seconds(540), trusted: Bool = true,
+        configure: @escaping @Sendable (inout IMAPMonitor.Settings) -> Void = { _ in },
+        transport: (any HTTPTransport)? = nil, _ body: @escaping @Sendable (Rig) async throws -> Void
     ) async throws {
         let authority = try TestCertificateAuthority()
         let other = try TestCertificateAuthority()
         let server = try await DovecotServer(
             users: ["anna"], identity: authority.localhost, hibernateSeconds: hibernateSeconds)
-        try await withClient { client in
+        try await OutboundClient.during { client in
             var settings = IMAPMonitor.Settings(
-                host: "localhost", port: encryption == .implicit ? server.tlsPort : server.port, encryption: encryption,
-                caFile: (trusted ? authority : other).caFile, idle: idle)
+                MailServer(
+                    .imap, host: "localhost", port: encryption == .implicit ? server.tlsPort : server.port,
+                    encryption: encryption, caFile: (trusted ? authority : other).caFile), idle: idle)
             settings.session.mailbox = mailbox
             settings.session.reconcile = idle
+            configure(&settings)
             let monitor = IMAPMonitor(
-                settings, connector: OutboundMailConnector(client: client, time: SystemTime()), time: SystemTime(),
-                log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
+                settings, connector: OutboundMailConnector(client: client, time: SystemTime()),
+                transport: transport ?? client,
+                time: SystemTime(), log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
             try await body(Rig(server: server, monitor: monitor))
         }
         try await server.stop()
@@ -155,6 +162,105 @@ import Testing
                 }
             }
             #expect(rig.host.failures.first?.code == .sourceGone)
+        }
+    }
+
+    @Test("what was read and removed while nobody watched is told by the difference the server knows")
+    func resync() async throws {
+        try await Self.withRig { rig in
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                for name in ["one", "two", "three"] { try await rig.deliver(name, id: name) }
+                try await rig.host.waitForItems(3)
+            }
+            // The second watch stores how far flags were compared, the third asks from there.
+            for round in 0..<2 {
+                try await rig.during { try await rig.host.waitForWatching(2 + round) }
+                try await rig.deliver("more \(round)", id: "more\(round)")
+            }
+            let keys = rig.host.rung.map(\.key)
+            try await rig.server.markSeen(["SUBJECT", "one"], of: "anna")
+            try await rig.server.expunge(["SUBJECT", "two"], of: "anna")
+            try await rig.during {
+                try await rig.host.waitForWatching(4)
+                try await Eventually.wait("\(rig.host.seen) \(rig.host.gone)") {
+                    rig.host.seen == [keys[0]] && rig.host.gone == [keys[1]]
+                }
+                try await rig.host.waitForItems(5)
+            }
+            let cursor = try #require(rig.host.cursor.flatMap { IMAPCursor($0) })
+            #expect(cursor.modified != nil && cursor.unseen.count == 3)
+        }
+    }
+
+    @Test("several folders: spam and sent mail never ring, by the server's own attributes")
+    func folders() async throws {
+        try await Self.withRig(configure: { $0.mailboxes = ["*"] }) { rig in
+            try await rig.during {
+                try await rig.host.waitForWatching()
+                for folder in ["Junk", "Sent", "Work", "INBOX"] {
+                    try await rig.server.deliver(TestNews(folder, id: folder).mail, to: "anna", folder: folder)
+                }
+                let items = try await rig.host.waitForItems(2)
+                #expect(Set(items.compactMap(\.title)) == ["Work", "INBOX"])
+                try await rig.server.markSeen(["ALL"], of: "anna", mailbox: "Work")
+                let key = try #require(items.first { $0.title == "Work" }?.key)
+                try await Eventually.wait("seen in a folder") { rig.host.seen == [key] }
+            }
+            #expect(rig.host.failures.isEmpty && rig.host.rung.count == 2)
+        }
+    }
+
+    @Test("a master user opens the account's mailbox, in both forms", arguments: [nil, "*"] as [String?])
+    func masterUser(separator: String?) async throws {
+        var master = MasterUser(
+            user: DovecotServer.master.name, password: Secret(DovecotServer.master.password))
+        master.separator = separator
+        let authentication = MailAuthentication.master(master)
+        try await Self.withRig(configure: { $0.authentication = authentication }) { rig in
+            var rig = rig
+            rig.credentials = [:]
+            let shared = rig
+            try await MonitorRun.during(shared.monitor, credentials: [:], host: shared.host, account: "anna") {
+                try await shared.host.waitForWatching()
+                try await shared.deliver("by the master", id: "m")
+                try await shared.host.waitForItems(1)
+            }
+            // Somebody else's is refused before any login.
+            let host = RecordingMonitorHost()
+            let foreign = ["username": Secret("anna")]
+            try await MonitorRun.during(shared.monitor, credentials: foreign, host: host, account: "bert") {
+                try await host.waitForFailures()
+            }
+            #expect(host.failures.map(\.code) == [.authFailed])
+        }
+    }
+
+    @Test("access tokens by a refresh token; one that has run out is replaced")
+    func refreshTokens() async throws {
+        let transport = StubTransport { _, number in
+            // The first one's time is over although the token server says otherwise.
+            let end = SystemTime().timestamp + .seconds(number == 1 ? -60 : 3600)
+            let token = DovecotServer.token(of: "anna", until: end)
+            return HTTPResponse(status: 200, body: Array(#"{"access_token":"\#(token)","expires_in":3600}"#.utf8))
+        }
+        var oauth = OAuthSettings()
+        (oauth.tokenURL, oauth.clientID) = ("https://login.example/token", "farbell")
+        let authentication = MailAuthentication.oauth(oauth)
+        try await Self.withRig(configure: { $0.authentication = authentication }, transport: transport) { rig in
+            var rig = rig
+            rig.credentials = ["username": Secret("anna"), "oauth.refreshToken": Secret("r")]
+            let own = rig
+            // A token made for the call and refused is the grant's fault: no second attempt.
+            try await own.during { try await own.host.waitForFailures(deadline: .seconds(30)) }
+            #expect(own.host.failures.map(\.code) == [.authFailed] && transport.requests.count == 1)
+            // The next start finds it refused, and gets another.
+            try await own.during {
+                try await own.host.waitForWatching(deadline: .seconds(30))
+                try await own.deliver("by token", id: "t")
+                try await own.host.waitForItems(1)
+            }
+            #expect(transport.requests.count == 2)
         }
     }
 

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailMonitoring
 import Testing
 
 @testable import IMAPMonitor
@@ -8,7 +9,7 @@ import Testing
 @Suite struct IMAPConfigTests {
     static func read(_ text: String) -> Result<IMAPMonitor, ConfigError> {
         let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
+        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["M": "m"])
         return Result { () throws(ConfigError) -> IMAPMonitor in
             let monitor = try document.read { reader in
                 reader.ignore(["name", "farm"])
@@ -30,7 +31,7 @@ import Testing
         let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
         let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
         #expect(monitor.upstream == "mail.example.org:993")
-        #expect(monitor.settings.encryption == .implicit && monitor.settings.idle == .seconds(540))
+        #expect(monitor.settings.server.encryption == .implicit && monitor.settings.idle == .seconds(540))
         #expect(
             monitor.credentialFields
                 == [CredentialField("username", isSecret: false), CredentialField("password", isSecret: true)])
@@ -50,11 +51,14 @@ import Testing
 
     @Test("a password never crosses a network in the clear unless that is meant")
     func encryption() throws {
-        #expect(try Self.monitor(#""url":"imap://a.example""#).settings.encryption == .startTLS)
-        #expect(try Self.monitor(#""url":"imap://localhost""#).settings.encryption == .none)
-        #expect(try Self.monitor(#""url":"imap://127.0.0.1","startTLS":"required""#).settings.encryption == .startTLS)
+        #expect(try Self.monitor(#""url":"imap://a.example""#).settings.server.encryption == .startTLS)
+        #expect(try Self.monitor(#""url":"imap://localhost""#).settings.server.encryption == .none)
         #expect(
-            try Self.monitor(#""url":"imap://a.example","startTLS":"none","allowPlaintext":true"#).settings.encryption
+            try Self.monitor(#""url":"imap://127.0.0.1","startTLS":"required""#).settings.server.encryption == .startTLS
+        )
+        #expect(
+            try Self.monitor(#""url":"imap://a.example","startTLS":"none","allowPlaintext":true"#).settings.server
+                .encryption
                 == .none)
         #expect(throws: ConfigError.self) { try Self.monitor(#""url":"imap://a.example","startTLS":"none""#) }
         #expect(throws: ConfigError.self) { try Self.monitor(#""url":"imap://127.evil.example","startTLS":"none""#) }
@@ -64,6 +68,49 @@ import Testing
     func tokens() throws {
         let monitor = try Self.monitor(#""url":"imaps://a.example","authentication":"token""#)
         #expect(monitor.credentialFields.map(\.name) == ["username", "token"])
+    }
+
+    @Test("a refresh token instead of a password; what the configuration gives is not asked for")
+    func refreshTokens() throws {
+        let open = try Self.monitor(#""url":"imaps://a.example","authentication":"oauth""#)
+        #expect(
+            open.credentialFields.map(\.name) == [
+                "username", "oauth.tokenURL", "oauth.clientId", "oauth.clientSecret", "oauth.refreshToken",
+            ])
+        let bad = ["username": "a", "oauth.tokenURL": "http://a"].mapValues { Secret($0) }
+        #expect(open.fault(in: bad, of: "a")?.field == "oauth.tokenURL")
+        let fixed = try Self.monitor(
+            #""url":"imaps://a.example","authentication":"oauth","oauth":{"tokenURL":"https://l/t","clientId":"c"}"#)
+        #expect(fixed.credentialFields.map(\.name) == ["username", "oauth.refreshToken"])
+    }
+
+    static let master =
+        #""url":"imaps://a.example","authentication":"master","master":{"user":"farbell","password":{"env":"M"}"#
+
+    @Test(
+        "with a master user a registration opens its account's mailbox and no other",
+        arguments: [
+            ("anna", nil, "anna", true), ("anna", "anna", "anna", true), ("anna", "bert", "", false),
+            ("anna", "team", "team", true), ("bert", "team", "", false), ("Anna", nil, "", false),
+            ("änna", nil, "", false), ("a*b", nil, "", false),
+        ] as [(String, String?, String, Bool)])
+    func masterUser(account: String, named: String?, mailbox: String, isAllowed: Bool) throws {
+        let monitor = try Self.monitor(Self.master + #","separator":"*","allow":{"anna":["team"]}}"#)
+        #expect(monitor.credentialFields == [CredentialField("username", isSecret: false, isRequired: false)])
+        let credentials = named.map { ["username": Secret($0)] } ?? [:]
+        let fault = monitor.fault(in: credentials, of: AccountID(account))
+        #expect((fault == nil) == isAllowed, "\(String(describing: fault))")
+        guard case .master(let master) = monitor.settings.authentication, isAllowed else { return }
+        #expect(try master.mailbox(of: AccountID(account), credentials) == mailbox)
+    }
+
+    @Test("an account's mailbox may have another name; where none is listed nothing is asked for")
+    func masterTemplate() throws {
+        let monitor = try Self.monitor(Self.master + #","mailbox":"{account}@example.org"}"#)
+        #expect(monitor.credentialFields.isEmpty)
+        guard case .master(let master) = monitor.settings.authentication else { throw CancellationError() }
+        #expect(try master.mailbox(of: "anna", [:]) == "anna@example.org")
+        #expect(monitor.fault(in: ["username": Secret("anna")], of: "anna") != nil)
     }
 
     @Test(
@@ -77,6 +124,12 @@ import Testing
             (#"{"monitor":{"url":"imaps://a","startTLS":"required"}}"#, "from the first byte"),
             (#"{"monitor":{"url":"imaps://a","mailbox":"a\r\nb"}}"#, "control characters"),
             (#"{"monitor":{"url":"imaps://a","idleSeconds":1800}}"#, "out of range"),
+            (#"{"monitor":{"url":"imaps://a","oauth":{}}}"#, "belongs to"),
+            (#"{"monitor":{"url":"imaps://a","authentication":"master"}}"#, "'master' is missing"),
+            (
+                #"{"monitor":{"url":"imaps://a","authentication":"master","master":{"user":"u","password":{"env":"M"},"mailbox":"x"}}}"#,
+                "{account} once"
+            ),
             (#"{"monitor":{"url":"imaps://a","idleSecond":60}}"#, "did you mean 'idleSeconds'?"),
         ])
     func faults(text: String, message: String) {

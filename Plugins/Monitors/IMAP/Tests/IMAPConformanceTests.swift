@@ -1,6 +1,8 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailMonitoring
+import MailTestKit
 import Outbound
 import Testing
 
@@ -13,34 +15,49 @@ final class SyntheticSubject: MonitorSubject {
     let monitor: any Monitor
     let credentials: [String: Secret] = ["username": "u00001", "password": "secret"].mapValues { Secret($0) }
     var wrongCredentials: [String: Secret]? { ["username": Secret("u00001"), "password": Secret("not the password")] }
-    private let isDown = Locked(false)
+    let sink = RecordingLogSink()
+    var logged: RecordingLogSink? { sink }
+    /// Where mail is delivered.
+    private let folder: String
+    /// The server answers nothing, or nonsense: short waits pass too.
+    private let isBroken = Locked(false)
+    /// The next deadline, and how often it has been seen.
+    private let waits = Locked((deadline: Moment.distantFuture, times: 0))
 
-    init(_ client: HTTPClient, authority: TestCertificateAuthority, offersIdle: Bool = true) throws {
+    /// - Parameter folders: nil for the inbox alone; else further folders, the last of which gets the mail.
+    init(
+        _ client: HTTPClient, authority: TestCertificateAuthority, offersIdle: Bool = true, folders: [String]? = nil
+    ) throws {
         var configuration = SyntheticIMAPServer.Configuration()
         configuration.offersIdle = offersIdle
+        configuration.folders = ["INBOX", "Sent", "Junk"] + (folders ?? [])
+        configuration.attributes = ["Sent": "\\Sent", "Junk": "\\Junk"]
+        folder = folders?.last ?? "INBOX"
         server = try SyntheticIMAPServer(configuration, identity: authority.localhost)
-        let settings = IMAPMonitor.Settings(
-            host: "localhost", port: server.port, encryption: .implicit, caFile: authority.caFile)
+        var mail = MailServer(
+            .imap, host: "localhost", port: server.port, encryption: .implicit, caFile: authority.caFile)
+        // By the client's own clock.
+        mail.connectTimeout = .seconds(5)
+        var settings = IMAPMonitor.Settings(mail)
+        if folders != nil { settings.mailboxes = ["*"] }
         monitor = IMAPMonitor(
             settings,
             connector: ManualDeadlines(connector: OutboundMailConnector(client: client, time: time), time: time),
-            time: time,
-            log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
+            transport: NoTransport(), time: time, log: Log(sink: sink, level: .debug, time: time),
+            readHeader: MessageHeader.read)
     }
 
     deinit { server.stop() }
 
     private func uid(_ key: String) -> UInt32 { key.split(separator: "/").last.flatMap { UInt32($0) } ?? 0 }
 
-    let abilities = Set(MonitorAbility.allCases).subtracting([.silence, .throttling, .nonsense])
-
     func deliver(_ news: TestNews) async throws {
         let message = news.mail
         let end = message.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound ?? message.endIndex
-        try await server.deliver(to: "u00001", bytes: Array(message[..<end]))
+        try await server.deliver(to: "u00001", folder: folder, bytes: Array(message[..<end]))
     }
-    func markRead(_ key: String) async throws { try await server.setSeen(uid: uid(key), of: "u00001") }
-    func remove(_ key: String) async throws { try await server.expunge(uid: uid(key), of: "u00001") }
+    func markRead(_ key: String) async throws { try await server.setSeen(uid: uid(key), of: "u00001", folder: folder) }
+    func remove(_ key: String) async throws { try await server.expunge(uid: uid(key), of: "u00001", folder: folder) }
     func wakeWithoutNews() async throws { try await server.inject(Array("* 1 EXISTS\r\n".utf8)) }
     func setLosesWakeUps(_ loses: Bool) async throws {
         var faults = IMAPFaults()
@@ -49,7 +66,25 @@ final class SyntheticSubject: MonitorSubject {
     }
     /// Only the long waits pass: a slow machine must not look like a server that does not answer a command.
     func passTime() async throws {
-        if let next = time.nextDeadline, next - time.now > .seconds(31) { time.advanceToNextDeadline() }
+        guard let next = time.nextDeadline else { return }
+        // Of several connections one may idle only a little longer than another.
+        let isLasting = waits.withLock { waits in
+            waits = waits.deadline == next ? (next, waits.times + 1) : (next, 0)
+            return waits.times > 15
+        }
+        if next - time.now > .seconds(31) || isBroken.withLock({ $0 }) || isLasting { time.advanceToNextDeadline() }
+    }
+    func setSilent(_ silent: Bool) async throws { try await spoil(silent) { $0.isSilent = true } }
+    func setNonsense(_ nonsense: Bool) async throws { try await spoil(nonsense) { $0.isNonsense = true } }
+    private func spoil(_ isBroken: Bool, _ change: (inout IMAPFaults) -> Void) async throws {
+        var faults = IMAPFaults()
+        if isBroken { change(&faults) }
+        try await server.setFaults(faults)
+        self.isBroken.withLock { $0 = isBroken }
+    }
+    func throttle(seconds: Int) async throws {
+        try await server.setByeGreeting("[THROTTLED] come back in \(seconds) s")
+        try await server.inject(Array("* BYE [THROTTLED] come back in \(seconds) s\r\n".utf8))
     }
     func setServerRunning(_ running: Bool) async throws {
         try await server.setByeGreeting(running ? nil : "[UNAVAILABLE] away")
@@ -58,79 +93,52 @@ final class SyntheticSubject: MonitorSubject {
     func loginAttempts() async throws -> Int { server.counts.logins + server.counts.failedLogins }
 }
 
-/// Connections whose deadlines pass by the test's clock, and not by the client's.
-struct ManualDeadlines: MailConnector {
-    let connector: any MailConnector
-    let time: ManualTime
-
-    func connect(_ login: MailLogin) async throws -> any MailStream {
-        Stream(stream: try await connector.connect(login), time: time)
-    }
-
-    private struct Stream: MailStream {
-        let stream: any MailStream
-        let time: ManualTime
-
-        func send(_ bytes: [UInt8]) async throws { try await stream.send(bytes) }
-        func close() { stream.close() }
-
-        func receive(until deadline: Moment) async throws -> [UInt8]? {
-            try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
-                group.addTask { try await stream.receive(until: .distantFuture) }
-                group.addTask {
-                    try await time.sleep(until: deadline)
-                    return nil
-                }
-                var bytes: [UInt8]?
-                var failure: (any Error)?
-                while let result = await group.nextResult() {
-                    switch result {
-                    case .success(let taken): bytes = taken ?? bytes
-                    // The one that lost the race is cancelled.
-                    case .failure(is CancellationError): break
-                    case .failure(let error): failure = error
-                    }
-                    group.cancelAll()
-                }
-                if let failure { throw failure }
-                try Task.checkCancellation()
-                return bytes
-            }
-        }
-    }
+/// How a mailbox is watched.
+enum WatchKind: String, CaseIterable {
+    case idling, polling, folders
 }
 
-/// A running client for the time of a test.
-func withClient<Result: Sendable>(
-    _ body: @escaping @Sendable (HTTPClient) async throws -> Result
-) async throws -> Result {
-    let client = try HTTPClient()
-    return try await withThrowingTaskGroup(of: Result?.self) { group in
-        group.addTask {
-            try await client.run()
-            return nil
-        }
-        group.addTask { try await body(client) }
-        defer { client.beginShutdown() }
-        while let next = try await group.next() {
-            if let result = next {
-                group.cancelAll()
-                return result
-            }
-        }
-        throw CancellationError()
-    }
-}
-
-@Suite(.timeLimit(.minutes(3))) struct IMAPConformanceTests {
+@Suite(.timeLimit(.minutes(5))) struct IMAPConformanceTests {
     @Test(
-        "the imap monitor keeps the contract, idling and polling", arguments: MonitorConformance.Check.allCases,
-        [true, false])
-    func conformance(check: MonitorConformance.Check, offersIdle: Bool) async throws {
+        "the imap monitor keeps the contract, idling, polling and with several folders",
+        arguments: MonitorConformance.Check.allCases, WatchKind.allCases)
+    func conformance(check: MonitorConformance.Check, kind: WatchKind) async throws {
         let authority = try TestCertificateAuthority()
-        try await withClient { client in
-            let subject = try SyntheticSubject(client, authority: authority, offersIdle: offersIdle)
+        try await OutboundClient.during { client in
+            let subject = try SyntheticSubject(
+                client, authority: authority, offersIdle: kind != .polling, folders: kind == .folders ? ["Work"] : nil)
             try await MonitorConformance.run(check, subject)
+        }
+    }
+
+    @Test("of several folders each rings, a message in two of them once, sent mail and spam never")
+    func folders() async throws {
+        let authority = try TestCertificateAuthority()
+        try await OutboundClient.during { client in
+            let subject = try SyntheticSubject(client, authority: authority, folders: ["Lists", "Work"])
+            let host = RecordingMonitorHost()
+            let user = "u00001"
+            try await MonitorRun.during(subject.monitor, credentials: subject.credentials, host: host) {
+                try await host.waitForWatching()
+                for folder in ["Sent", "Junk", "INBOX", "Lists"] {
+                    try await subject.server.deliver(
+                        to: user, folder: folder, header: "Subject: \(folder)\r\nMessage-ID: <\(folder)@x>\r\n")
+                }
+                try await host.waitForItems(2)
+                try await subject.server.deliver(
+                    to: user, folder: "Work", header: "Subject: copy\r\nMessage-ID: <INBOX@x>\r\n")
+                try await subject.server.deliver(
+                    to: user, folder: "Work", header: "Subject: work\r\nMessage-ID: <work@x>\r\n")
+                try await host.waitForItems(3)
+            }
+            #expect(Set(host.rung.compactMap(\.title)) == ["INBOX", "Lists", "work"])
+            #expect(Set(host.rung.map(\.key)).count == 3)
+            #expect(host.failures.isEmpty)
+            // Again: nothing rings twice.
+            try await MonitorRun.during(subject.monitor, credentials: subject.credentials, host: host) {
+                try await host.waitForWatching(2)
+            }
+            #expect(host.rung.count == 3)
         }
     }
 }

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MailMonitoring
 import Testing
 
 @testable import IMAPMonitor
@@ -133,8 +134,8 @@ final class MemoryStream: MailStream, MailConnector {
 
     func during(_ body: @escaping @Sendable () async throws -> Void) async throws {
         let monitor = IMAPMonitor(
-            .init(host: "a", port: 993, encryption: .implicit), connector: stream, time: time,
-            log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
+            .init(MailServer(.imap, host: "a", port: 993, encryption: .implicit)), connector: stream,
+            transport: NoTransport(), time: time, log: Log(sink: NullLogSink()), readHeader: MessageHeader.read)
         let credentials = ["username": Secret("u"), "password": Secret("p")]
         try await MonitorRun.during(monitor, credentials: credentials, host: host, body: body)
     }

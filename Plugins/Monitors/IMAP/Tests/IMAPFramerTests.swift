@@ -25,7 +25,7 @@ import Testing
                     uid: 7, flags: ["\\recent"], internalDate: "17-Jul-1996 02:44:25 -0700",
                     header: .bytes(Array(literal.utf8)))),
             .fetch(IMAPFetch(uid: 6, header: .bytes(Array("\r\n)".utf8)))),
-            .search([4, 8, 15]), .vanished, .expunge,
+            .search([4, 8, 15]), .vanished([3...9]), .expunge,
             .status(IMAPStatus(tag: "F9", kind: .no, code: "EXPUNGEISSUED", text: "gone")),
         ]
     }

@@ -1,5 +1,6 @@
 import Base
 import Gateway
+import MailMonitoring
 import Testing
 
 @testable import IMAPMonitor

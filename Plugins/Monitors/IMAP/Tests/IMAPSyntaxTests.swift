@@ -1,5 +1,6 @@
 import Base
 import Gateway
+import MailMonitoring
 import Testing
 
 @testable import IMAPMonitor
@@ -35,8 +36,8 @@ import Testing
 
     @Test("a server's words lose control characters and length")
     func clean() {
-        #expect(IMAPSyntax.clean("a\u{0}b\u{1B}[0m\u{202E}c\r\n") == "ab[0mc")
-        #expect(IMAPSyntax.clean(String(repeating: "x", count: 10_000)).count == 200)
+        #expect(ServerWords.clean("a\u{0}b\u{1B}[0m\u{202E}c\r\n") == "ab[0mc")
+        #expect(ServerWords.clean(String(repeating: "x", count: 10_000)).count == 200)
     }
 
     @Test("a cursor comes back as it was stored, and stays small")

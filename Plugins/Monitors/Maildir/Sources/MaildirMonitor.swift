@@ -17,7 +17,7 @@ final class MaildirMonitor: Monitor {
     /// Looks that may wait for the thread: one for each mailbox, so more than there are.
     private static let queueLimit = 200_000
 
-    private let settings: Settings
+    let settings: Settings
     private let time: any TimeSource
     private let log: Log
     private let watcher: FolderWatcher

@@ -72,10 +72,9 @@ struct WNSCredential: Sendable {
     /// The body of the request for an access token.
     var form: [UInt8] {
         let scope = isEntra ? "https://wns.windows.com/.default" : "notify.windows.com"
-        let fields = [
+        return TokenEndpoint.form([
             ("grant_type", "client_credentials"), ("client_id", client), ("client_secret", secret.exposed),
             ("scope", scope),
-        ]
-        return Array(fields.map { "\($0.0)=\($0.1.percentEncoded())" }.joined(separator: "&").utf8)
+        ])
     }
 }

@@ -9,6 +9,8 @@ final class HTTP1Server: PeerHandler {
     private var parser = HTTP1Parser()
     /// A request is being answered, with a delay or never: the next one waits.
     private var busy = false
+    /// An answer under way that goes on.
+    private var stream: PeerStream?
 
     init(
         _ connection: PeerConnection, options: HTTPPeer.Options, counter: Locked<HTTPPeer.Counts>,
@@ -18,7 +20,10 @@ final class HTTP1Server: PeerHandler {
     }
 
     func opened() {}
-    func closed() {}
+    func closed() {
+        stream?.detach()
+        stream = nil
+    }
 
     func received(_ bytes: [UInt8]) {
         parser.feed(bytes)
@@ -71,6 +76,16 @@ final class HTTP1Server: PeerHandler {
             bytes.append(contentsOf: body)
             connection.send(bytes)
             if last { connection.close() }
+        case .stream(let status, let headers, let stream):
+            var text = "HTTP/1.1 \(status) \(Self.phrase(status))\r\n"
+            for field in headers.fields { text += "\(field.name): \(field.value)\r\n" }
+            connection.send(text + "Transfer-Encoding: chunked\r\n\r\n")
+            self.stream = stream
+            stream.attach(connection) { [weak self] in
+                guard let self else { return }
+                (self.stream, busy) = (nil, false)
+                proceed()
+            }
         case .hang: break
         case .rawBytes(let bytes):
             connection.send(bytes)

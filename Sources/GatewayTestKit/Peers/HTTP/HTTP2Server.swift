@@ -178,7 +178,7 @@ internal import CNGHTTP2
             stream.owesEmptyData = reply.sendsEmptyData
             submit(id, status, headers, hasBody: !body.isEmpty || reply.sendsEmptyData)
         case .refuse: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_REFUSED_STREAM.rawValue)
-        case .reset: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_INTERNAL_ERROR.rawValue)
+        case .reset, .stream: unsafe nghttp2_submit_rst_stream(session, none, id, NGHTTP2_INTERNAL_ERROR.rawValue)
         case .hang: break
         // Not from inside nghttp2's callbacks: a broken connection deletes the session.
         case .rawBytes(let bytes): connection.loop.after(.zero) { [weak connection] in connection?.send(bytes) }

@@ -21,6 +21,8 @@ package struct PeerRequest: Sendable {
 package struct PeerReply: Sendable {
     package enum Action: Sendable {
         case answer(status: Int, headers: HTTPFields, body: [UInt8])
+        /// The header, and then whatever the stream is given (HTTP/1.1; over HTTP/2 the stream is reset).
+        case stream(status: Int, headers: HTTPFields, PeerStream)
         /// REFUSED_STREAM over HTTP/2 (surely not processed); over HTTP/1.1 the connection is cut.
         case refuse
         /// The stream is reset with INTERNAL_ERROR; over HTTP/1.1 the connection is cut.

@@ -53,6 +53,10 @@ package struct IMAPFaults: Sendable {
     package var pieces: (bytes: Int, pause: Duration)?
     /// `UID FETCH` answers nothing but the tagged OK, as a server does that expunged meanwhile.
     package var fetchesNothing = false
+    /// Takes commands and answers none.
+    package var isSilent = false
+    /// Answers commands with what is no IMAP.
+    package var isNonsense = false
 
     package init() {}
 }

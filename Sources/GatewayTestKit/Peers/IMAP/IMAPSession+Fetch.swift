@@ -33,7 +33,9 @@ extension IMAPSession {
 
     func list(_ command: IMAPCommand) {
         guard user != nil else { return connection.send("\(command.tag) BAD log in first\r\n") }
-        let lines = core.configuration.folders.map { "* \(command.name) () \"/\" \"\($0)\"\r\n" }
+        let lines = core.configuration.folders.map {
+            "* \(command.name) (\(core.configuration.attributes[$0] ?? "")) \"/\" \"\($0)\"\r\n"
+        }
         connection.send(lines.joined() + "\(command.tag) OK done\r\n")
     }
 

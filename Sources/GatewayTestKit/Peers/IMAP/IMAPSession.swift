@@ -90,7 +90,8 @@ final class IMAPSession: PeerHandler {
     }
 
     private func perform(_ line: String) {
-        if connection.isClosed { return }
+        if connection.isClosed || faults.isSilent { return }
+        if faults.isNonsense { return connection.send("%% \u{1} ]] 42 {nonsense\r\n") }
         connection.pacing = faults.pieces
         switch state {
         case .authenticating(let tag, let mechanism): answerChallenge(tag, mechanism, line)

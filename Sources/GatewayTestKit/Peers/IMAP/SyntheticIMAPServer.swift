@@ -17,6 +17,8 @@ package final class SyntheticIMAPServer: Sendable {
         /// Whether a user's OAuth token is good.
         package var acceptsToken: @Sendable (_ user: String, _ token: String) -> Bool = { _, _ in false }
         package var folders = ["INBOX"]
+        /// What `LIST` says of a folder, such as `\\Junk`.
+        package var attributes: [String: String] = [:]
         package var offersIdle = true
         /// SASL-IR (RFC 4959).
         package var offersInitialResponse = true

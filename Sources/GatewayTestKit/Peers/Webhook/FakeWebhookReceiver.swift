@@ -10,6 +10,8 @@ package final class FakeWebhookReceiver: Sendable {
         package var protocols = ["http/1.1"]
         package var port = 0
         package var time: any TimeSource = SystemTime()
+        /// Echoes challenges, as an application that is called by Farbell must; they are not recorded as calls.
+        package var echoes = false
 
         package init(secret: String? = nil, identity: TestIdentity? = nil) {
             (self.secret, self.identity) = (secret, identity)
@@ -49,13 +51,16 @@ package final class FakeWebhookReceiver: Sendable {
         var options = HTTPPeer.Options()
         options.protocols = configuration.protocols
         options.time = configuration.time
-        let time = configuration.time
+        let (time, echoes) = (configuration.time, configuration.echoes)
         peer = try HTTPPeer(
             name: "fake-webhook", identity: configuration.identity, port: configuration.port, options: options
         ) { request in
             if let key, let problem = StandardWebhook.problem(with: request, key: key, now: time.timestamp) {
                 refusals.append(problem)
                 return .answer(401, body: Array(problem.utf8))
+            }
+            if echoes, let challenge = (try? JSONParser.parse(request.body))?["challenge"]?.string {
+                return .answer(200, body: JSON.object(["challenge": .string(challenge)]).serializedBytes)
             }
             let fault = script.withLock { $0.next(for: request.path) }
             if fault.accepts {

@@ -14,6 +14,8 @@ struct IMAPReader {
 
     /// Lists may nest this deep; the attributes we ask for nest once.
     static let depthLimit = 16
+    /// Ranges of one `VANISHED` that are read.
+    static let rangeLimit = 10_000
 
     private let bytes: [UInt8]
     private let holes: [Int]
@@ -68,13 +70,44 @@ struct IMAPReader {
         }
         switch name.uppercased() {
         case "CAPABILITY": return .capability(Self.capabilities(restOfLine()))
-        case "VANISHED": return .vanished
+        case "VANISHED": return .vanished(Self.ranges(restOfLine()))
+        case "LIST": return .folder(try folder())
         case "SEARCH":
             return .search(
                 restOfLine().split(separator: " ").compactMap { UInt32($0) })
         case let name:
             guard let kind = IMAPStatus.Kind(rawValue: name) else { return .other }
             return .status(status(tag: nil, kind))
+        }
+    }
+
+    /// The UIDs of `(EARLIER) 3:5,9`; ranges beyond the limit are left out.
+    private static func ranges(_ text: String) -> [ClosedRange<UInt32>] {
+        let set = text.split(separator: " ").last ?? ""
+        return set.split(separator: ",").prefix(rangeLimit).compactMap { part in
+            let ends = part.split(separator: ":").compactMap { UInt32($0) }
+            guard let first = ends.first, let last = ends.last, ends.count <= 2 else { return nil }
+            return min(first, last)...max(first, last)
+        }
+    }
+
+    private mutating func folder() throws(Unreadable) -> IMAPFolder {
+        try space()
+        guard case .list(let attributes) = try value(depth: 0) else { throw Unreadable() }
+        try space()
+        let separator = Self.text(try value(depth: 0))
+        try space()
+        guard let name = Self.text(try value(depth: 0)) else { throw Unreadable() }
+        return IMAPFolder(
+            attributes: Set(attributes.prefix(64).compactMap { Self.text($0)?.lowercased() }),
+            separator: separator?.first, name: IMAPSyntax.mailbox(name))
+    }
+
+    private static func text(_ value: Value) -> String? {
+        switch value {
+        case .atom(let text): text
+        case .string(let bytes): String(decoding: bytes, as: UTF8.self)
+        case .list, .null, .oversized: nil
         }
     }
 

@@ -9,13 +9,25 @@ enum IMAPResponse: Sendable, Hashable {
     /// A message went, named by sequence number; which one is found out by UID.
     case expunge
     /// Messages went, named by UID (RFC 7162 section 3.2.10).
-    case vanished
+    case vanished([ClosedRange<UInt32>])
+    /// A folder of the mailbox.
+    case folder(IMAPFolder)
     case fetch(IMAPFetch)
     case search([UInt32])
     /// Something a monitor needs not know, such as `FLAGS` or `RECENT`.
     case other
     /// Too large or not IMAP; it was skipped, what follows is read as usual.
     case unreadable
+}
+
+/// One answer to `LIST` (RFC 3501 section 7.2.2), with the attributes of RFC 6154.
+struct IMAPFolder: Sendable, Hashable {
+    /// In lower case, such as `\noselect` or `\junk`.
+    var attributes: Set<String>
+    /// Between the levels of a name; nil for a flat list.
+    var separator: Character?
+    /// As people read it.
+    var name: String
 }
 
 /// An `OK`, `NO`, `BAD`, `BYE` or `PREAUTH`.

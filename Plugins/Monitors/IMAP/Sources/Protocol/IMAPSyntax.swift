@@ -24,6 +24,31 @@ enum IMAPSyntax {
         return "\"\(text)\""
     }
 
+    /// The name that modified UTF-7 stands for; what is no such text stays as it is.
+    static func mailbox(_ wire: String) -> String {
+        var name = ""
+        var rest = wire[...]
+        while let mark = rest.firstIndex(of: "&") {
+            name += rest[..<mark]
+            guard let end = rest[mark...].firstIndex(of: "-") else { return name + rest[mark...] }
+            let code = rest[rest.index(after: mark)..<end]
+            let padding = String(repeating: "=", count: (4 - code.utf8.count % 4) % 4)
+            let bytes = [UInt8](base64: code.replacing(",", with: "/") + padding)
+            if code.isEmpty {
+                name += "&"
+            } else if let bytes, bytes.count % 2 == 0 {
+                let units = stride(from: 0, to: bytes.count, by: 2).map {
+                    UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1])
+                }
+                name += String(decoding: units, as: UTF16.self)
+            } else {
+                name += rest[mark...end]
+            }
+            rest = rest[rest.index(after: end)...]
+        }
+        return name + rest
+    }
+
     /// A UID set such as `3:5,9` for ascending UIDs.
     static func set(_ uids: [UInt32]) -> String {
         var parts: [String] = []
@@ -59,15 +84,4 @@ enum IMAPSyntax {
     }
 
     private static func pad(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-
-    /// A server's words for people: without control characters, at most 200 characters.
-    static func clean(_ text: String) -> String {
-        let printable = text.unicodeScalars.filter { scalar in
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse: false
-            default: true
-            }
-        }
-        return String(String(String.UnicodeScalarView(printable)).prefix(200))
-    }
 }

@@ -14,6 +14,8 @@ struct IMAPCursor: Sendable, Hashable {
     var next: UInt32
     /// UIDs of announced messages that were not read yet, ascending.
     var unseen: [UInt32] = []
+    /// Flags that changed up to this were compared (RFC 7162, `HIGHESTMODSEQ`); nil where the server does not count.
+    var modified: UInt64?
     /// When the mailbox was last compared, by our wall clock.
     var checked: Timestamp
     /// Hashes of the Message-IDs announced last, oldest first.
@@ -42,6 +44,12 @@ struct IMAPCursor: Sendable, Hashable {
         if recent.count > Self.recentLimit { recent.removeFirst(recent.count - Self.recentLimit) }
     }
 
+    /// Keeps the last ones.
+    mutating func limit(unseen: Int, recent: Int) {
+        self.unseen = self.unseen.suffix(unseen)
+        self.recent = self.recent.suffix(recent)
+    }
+
     func remembers(_ messageID: String?) -> Bool { messageID.map { recent.contains(Self.hash($0)) } ?? false }
 
     /// FNV-1a, 64 bits: only tells messages of one mailbox apart.
@@ -64,6 +72,7 @@ struct IMAPCursor: Sendable, Hashable {
         let uids = unseen.compactMap { $0.integer.flatMap { UInt32(exactly: $0) } }
         guard uids.count == unseen.count, uids == uids.sorted() else { return nil }
         self.init(validity: validity, next: next, checked: Timestamp(milliseconds: checked))
+        modified = json["modified"]?.string.flatMap { UInt64($0) }
         self.unseen = Array(uids.suffix(Self.unseenLimit))
         self.recent = stride(from: 0, to: recent.count, by: 8).map { start in
             recent[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) }
@@ -76,11 +85,13 @@ struct IMAPCursor: Sendable, Hashable {
 
     var encoded: [UInt8] {
         let hashes = recent.flatMap { hash in (0..<8).map { UInt8(truncatingIfNeeded: hash >> (56 - 8 * $0)) } }
-        let object: JSONObject = [
+        var object: JSONObject = [
             "v": .integer(Self.version), "validity": .integer(validity), "next": .integer(next),
             "checked": .integer(checked.milliseconds), "unseen": .array(unseen.map { .integer($0) }),
             "recent": .string(hashes.base64URL),
         ]
+        // 63 bits do not fit every reader's numbers.
+        if let modified { object.append("modified", .string("\(modified)")) }
         return JSON.object(object).serializedBytes
     }
 }

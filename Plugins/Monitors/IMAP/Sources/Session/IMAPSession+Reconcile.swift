@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MailMonitoring
 
 /// Bounds that a configuration cannot change.
 enum IMAPMonitorLimits {
@@ -26,10 +27,13 @@ extension IMAPSession {
         var isPlain = false
         /// UIDs that answered a flags comparison, or a search's result.
         var found: [UInt32] = []
+        /// Only what changed since the last comparison was asked for; what went is in `vanished`.
+        var isDifference = false
+        var vanished: [ClosedRange<UInt32>] = []
         var candidates: [(uid: UInt32, item: Item)] = []
 
         /// UIDs kept; what else there is has bounds of its own.
-        var size: Int { incomplete.count + complete.count + found.count }
+        var size: Int { incomplete.count + complete.count + found.count + vanished.count }
     }
 
     /// The header fields a summary needs, cut by the server: a Subject of 200 kB stays there.
@@ -148,11 +152,14 @@ extension IMAPSession {
     private mutating func checkFlags(_ time: Instant) -> [Action] {
         wantsFlags = false
         guard let cursor, !cursor.unseen.isEmpty else {
-            fullPassFinished(time)
+            flagsCompared(time)
             return finishPass(time)
         }
         pass = Pass()
-        return send("UID FETCH \(IMAPSyntax.set(cursor.unseen)) (UID FLAGS)", .flags, time)
+        let question = "UID FETCH \(IMAPSyntax.set(cursor.unseen)) (UID FLAGS)"
+        guard resyncsQuickly, let modified = cursor.modified else { return send(question, .flags, time) }
+        pass.isDifference = true
+        return send("\(question) (CHANGEDSINCE \(modified) VANISHED)", .flags, time)
     }
 
     mutating func foundFlags(_ fetch: IMAPFetch) {
@@ -173,11 +180,16 @@ extension IMAPSession {
     /// - Parameter isComplete: whether what was not answered is not there.
     mutating func flagsAnswered(isComplete: Bool, _ time: Instant) -> [Action] {
         if isComplete && pass.unreadable == 0, let cursor {
-            let present = Set(pass.found)
-            for uid in cursor.unseen where !present.contains(uid) { pass.changes.append(.gone(key: cursor.key(uid))) }
-            self.cursor?.unseen.removeAll { !present.contains($0) }
+            let (found, vanished, isDifference) = (Set(pass.found), pass.vanished, pass.isDifference)
+            func isGone(_ uid: UInt32) -> Bool {
+                isDifference ? vanished.contains { $0.contains(uid) } : !found.contains(uid)
+            }
+            for uid in cursor.unseen where isGone(uid) { pass.changes.append(.gone(key: cursor.key(uid))) }
+            self.cursor?.unseen.removeAll(where: isGone)
+            flagsCompared(time)
+        } else {
+            fullPassFinished(time)
         }
-        fullPassFinished(time)
         let actions = flush(time)
         emptyPasses += 1
         if emptyPasses < Self.emptyPassLimit {
@@ -185,6 +197,13 @@ extension IMAPSession {
             if wantsFlags { return actions + checkFlags(time) }
         }
         return actions + finishPass(time)
+    }
+
+    /// All flags up to the mailbox's opening are compared. Later changes have higher numbers, and so has whatever came
+    /// after it; asking from there again is right, if sometimes too much.
+    private mutating func flagsCompared(_ time: Instant) {
+        if resyncsQuickly { cursor?.modified = serverModified }
+        fullPassFinished(time)
     }
 
     // MARK: Emission

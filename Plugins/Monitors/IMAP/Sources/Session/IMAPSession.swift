@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MailMonitoring
 
 /// One authenticated connection watching one mailbox: what to send, emit and wait for. It knows neither
 /// sockets nor clocks; a driver hands it bytes and times and performs the actions it returns.
@@ -42,6 +43,7 @@ struct IMAPSession: Sendable {
     enum Phase: Sendable, Equatable {
         case created
         case capability
+        case enable
         case examine
         /// Asking for the highest UID, where `UIDNEXT` was not told.
         case highest
@@ -80,6 +82,8 @@ struct IMAPSession: Sendable {
     /// Only until `IDLE` was looked for in it.
     private var capabilities: Set<String>?
     private var hasIdle = true
+    /// `QRESYNC` is enabled (RFC 7162): the server says what changed and what went since the last comparison.
+    private(set) var resyncsQuickly = false
     private var idleSince: Moment?
     private var shortIdles = 0
     private var timerEndedIdle = false
@@ -90,6 +94,8 @@ struct IMAPSession: Sendable {
     var exists = 0
     var serverValidity: UInt32?
     var serverNext: UInt32?
+    /// `HIGHESTMODSEQ` when the mailbox was opened.
+    var serverModified: UInt64?
     /// News came since the pass that runs now began.
     var isDirty = false
     /// Flags changed or messages went since they were compared.
@@ -187,13 +193,20 @@ struct IMAPSession: Sendable {
         case .exists(let count):
             exists = count
             isDirty = isDirty || phase != .examine
-        case .expunge, .vanished:
+        case .expunge:
+            wantsFlags = true
+            isDirty = true
+        case .vanished(let ranges):
+            if phase == .flags && pass.isDifference {
+                pass.vanished += ranges
+                break
+            }
             wantsFlags = true
             isDirty = true
         case .fetch(let fetch): return received(fetch, time)
         case .search(let uids): if phase == .rebuildSearch { pass.found += uids }
         case .unreadable: pass.unreadable += 1
-        case .other: return []
+        case .other, .folder: return []
         }
         return phase == .idling && isDirty ? leaveIdle(time) : []
     }
@@ -215,6 +228,7 @@ struct IMAPSession: Sendable {
         switch status.code {
         case "CAPABILITY" where phase == .capability: capabilities = IMAPReader.capabilities(status.argument)
         case "UIDVALIDITY": serverValidity = UInt32(status.argument) ?? serverValidity
+        case "HIGHESTMODSEQ" where phase == .examine: serverModified = UInt64(status.argument)
         case "UIDNEXT": serverNext = UInt32(status.argument) ?? serverNext
         default: break
         }
@@ -237,8 +251,13 @@ struct IMAPSession: Sendable {
         case .capability:
             if refused { return fail(IMAPFailure.of(status, to: command, now: time.now)) }
             hasIdle = capabilities?.contains("IDLE") ?? false
+            resyncsQuickly = capabilities?.contains("QRESYNC") ?? false
             capabilities = nil
-            return send("EXAMINE \(IMAPSyntax.quotedMailbox(options.mailbox))", .examine, time)
+            if resyncsQuickly { return send("ENABLE QRESYNC", .enable, time) }
+            return examine(time)
+        case .enable:
+            resyncsQuickly = !refused
+            return examine(time)
         case .idleRequested, .idling, .leavingIdle: return idleEnded(status, time)
         case .noop where !refused: return checkNewMail(time)
         case .rebuildSearch, .rebuildFetch: return rebuildAnswered(refused: refused, time)
@@ -252,6 +271,10 @@ struct IMAPSession: Sendable {
         default: break
         }
         return refused ? fail(IMAPFailure.of(status, to: command, now: time.now)) : []
+    }
+
+    private mutating func examine(_ time: Instant) -> [Action] {
+        send("EXAMINE \(IMAPSyntax.quotedMailbox(options.mailbox))", .examine, time)
     }
 
     // MARK: Waiting

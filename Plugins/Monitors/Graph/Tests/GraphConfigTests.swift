@@ -1,0 +1,54 @@
+import Base
+import Gateway
+import GatewayTestKit
+import Testing
+
+@testable import GraphMonitor
+
+@Suite struct GraphConfigTests {
+    static func read(_ text: String) throws -> GraphMonitor {
+        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        let document = ConfigDocument(
+            file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["FARBELL_GRAPH_SECRET": "x"])
+        let monitor = try document.read { reader in
+            reader.ignore(["name", "farm"])
+            return reader.object("monitor") { reader in
+                reader.ignore(["kind"])
+                return GraphMonitorPlugin().configure(app: "mail", reader, context) as? GraphMonitor
+            }
+        }
+        return try #require(monitor ?? nil)
+    }
+
+    @Test("the example configuration is valid")
+    func example() throws {
+        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
+        let monitor = try Self.read(String(decoding: text, as: UTF8.self))
+        #expect(monitor.upstream == "graph.microsoft.com:443" && monitor.credentialFields.isEmpty)
+    }
+
+    @Test("who must give what")
+    func access() throws {
+        #expect(throws: ConfigError.self) { try Self.read(#"{"monitor":{}}"#) }
+        #expect(throws: ConfigError.self) {
+            try Self.read(#"{"monitor":{"mode":"own","url":"http://g.example/v1.0"}}"#)
+        }
+        let fields = try Self.read(#"{"monitor":{"mode":"own"}}"#).credentialFields.map(\.name)
+        #expect(fields.contains(OAuthSettings.Field.refreshToken))
+    }
+
+    @Test("a cursor keeps the link and what was there before; anything else is none")
+    func cursor() throws {
+        var cursor = GraphCursor(
+            link: "https://graph.example/v1.0/x?$deltatoken=" + String(repeating: "t", count: 20_000))
+        cursor.note("old", received: Timestamp("2026-11-20T08:00:00Z"))
+        cursor.note("newest", received: Timestamp("2026-11-21T08:00:00Z"))
+        #expect(GraphCursor(cursor.encoded) == cursor && cursor.encoded.count < MonitorBatch.cursorLimit)
+        #expect(GraphCursor(Array(#"{"v":2,"link":"x","edge":[]}"#.utf8)) == nil)
+        func item(_ key: String, _ time: String) -> Item { Item(key: key, time: Timestamp(time)) }
+        #expect(!cursor.isNews(item("old", "2026-11-20T08:00:00Z")))
+        #expect(!cursor.isNews(item("newest", "2026-11-21T08:00:00Z")))
+        #expect(cursor.isNews(item("other", "2026-11-21T08:00:00Z")))
+    }
+}

@@ -1,0 +1,103 @@
+internal import Base
+internal import Gateway
+internal import XML
+
+/// Performs a session's actions on a stream.
+struct XMPPDriver: Sendable {
+    let stream: any XMPPStream
+    let host: any MonitorHost
+    let time: any TimeSource
+    /// The server sent what no bound of ours takes.
+    let tooMuch: @Sendable () -> Void
+
+    /// What a server's stanza may be. Servers bound what people send (Prosody and ejabberd: 256 KiB, 512 KiB between
+    /// servers), so that these bounds are for the server itself. A bound that somebody's message could pass would be a
+    /// way to silence the monitor: what is odd but allowed is pruned instead (`kept`).
+    static var limits: XMLLimits {
+        var limits = XMLLimits.stream(childBytes: 1 << 20)
+        limits.tokenBytes = 768 << 10
+        limits.nodes = 1 << 19
+        limits.depth = 1 << 18
+        limits.attributes = 1 << 17
+        limits.nameBytes = 768 << 10
+        limits.names = 1 << 17
+        return limits
+    }
+
+    /// What of a stanza is kept: many times what any message that is looked at has.
+    static let kept = XMLTreeBuilder.Bounds(depth: 16, nodes: 1000, attributes: 24)
+
+    /// Drives the session to its end.
+    /// - Throws: `MonitorFailure`, `CancellationError`, or what the host threw.
+    func run(_ session: inout XMPPSession) async throws {
+        var xml = try Self.reader()
+        try await perform(session.start(instant), &session, &xml)
+        while true {
+            guard let bytes = try await receive(until: session.deadline) else {
+                try await perform(session.deadlinePassed(instant), &session, &xml)
+                continue
+            }
+            guard !bytes.isEmpty else { throw MonitorFailure(.network, "the server closed the connection") }
+            let arrival = time.now
+            for item in try items(bytes, xml) {
+                try await perform(session.received(item, instant), &session, &xml)
+            }
+            // A server that never stops talking must not keep a wait from its end.
+            if session.deadline <= arrival { try await perform(session.deadlinePassed(instant), &session, &xml) }
+        }
+    }
+
+    private static func reader() throws(MonitorFailure) -> XMLStream {
+        do {
+            return try XMLStream(limits: limits, keeping: kept)
+        } catch {
+            throw MonitorFailure(.network, "\(error)")
+        }
+    }
+
+    private func items(_ bytes: [UInt8], _ xml: XMLStream) throws(MonitorFailure) -> [XMLStreamItem] {
+        do {
+            return try xml.push(bytes)
+        } catch {
+            if error.code != .malformed { tooMuch() }
+            throw MonitorFailure(.protocolViolation, "the server's XML was refused: \(error)")
+        }
+    }
+
+    private var instant: XMPPSession.Instant { .init(now: time.now, wall: time.timestamp) }
+
+    private func receive(until deadline: Moment) async throws -> [UInt8]? {
+        do {
+            return try await stream.receive(until: deadline)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw MonitorFailure(.network, "receiving failed: \(error)".printable)
+        }
+    }
+
+    private func perform(
+        _ actions: [XMPPSession.Action], _ session: inout XMPPSession, _ xml: inout XMLStream
+    ) async throws {
+        var waiting = actions[...]
+        while let action = waiting.popFirst() {
+            switch action {
+            case .send(let bytes):
+                do {
+                    try await stream.send(bytes)
+                } catch let error as CancellationError {
+                    throw error
+                } catch {
+                    throw MonitorFailure(.network, "sending failed: \(error)".printable)
+                }
+            case .restart: xml = try Self.reader()
+            case .emit(let batch):
+                try await host.emit(batch)
+                waiting = (session.committed(instant) + waiting)[...]
+            case .watching: host.watching()
+            case .heard: host.heard()
+            case .fail(let failure): throw failure
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+package import Base
+internal import Gateway
+internal import Outbound
+
+/// Where a server is, and how its bytes are protected.
+package struct XMPPServer: Sendable, Hashable {
+    package var host: String
+    package var port: Int
+    /// TLS from the first byte (XEP-0368); else none at all.
+    package var isEncrypted: Bool
+    /// PEM file with the trusted roots; nil for the system's.
+    package var caFile: String?
+    /// From the call to the end of the TLS handshake.
+    package var timeout: Duration
+}
+
+/// A connection to an XMPP server, as bytes.
+package protocol XMPPStream: Sendable {
+    /// Hands bytes over, in order.
+    /// - Throws: when the connection is gone.
+    func send(_ bytes: [UInt8]) async throws
+    /// Returns the next bytes; empty when the server closed, nil when nothing came before the deadline. One call at a
+    /// time. When the task is cancelled it throws `CancellationError` and has taken no bytes.
+    func receive(until deadline: Moment) async throws -> [UInt8]?
+    /// Closes the connection.
+    func close()
+}
+
+/// Opens connections.
+package protocol XMPPConnector: Sendable {
+    /// - Throws: `MonitorFailure`; `CancellationError`.
+    func connect(_ server: XMPPServer) async throws -> any XMPPStream
+}
+
+/// Connects through the daemon's own client (libcurl).
+struct OutboundXMPPConnector: XMPPConnector {
+    let client: HTTPClient
+
+    func connect(_ server: XMPPServer) async throws -> any XMPPStream {
+        var request = MailConnectionRequest(
+            .raw, host: server.host, port: server.port, security: server.isEncrypted ? .implicitTLS : .none,
+            login: .none)
+        request.caFile = server.caFile
+        request.timeout = server.timeout
+        do {
+            return OutboundXMPPStream(connection: try await client.connectMail(request))
+        } catch let error as MailConnectionError {
+            throw MonitorFailure(.network, "\(error)".printable)
+        }
+    }
+}
+
+private struct OutboundXMPPStream: XMPPStream {
+    let connection: MailConnection
+
+    func send(_ bytes: [UInt8]) async throws { try await connection.send(bytes) }
+    func receive(until deadline: Moment) async throws -> [UInt8]? { try await connection.receive(until: deadline) }
+    func close() { connection.close() }
+}

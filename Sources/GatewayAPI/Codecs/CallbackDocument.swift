@@ -1,0 +1,42 @@
+package import Base
+package import Gateway
+
+/// What an application's callback carries: `{type:"message"|"receipt", …}`.
+package enum CallbackDocument {
+    /// The document of a message in an application's queue; for a receipt, what it says of which message.
+    package static func document(of message: Message, attempt: Int) -> JSON {
+        message.header["type"] == "receipt" ? receipt(message) : self.message(message, attempt)
+    }
+
+    /// What is to be echoed before anything else is sent.
+    package static func challenge(_ text: String) -> JSON { ["type": "challenge", "challenge": .string(text)] }
+
+    private static func message(_ message: Message, _ attempt: Int) -> JSON {
+        var header = JSONObject()
+        for (name, value) in message.header.sorted(by: { $0.key < $1.key }) { header.append(name, .string(value)) }
+        var document: JSONObject = [
+            "type": "message", "id": .string(message.key.description), "queue": .string(message.address.description),
+            "sender": .string(message.sender.description), "enqueued": .timestamp(message.enqueued),
+            "header": .object(header),
+            "subject": message.subject.map { .string($0) } ?? .null,
+            "body": .string(String(decoding: message.body, as: UTF8.self)), "attempt": .integer(attempt),
+        ]
+        for (name, value) in [
+            ("app", message.app?.text), ("correlation", message.correlation), ("group", message.group),
+        ] {
+            if let value { document.append(name, .string(value)) }
+        }
+        return .object(document)
+    }
+
+    private static func receipt(_ message: Message) -> JSON {
+        var document: JSONObject = [
+            "type": "receipt", "message": .string(message.header["message"] ?? ""),
+            "state": .string(message.header["state"] ?? ""), "at": .timestamp(message.enqueued),
+        ]
+        for (name, value) in [("correlation", message.correlation), ("device", message.header["device"])] {
+            if let value { document.append(name, .string(value)) }
+        }
+        return .object(document)
+    }
+}
