@@ -54,21 +54,24 @@ struct Plugin {
 }
 
 let plugins: [Plugin] = [
-    Plugin("Monitors/EWS", "EWSMonitor", uses: ["XML"], testUses: ["Outbound"]),
+    Plugin("Monitors/EWS", "EWSMonitor", uses: ["MonitorTools", "XML"], testUses: ["Outbound"]),
     Plugin("Monitors/Exec", "ExecMonitor"),
-    Plugin("Monitors/Feed", "FeedMonitor", uses: ["Mail", "XML"], testUses: ["Outbound"]),
-    Plugin("Monitors/Graph", "GraphMonitor", testUses: ["Outbound"]),
-    Plugin("Monitors/Hook", "HookMonitor", uses: ["Cryptography", "Mail"], testUses: ["GatewayAPI", "Inbound"]),
-    Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
-    Plugin("Monitors/IMAP", "IMAPMonitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
-    Plugin("Monitors/JMAP", "JMAPMonitor", uses: ["Mail"], testUses: ["Outbound"]),
+    Plugin("Monitors/Feed", "FeedMonitor", uses: ["MonitorTools", "Mail", "XML"], testUses: ["Outbound"]),
+    Plugin("Monitors/Graph", "GraphMonitor", uses: ["MonitorTools"], testUses: ["Outbound"]),
+    Plugin(
+        "Monitors/Hook", "HookMonitor", uses: ["MonitorTools", "Cryptography", "Mail"],
+        testUses: ["GatewayAPI", "Inbound"]),
+    Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["MonitorTools", "Mail"], testUses: ["Outbound"]),
+    Plugin(
+        "Monitors/IMAP", "IMAPMonitor", uses: ["MonitorTools", "MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
+    Plugin("Monitors/JMAP", "JMAPMonitor", uses: ["MonitorTools", "Mail"], testUses: ["Outbound"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
-    Plugin("Monitors/Matrix", "MatrixMonitor", testUses: ["MailTestKit", "Outbound"]),
-    Plugin("Monitors/Mattermost", "MattermostMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Matrix", "MatrixMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Mattermost", "MattermostMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
     Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
-    Plugin("Monitors/RocketChat", "RocketChatMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
     Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
-    Plugin("Monitors/Zulip", "ZulipMonitor", testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Zulip", "ZulipMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -116,7 +119,9 @@ let package = Package(
         module("Mail", ["Base", "CGMime"]),
         module("XML", ["Base", "CExpat"]),
         module("Gateway", ["Base"]),
-        module("MailMonitoring", ["Base", "Gateway", "Mail", "Outbound"]),
+        // What monitors have in common: calls with typed failures, grants, lists without a cursor, chats.
+        module("MonitorTools", ["Base", "Gateway"]),
+        module("MailMonitoring", ["Base", "Gateway", "Mail", "MonitorTools", "Outbound"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         // What farms have in common: programs that open sessions, and asking again what a farm sees.
         module("FarmTools", ["Gateway", "Base", "Cryptography"]),
@@ -125,6 +130,9 @@ let package = Package(
         module("Daemon", ["Base", "Outbound", "Inbound", "Cryptography", "Gateway", "GatewayAPI", "Storage"]),
         module("FarbellClient"),
         module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
+
+        // What the tests of monitors that speak to mail servers share.
+        module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),
 
         .executableTarget(
             name: "farbell",
@@ -154,6 +162,7 @@ let package = Package(
         tests("XML", ["XML", "Base"]),
         tests("Gateway", ["Gateway", "Base", "GatewayTestKit"]),
         tests("Storage", ["Storage", "Gateway", "Base", "GatewayTestKit"]),
+        tests("MonitorTools", ["MonitorTools", "Gateway", "Base", "GatewayTestKit"]),
         tests("FarmTools", ["FarmTools", "Gateway", "Base", "GatewayTestKit"]),
         tests("GatewayAPI", ["GatewayAPI", "Gateway", "Inbound", "Base", "GatewayTestKit"]),
         tests("Daemon", ["farbell", "Daemon", "Gateway", "Base", "Outbound", "GatewayTestKit"]),

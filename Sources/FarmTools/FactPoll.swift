@@ -3,7 +3,7 @@ package import Gateway
 
 /// Asks a farm again and again what it sees of those whose clients say that they are in front, and nobody else.
 package struct FactPoll: Sendable {
-    /// A fact counts for so many rounds without an answer; then the farm is lost and its last word forgotten.
+    /// After its answer a fact counts for so many rounds; then the farm is lost and its last word forgotten.
     package static let rounds = 3
 
     private let farm: FarmID
@@ -16,12 +16,9 @@ package struct FactPoll: Sendable {
         (self.farm, self.interval, self.time, self.log) = (farm, interval, time, log)
     }
 
-    /// How long a look may take.
-    package var deadline: Duration { interval * Self.rounds }
-
     /// Looks until cancelled.
-    /// - Parameter look: what the farm sees of each account's clients; an account left out is not known. An app named
-    ///   with the account counts before the account alone. Must end within `deadline`.
+    /// - Parameter look: what the farm sees of each account's clients of an app; one left out is not known. Must end by
+    ///   itself: nothing else is asked meanwhile.
     package func run(
         apps: Set<AppID>, facts: any FarmFacts,
         look: @Sendable (Set<FarmSubject>) async throws -> [FarmSubject: FarmFact.State]
@@ -33,9 +30,10 @@ package struct FactPoll: Sendable {
             if subjects.isEmpty { continue }
             let seen = time.now
             do {
-                for (subject, state) in try await look(subjects) {
-                    facts.take(FarmFact(subject, state, seen: seen, lasts: interval * Self.rounds))
-                }
+                let found = try await look(subjects)
+                // A farm under load answers late, and as late again the next time.
+                let lasts = (time.now - seen) + interval * Self.rounds
+                for (subject, state) in found { facts.take(FarmFact(subject, state, seen: seen, lasts: lasts)) }
                 if failures >= Self.rounds {
                     log.info(.farmBack, "The farm says again what it sees", ["farm": .id(farm)])
                 }

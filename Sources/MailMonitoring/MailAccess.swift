@@ -1,5 +1,6 @@
 package import Base
 package import Gateway
+package import MonitorTools
 
 /// What a registration logs in with.
 package enum MailAuthentication: Sendable {

@@ -57,6 +57,23 @@ struct FactPollTests {
             })
     }
 
+    @Test("SG-7 a fact from a slow answer lasts longer, so that it counts until the next slow one")
+    func slow() async throws {
+        let facts = RecordingFacts([mail])
+        try await polling(
+            facts,
+            look: { [time] _ in
+                time.advance(by: .seconds(7))
+                return [mail: .hidden]
+            },
+            {
+                try await tick()
+                let fact = try await facts.facts.wait(count: 1)[0]
+                #expect(fact.lasts == .seconds(13))
+                #expect(time.now - fact.seen < fact.lasts)
+            })
+    }
+
     @Test("SG-7 a farm that fails three times is lost, once in the log, and back when it answers")
     func lost() async throws {
         let facts = RecordingFacts([mail])

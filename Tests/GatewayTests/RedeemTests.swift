@@ -138,4 +138,20 @@ struct RedeemTests {
             try await test.waitForLog(.launchConfirmed, count: 2)
         }
     }
+
+    @Test("SG-11 a client in front confirms at once; the ticket still reaches the farm's session, once")
+    func confirmedFirst() async throws {
+        try await TestGateway.run { test in
+            let phone = try await test.device()
+            try await test.register()
+            try await test.logIn(phone)
+            let ticket = try await ticket(test, phone)
+            try await test.waitForLog(.launchConfirmed)
+            test.farm.fail(with: GatewayError(.farmUnavailable, "down"))
+            #expect(await code { _ = try await test.gateway.launches.redeem(ticket) } == .farmUnavailable)
+            test.farm.fail(with: nil)
+            #expect(try await test.gateway.launches.redeem(ticket).launch.state == .confirmed)
+            #expect(await code { _ = try await test.gateway.launches.redeem(ticket) } == .launchExpired)
+        }
+    }
 }

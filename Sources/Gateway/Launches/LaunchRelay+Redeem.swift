@@ -56,7 +56,9 @@ extension LaunchRelay {
         } catch {
             // The device may try again: nothing was started.
             try await keeper.change { state in
-                guard var current = state.launches[launch.id], current.state == .redeemed else { return ((), []) }
+                guard var current = state.launches[launch.id] else { return ((), []) }
+                if current.state == .confirmed { state.confirmedUnused.insert(current.id) }
+                guard current.state == .redeemed else { return ((), []) }
                 current.state = .pending
                 state.put(current)
                 return ((), [.putLaunch(current)])
@@ -69,10 +71,13 @@ extension LaunchRelay {
         let now = time.timestamp
         let (devices, accounts) = (devices, accounts)
         return try await keeper.change { state in
-            guard var launch = find(state), launch.state == .pending, now < launch.expires,
+            guard var launch = find(state), now < launch.expires,
+                launch.state == .pending || state.confirmedUnused.contains(launch.id),
                 devices.device(launch.device)?.account == launch.account,
                 accounts.account(launch.account)?.isDisabled == false
             else { throw GatewayError(.launchExpired, "the ticket is unknown, used up or expired") }
+            // A client in front had confirmed it already; the farm's session has still to hear of it.
+            if state.confirmedUnused.remove(launch.id) != nil { return (launch, []) }
             launch.state = .redeemed
             state.put(launch)
             return (launch, [.putLaunch(launch)])

@@ -31,6 +31,9 @@ package final class LaunchRelay: Service {
         /// Launches that may still be confirmed, by the device that asked.
         var active: [DeviceID: Set<LaunchID>] = [:]
         var timers = DeadlineQueue<LaunchID>()
+        /// Launches that a client in front confirmed before anybody brought their tickets, which are good still.
+        /// Not kept over a restart: then they are used up.
+        var confirmedUnused: Set<LaunchID> = []
 
         mutating func put(_ launch: Launch) {
             launches[launch.id] = launch
@@ -49,6 +52,7 @@ package final class LaunchRelay: Service {
         mutating func drop(_ launch: Launch) {
             launches[launch.id] = nil
             byTicket[launch.ticketHash] = nil
+            confirmedUnused.remove(launch.id)
             if launch.fromTap, let message = launch.message {
                 byTap[TapKey(message: message, device: launch.device)] = nil
             }
@@ -200,6 +204,7 @@ package final class LaunchRelay: Service {
                 && (launch.state == .pending || launch.state == .redeemed)
             {
                 var launch = launch
+                if launch.state == .pending { state.confirmedUnused.insert(launch.id) }
                 launch.state = .confirmed
                 state.put(launch)
                 changes.append(.putLaunch(launch))

@@ -15,10 +15,10 @@ extension SharedTokens<PushReport> {
     ///   - form: the request, as `application/x-www-form-urlencoded`.
     ///   - pool: the connections to use.
     package static func ask(
-        _ url: String, form: [UInt8], caFile: String?, pool: String, http: any HTTPTransport, time: any TimeSource
+        _ url: String, form: [UInt8], caFile: String?, pool: String, transport: any HTTPTransport, time: any TimeSource
     ) async -> Grant {
         do {
-            let response = try await http.send(TokenEndpoint.request(url, form: form, caFile: caFile, pool: pool))
+            let response = try await transport.send(TokenEndpoint.request(url, form: form, caFile: caFile, pool: pool))
             return Grant(response, now: time.timestamp)
         } catch is CancellationError {
             return .cancelled

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 internal import XML
 
 /// Which of Exchange's servers a group of subscriptions lives on

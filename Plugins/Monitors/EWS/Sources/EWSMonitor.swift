@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches inboxes on Exchange: in the name of a service account, which impersonates them and shares connections among
 /// up to 200 mailboxes each, or with each owner's login and connection.

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Reads a feed, again and again. A feed that is the same for everybody is fetched once, however many watch it.
 final class FeedMonitor: Monitor {

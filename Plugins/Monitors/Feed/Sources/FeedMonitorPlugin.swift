@@ -1,5 +1,6 @@
 package import Base
 package import Gateway
+internal import MonitorTools
 
 /// The `feed` kind of monitor: RSS and Atom.
 package struct FeedMonitorPlugin: MonitorPlugin {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches inboxes in Exchange Online by Microsoft Graph's delta queries, asked again and again.
 final class GraphMonitor: Monitor {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Asks an HTTP API for a list of items, again and again, for each registration.
 final class HTTPMonitor: Monitor {

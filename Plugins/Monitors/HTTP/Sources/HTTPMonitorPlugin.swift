@@ -1,5 +1,6 @@
 package import Base
 package import Gateway
+internal import MonitorTools
 
 /// The `http` kind of monitor: any API that answers with a list in JSON.
 package struct HTTPMonitorPlugin: MonitorPlugin {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 internal import Mail
 
 /// Takes items out of an API's answer. Plain values.

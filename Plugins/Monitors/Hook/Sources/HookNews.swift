@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 internal import Mail
 
 /// What a call told: changes of one user.

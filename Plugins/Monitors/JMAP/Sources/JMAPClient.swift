@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// An error that a method answered (RFC 8620 section 3.6.2).
 struct JMAPMethodError: Error, Sendable, Hashable {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Where watching a mailbox goes on.
 struct JMAPCursor: Sendable, Hashable {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Keeps an event stream open (RFC 8620 section 7.3) and wakes who waits for news. It never fails: what is wrong with
 /// the server is found by asking it, and whoever is woken asks.

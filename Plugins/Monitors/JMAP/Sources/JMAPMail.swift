@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 internal import Mail
 
 /// Which mailboxes ring, out of those a user has.

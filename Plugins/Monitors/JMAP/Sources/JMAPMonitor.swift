@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches the mail of each registration over JMAP (RFC 8620, RFC 8621).
 final class JMAPMonitor: Monitor {

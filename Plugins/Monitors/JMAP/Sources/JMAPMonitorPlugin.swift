@@ -1,5 +1,6 @@
 package import Base
 package import Gateway
+internal import MonitorTools
 
 /// The `jmap` kind of monitor.
 package struct JMAPMonitorPlugin: MonitorPlugin {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Compares a user's mail with where the cursor stands.
 struct JMAPReconciler: Sendable {

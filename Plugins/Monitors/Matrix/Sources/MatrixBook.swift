@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// A notification as the server evaluated it by the user's push rules
 /// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3notifications).

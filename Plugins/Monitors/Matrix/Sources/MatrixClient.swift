@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// The server has ended our access token.
 struct MatrixTokenRefused: Error {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches one Matrix account of each registration with `/sync` long polls.
 final class MatrixMonitor: Monitor {

@@ -1,4 +1,5 @@
 import Base
+import MonitorTools
 import Gateway
 import GatewayTestKit
 import MailTestKit

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Decides what posts and memberships mean, without network.
 struct MattermostBook: Sendable, Hashable {

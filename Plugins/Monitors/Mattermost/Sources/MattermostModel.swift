@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// What a user wants to be told of: `push` of the user's and `push` of a channel's notification settings
 /// (https://docs.mattermost.com/api/reference/get-user).

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches one Mattermost account of each registration by asking again and again.
 final class MattermostMonitor: Monitor {

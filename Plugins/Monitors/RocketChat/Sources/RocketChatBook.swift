@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Decides what subscriptions and messages mean, without network.
 struct RocketChatBook: Sendable, Hashable {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// The server does not know our session any more.
 struct RocketChatSessionEnded: Error {}

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// What a user wants to be told of on mobile devices, of all rooms or of one.
 enum RocketChatLevel: String, Sendable { case all, mentions, nothing }

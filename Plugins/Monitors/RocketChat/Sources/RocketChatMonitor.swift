@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches one Rocket.Chat account of each registration by asking again and again.
 final class RocketChatMonitor: Monitor {

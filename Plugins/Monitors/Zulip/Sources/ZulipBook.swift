@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Decides what messages and events mean, without network.
 struct ZulipBook: Sendable, Hashable {

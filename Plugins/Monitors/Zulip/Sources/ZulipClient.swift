@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// The server does not know our event queue any more, or we are too far behind in it.
 struct ZulipQueueGone: Error {}

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Where watching an account goes on.
 struct ZulipCursor: Sendable, Hashable {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// A message with the user's own flags (https://zulip.com/api/get-messages).
 struct ZulipMessage: Sendable {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// Watches one Zulip account of each registration by an event queue.
 final class ZulipMonitor: Monitor {

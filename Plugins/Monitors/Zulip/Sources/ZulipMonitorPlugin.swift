@@ -1,5 +1,6 @@
 package import Base
 package import Gateway
+internal import MonitorTools
 
 /// The `zulip` kind of monitor.
 package struct ZulipMonitorPlugin: MonitorPlugin {

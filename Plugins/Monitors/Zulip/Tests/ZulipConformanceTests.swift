@@ -1,5 +1,6 @@
 import Base
 import Gateway
+import MonitorTools
 import GatewayTestKit
 import MailTestKit
 import Outbound

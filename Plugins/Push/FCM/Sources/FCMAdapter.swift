@@ -120,7 +120,7 @@ package struct FCMAdapter: PushAdapter {
         do {
             return await AccessTokens.ask(
                 account.tokenURL, form: try account.grant(at: time.timestamp), caFile: settings.caFile,
-                pool: settings.pool, http: http, time: time)
+                pool: settings.pool, transport: http, time: time)
         } catch {
             return .failed(PushReport(.credential, reason: "signing_failed"))
         }

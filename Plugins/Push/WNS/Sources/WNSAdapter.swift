@@ -23,7 +23,8 @@ package struct WNSAdapter: PushAdapter {
         (self.settings, self.http, self.time) = (settings, http, time)
         tokens = AccessTokens(time: time) {
             await AccessTokens.ask(
-                credential.tokenURL, form: credential.form, caFile: settings.caFile, pool: settings.pool, http: http,
+                credential.tokenURL, form: credential.form, caFile: settings.caFile, pool: settings.pool,
+                transport: http,
                 time: time)
         }
     }

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import MonitorTools
 
 /// What response codes mean to the host
 /// (learn.microsoft.com/exchange/client-developer/web-service-reference/responsecode).

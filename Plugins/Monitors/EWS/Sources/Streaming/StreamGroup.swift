@@ -1,4 +1,5 @@
 internal import Base
+internal import MonitorTools
 internal import Gateway
 internal import XML
 

@@ -3,6 +3,8 @@ import Gateway
 import GatewayTestKit
 import Testing
 
+@testable import MonitorTools
+
 @Suite("OAuth grants of monitors", .timeLimit(.minutes(1))) struct TokenGrantTests {
     private let time = ManualTime()
 

@@ -1,4 +1,5 @@
 package import Base
+package import Gateway
 
 /// The announced items of a chat whose fate is still followed, until they are read or withdrawn: at most
 /// `limit`, the oldest go first. Part of a cursor, so it is small and has a stored form.

@@ -1,7 +1,8 @@
 import Base
+import Gateway
 import Testing
 
-@testable import Gateway
+@testable import MonitorTools
 
 @Suite struct ChatSupportTests {
     @Test(

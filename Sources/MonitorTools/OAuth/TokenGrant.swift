@@ -1,4 +1,5 @@
 package import Base
+package import Gateway
 
 /// Access tokens for one grant: the refresh token of a registration, or the credential of an app. However many need
 /// a token, one asks. A token is renewed after 80 % of its life, and once when a server refuses it.

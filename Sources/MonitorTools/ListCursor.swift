@@ -1,4 +1,5 @@
 package import Base
+internal import Gateway
 
 /// Where watching a list goes on: feeds and lists of things to do, which have no cursor of their own.
 ///

@@ -1,3 +1,5 @@
+internal import Gateway
+
 /// Texts of items as people may see them: one line, bounded, without what could forge or break a display.
 package enum ItemText {
     /// Bytes of the longest title and of the longest name of a sender or a room.

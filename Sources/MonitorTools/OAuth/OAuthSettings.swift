@@ -1,4 +1,5 @@
 package import Base
+package import Gateway
 
 /// How the registrations of one app get access tokens (RFC 6749): by refresh tokens of their owners, or by one
 /// credential of the app. What the configuration gives, a registration need not give and cannot change.

@@ -3,6 +3,8 @@ import Gateway
 import GatewayTestKit
 import Testing
 
+@testable import MonitorTools
+
 @Suite struct ListWatchTests {
     private static let start = Timestamp(seconds: 1_795_248_000)
 

@@ -1,3 +1,5 @@
+package import Gateway
+
 extension MonitorHost {
     /// Emits changes in batches of at most `MonitorBatch.changeLimit`. Only the last one brings the new cursor: after a
     /// crash between them the old one repeats what is known, and loses nothing.

@@ -1,4 +1,5 @@
 package import Base
+internal import Gateway
 
 /// Where a monitor's service is: the keys `url`, `caFile`, `allowPlaintext` and `requestSeconds`, which the monitors of
 /// HTTP services have in common.

@@ -1,4 +1,5 @@
 package import Base
+package import Gateway
 
 /// Compares a list with what is known of it. Plain values: whoever fetched the list passes it in.
 ///

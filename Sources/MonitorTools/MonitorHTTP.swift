@@ -1,4 +1,5 @@
 package import Base
+package import Gateway
 
 /// Asks a server's HTTP API on behalf of a monitor: the answer, or the typed failure that the host waits by.
 package struct MonitorHTTP: Sendable {

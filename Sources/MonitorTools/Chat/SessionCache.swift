@@ -1,4 +1,5 @@
 package import Base
+package import Gateway
 
 /// Logged-in sessions of registrations whose watch was interrupted: the next one goes on with them, so that an
 /// outage does not make a login of each registration. In memory only, because a session is a secret.
