@@ -9,7 +9,8 @@ package struct Commands: Sendable {
     static let usage = """
         farbell: rings your devices for the apps you left running far away
 
-          farbell serve --config FILE           run the gateway
+          farbell serve --config FILE           run the gateway   [--standby: wait while another one has the store,
+                                                and take over when it ends]
           farbell check --config FILE           say what is wrong with a configuration, without connecting
           farbell account add NAME              create an account; the password is asked for, or one line of
                                                 standard input   [--kind person|program|device]
@@ -85,7 +86,8 @@ package struct Commands: Sendable {
             return
         }
         switch (words[0], words.count) {
-        case ("serve", 1): try await Serve(file: config(parsed), environment: environment).run()
+        case ("serve", 1):
+            try await Serve(file: config(parsed), standsBy: parsed.has("standby"), environment: environment).run()
         case ("check", 1):
             let file = try config(parsed)
             _ = try environment.load(file, http: HTTPClient(), log: Log(sink: NullLogSink()))
@@ -108,7 +110,7 @@ package struct Commands: Sendable {
     }
 
     private static func parse(_ arguments: [String]) throws(DaemonError) -> Arguments {
-        try Arguments(arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace"])
+        try Arguments(arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace", "standby"])
     }
 
     func config(_ arguments: Arguments) throws -> String {

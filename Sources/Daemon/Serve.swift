@@ -6,10 +6,17 @@ internal import Outbound
 
 /// `farbell serve`: runs the gateway until a signal ends it.
 package struct Serve: Sendable {
+    /// How often a gateway that stands by tries whether the store is free.
+    static let standbyInterval: Duration = .milliseconds(200)
+
     let file: String
     let environment: Environment
+    /// Waits while another gateway has the store, and takes over when that has ended.
+    let standsBy: Bool
 
-    package init(file: String, environment: Environment) { (self.file, self.environment) = (file, environment) }
+    package init(file: String, standsBy: Bool = false, environment: Environment) {
+        (self.file, self.standsBy, self.environment) = (file, standsBy, environment)
+    }
 
     /// Why one run of the gateway came to its end.
     private enum Ending: Sendable {
@@ -40,14 +47,36 @@ package struct Serve: Sendable {
         while case .reload(let wanted) = next {
             sink.format = wanted.configuration.logFormat
             log.level = wanted.configuration.logLevel
-            (next, sessions) = try await once(wanted.configuration, wanted.http, log, signals, sessions)
+            guard let store = try await store(wanted.configuration, log, signals) else { return }
+            (next, sessions) = try await once(wanted.configuration, wanted.http, store, log, signals, sessions)
+        }
+    }
+
+    /// The store, as soon as it is this gateway's; nil when it was told to stop before.
+    private func store(
+        _ configuration: DaemonConfiguration, _ log: Log, _ signals: SignalHub
+    ) async throws -> (any Store)? {
+        var isWaiting = false
+        while true {
+            do {
+                let store = try await StoreOpener.open(configuration)
+                if isWaiting { log.warning(.gatewayTakeover, "The other gateway has ended; this one takes over") }
+                return store
+            } catch let error as StoreError where error.code == .inUse && standsBy {
+                if signals.isStopAsked { return nil }
+                if !isWaiting {
+                    log.info(.gatewayStandby, "Another gateway has the store; this one takes over when it ends")
+                }
+                isWaiting = true
+                try await environment.time.sleep(for: Self.standbyInterval)
+            }
         }
     }
 
     private func once(
-        _ configuration: DaemonConfiguration, _ http: HTTPClient, _ log: Log, _ signals: SignalHub, _ former: Sessions?
+        _ configuration: DaemonConfiguration, _ http: HTTPClient, _ store: any Store, _ log: Log,
+        _ signals: SignalHub, _ former: Sessions?
     ) async throws -> (Ending, Sessions) {
-        let store = try await StoreOpener.open(configuration)
         let security = try LibrarySecurity(keyFile: configuration.keyFile)
         let token = try AdminToken.loadOrCreate(at: configuration.adminTokenFile)
         for app in configuration.gateway.apps where app.key == nil && app.keyFile != nil {
@@ -143,10 +172,17 @@ package struct Serve: Sendable {
 final class SignalHub: Sendable {
     private let events: AsyncStream<SignalWatcher.Signal>
     private let sink: AsyncStream<SignalWatcher.Signal>.Continuation
+    private let stop: ShutdownSignal
 
-    init(_ watched: (stream: AsyncStream<SignalWatcher.Signal>, sink: AsyncStream<SignalWatcher.Signal>.Continuation)) {
-        (events, sink) = watched
-    }
+    init(
+        _ watched: (
+            stream: AsyncStream<SignalWatcher.Signal>, sink: AsyncStream<SignalWatcher.Signal>.Continuation,
+            stop: ShutdownSignal
+        )
+    ) { (events, sink, stop) = watched }
+
+    /// Whether a signal to stop has come.
+    var isStopAsked: Bool { stop.isRaised }
 
     func requestReload() { sink.yield(.reload) }
 

@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 internal import Glibc
 
 /// Turns the process's signals into values, on a thread of its own.
@@ -16,18 +16,22 @@ package enum SignalWatcher {
     }
 
     /// The signals as they come: SIGTERM and SIGINT stop, SIGHUP reloads.
-    /// - Returns: what comes, and where further ones can be put in.
-    package static func watch() -> (stream: AsyncStream<Signal>, sink: AsyncStream<Signal>.Continuation) {
+    /// - Returns: what comes, where further ones can be put in, and what is raised by the first that stops.
+    package static func watch() -> (
+        stream: AsyncStream<Signal>, sink: AsyncStream<Signal>.Continuation, stop: ShutdownSignal
+    ) {
         let (stream, sink) = AsyncStream<Signal>.makeStream(bufferingPolicy: .bufferingNewest(16))
+        let stop = ShutdownSignal()
         SystemThread.start(name: "signals") {
             var set = signals()
             while true {
                 var number: Int32 = 0
                 guard unsafe sigwait(&set, &number) == 0 else { continue }
                 sink.yield(number == SIGHUP ? .reload : .stop)
+                if number != SIGHUP { stop.raise() }
             }
         }
-        return (stream, sink)
+        return (stream, sink, stop)
     }
 
     private static func signals() -> sigset_t {

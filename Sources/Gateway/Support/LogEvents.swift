@@ -3,6 +3,8 @@ package import Base
 // The names operators search for. Documentation/Log.md says when each is written and with which fields.
 extension LogEvent {
     package static let gatewayStarted = LogEvent("gateway.started")
+    package static let gatewayStandby = LogEvent("gateway.standby")
+    package static let gatewayTakeover = LogEvent("gateway.takeover")
     package static let gatewayStopping = LogEvent("gateway.stopping")
     package static let gatewayStopped = LogEvent("gateway.stopped")
     package static let gatewayFailed = LogEvent("gateway.failed")

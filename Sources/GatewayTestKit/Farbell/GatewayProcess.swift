@@ -57,14 +57,26 @@ package final class GatewayProcess: Sendable {
         return secrets.withLock { $0 }.flatMap { secret in texts.filter { $0.contains(secret) } }
     }
 
-    /// Starts `farbell serve` without waiting.
-    /// - Parameter variables: what is added to its environment.
+    /// Starts a second gateway on the same configuration, which waits until this one has ended. It is the process of
+    /// this object from then on.
+    /// - Returns: the first one.
     /// - Throws: `PeerError`.
-    package func launch(variables: [String: String] = [:]) async throws {
+    package func launchStandby() async throws -> ChildProcess? {
+        let first = process
+        try await launch(options: ["--standby"])
+        return first
+    }
+
+    /// Starts `farbell serve` without waiting.
+    /// - Parameters:
+    ///   - variables: what is added to its environment.
+    ///   - options: further words of the command.
+    /// - Throws: `PeerError`.
+    package func launch(variables: [String: String] = [:], options: [String] = []) async throws {
         let settings = variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         // `env` replaces itself by the program.
         let added = settings.isEmpty ? [] : ["/usr/bin/env"] + settings
-        let words = wrapper + added + [Self.program, "serve", "--config", configuration]
+        let words = wrapper + added + [Self.program, "serve", "--config", configuration] + options
         let child = try await ChildProcess(words[0], Array(words.dropFirst()))
         child.closeInput()
         log.follow(child)
