@@ -110,6 +110,7 @@ enum Codec {
         }
         if let group = preferences.group { object.append("groupMs", .integer(group.milliseconds)) }
         if let own = preferences.ownAddresses { object.append("own", .strings(own)) }
+        if let rules = preferences.rules { object.append("rules", rules.json) }
         return JSON.object(object).serialized
     }
 
@@ -131,6 +132,10 @@ enum Codec {
         }
         preferences.group = json["groupMs"]?.integer.map { .milliseconds($0) }
         preferences.ownAddresses = json["own"]?.array.map { $0.compactMap(\.string) }
+        if let rules = json["rules"] {
+            guard let value = try? [NotifyRule](json: rules) else { return nil }
+            preferences.rules = value
+        }
         return preferences
     }
 

@@ -112,12 +112,13 @@ package struct NotifyPreferences: Sendable, Hashable {
     package var group: Duration?
     /// Addresses that the account itself writes from: what comes from them rings for nobody.
     package var ownAddresses: [String]?
+    package var rules: [NotifyRule]?
 
     package init(
         summary: Summary? = nil, targets: Targets? = nil, quietHours: QuietHours? = nil, group: Duration? = nil,
-        ownAddresses: [String]? = nil
+        ownAddresses: [String]? = nil, rules: [NotifyRule]? = nil
     ) {
         (self.summary, self.targets, self.quietHours, self.group) = (summary, targets, quietHours, group)
-        self.ownAddresses = ownAddresses
+        (self.ownAddresses, self.rules) = (ownAddresses, rules)
     }
 }

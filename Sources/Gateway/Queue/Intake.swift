@@ -11,6 +11,7 @@ package final class Intake: Sendable {
     private let time: any TimeSource
     private let log: Log
     private let defaults: NotifyDefaults
+    private let contents = Locked(RecentContents())
 
     package init(
         directory: StateKeeper<Directory>, registrations: Registrations, mailroom: Mailroom, messages: Messages,
@@ -56,11 +57,15 @@ package final class Intake: Sendable {
         let own = OwnAddresses(
             registration.preferences.ownAddresses, of: registration.account, app: registrations.app(registration.app),
             username: username)
-        // The account's own messages are known from the start, as what was there before is.
+        // The account's own messages are known from the start, as what was there before is; so is what its rules
+        // ignore, and what another of its registrations has announced.
         let postings = news.map { item in
-            Posting(
-                draft(item, registration, isKnown: isBaseline || own.has(item.senderAddress)),
-                to: .account(registration.account))
+            var item = item
+            let outcome = registration.preferences.rules?.outcome(of: item)
+            if let priority = outcome.flatMap({ Message.Priority(rawValue: $0.rawValue) }) { item.priority = priority }
+            let isKnown =
+                isBaseline || own.has(item.senderAddress) || outcome == .ignore || isRepeat(item, registration)
+            return Posting(draft(item, registration, isKnown: isKnown), to: .account(registration.account))
         }
         let posted = try await store(postings, ending, registration, batch.cursor).filter { $0.state == .ready }
         registrations.moved(id, cursor: batch.cursor, known: registration)
@@ -80,6 +85,12 @@ package final class Intake: Sendable {
     }
 
     private static let goneReason = "gone"
+
+    private func isRepeat(_ item: Item, _ registration: Registration) -> Bool {
+        guard let content = item.contentKey, directory.read({ $0.registrations(of: registration.account).count }) > 1
+        else { return false }
+        return contents.withLock { $0.isRepeat(content, registration.account, registration.id, now: time.now) }
+    }
 
     /// One transaction. Where the queue is full, what has ended makes room first: else a mailbox that is being read
     /// could never be told of.

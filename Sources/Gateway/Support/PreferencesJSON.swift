@@ -3,7 +3,7 @@ package import Base
 // The JSON forms of preferences, which the configuration and callers share.
 
 extension NotifyPreferences {
-    /// Reads `{summary?,targets?,quietHours?,groupSeconds?,ownAddresses?}`.
+    /// Reads `{summary?,targets?,quietHours?,groupSeconds?,ownAddresses?,rules?}`.
     /// - Throws: `invalid_field`, naming the field.
     package init(json: JSON) throws(GatewayError) {
         self.init()
@@ -23,8 +23,9 @@ extension NotifyPreferences {
                 }
                 group = .seconds(seconds)
             case "ownAddresses": ownAddresses = try Self.addresses(member.value)
+            case "rules": rules = try [NotifyRule](json: member.value)
             default:
-                let known = ["summary", "targets", "quietHours", "groupSeconds", "ownAddresses"]
+                let known = ["summary", "targets", "quietHours", "groupSeconds", "ownAddresses", "rules"]
                 throw .invalid("notify.\(member.key)", "unknown field" + Suggestion.text(for: member.key, among: known))
             }
         }
@@ -37,6 +38,7 @@ extension NotifyPreferences {
         if let quietHours { object["quietHours"] = quietHours.json }
         if let group { object["groupSeconds"] = .integer(group.wholeSeconds) }
         if let ownAddresses { object["ownAddresses"] = .strings(ownAddresses) }
+        if let rules { object["rules"] = rules.json }
         return .object(object)
     }
 

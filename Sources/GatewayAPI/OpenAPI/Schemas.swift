@@ -118,6 +118,10 @@ extension OpenAPI {
             "quietHours?": Schema.object(["from": Schema.string, "to": Schema.string, "timeZone": Schema.string]),
             "groupSeconds?": Schema.integer(0...86_400),
             "ownAddresses?": Schema.array(Schema.string),
+            "rules?": Schema.array(
+                Schema.object([
+                    "from?": Schema.string, "title?": Schema.string, "then": Schema.words(NotifyRule.Outcome.self),
+                ])),
         ]),
         "RegistrationOrder": Schema.object([
             "app": Schema.string, "credentials?": Schema.credentials, "enabled?": Schema.boolean,
