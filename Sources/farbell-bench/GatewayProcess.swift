@@ -8,6 +8,8 @@ final class GatewayProcess: Sendable {
         var seed = Seed(accounts: 0)
         /// Such as `imaps://127.0.0.1:993`; nil for an app without a monitor.
         var mailURL: String?
+        /// The monitor of the app where that is another.
+        var monitor: JSON?
         var apnsURL: String
         var apnsKey: [UInt8]
         var caFile: String
@@ -93,6 +95,7 @@ final class GatewayProcess: Sendable {
                     "reconcileSeconds": .integer(settings.reconcileSeconds),
                 ])
         }
+        if let monitor = settings.monitor { app.append("monitor", monitor) }
         return [
             "listen": ["address": "127.0.0.1", "port": .integer(port)],
             "data": ["sqlite": ["path": "farbell.sqlite"]],

@@ -43,6 +43,18 @@ enum ProcessMeter {
         return .milliseconds((user + system) * 1000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
     }
 
+    /// What of one core a process uses while `body` runs.
+    /// - Throws: `BenchError` when there is no such process; what `body` throws.
+    static func share(
+        of process: Int32, _ time: any TimeSource, _ body: () async throws -> Void
+    ) async throws -> Double {
+        let before = try processorTime(of: process)
+        let begin = time.now
+        try await body()
+        let used = try processorTime(of: process) - before
+        return used.inSeconds / (time.now - begin).inSeconds
+    }
+
     /// The same of a process, those it started, and those of them that have ended; what cannot be read counts nothing.
     static func treeTime(of process: Int32) -> Duration {
         var sum = Duration.zero

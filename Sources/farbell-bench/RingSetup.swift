@@ -49,6 +49,14 @@ final class RingSetup: Sendable {
                 caFile: authority.caFile, reconcileSeconds: reconcile, hasDefaultRate: hasDefaultRate))
     }
 
+    /// Starts a gateway with a monitor of any kind, at the default rate.
+    func gateway(_ seed: Seed, monitor: JSON) async throws -> GatewayProcess {
+        try await GatewayProcess(
+            .init(
+                seed: seed, monitor: monitor, apnsURL: apns.origin, apnsKey: apnsKey, caFile: authority.caFile,
+                hasDefaultRate: true))
+    }
+
     /// A message's header; its subject names it.
     static func header(_ name: String) -> String {
         """

@@ -9,6 +9,8 @@ struct Seed: Sendable {
     var accounts: Int
     /// The password at the mail server.
     var mailPassword = "secret"
+    /// Whether registrations hold the user's name and password.
+    var hasCredentials = true
     /// Whether the account is registered for the app `mail` and has logged in to it, so that it is watched.
     var isWatched = true
 
@@ -53,7 +55,8 @@ struct Seed: Sendable {
             tokenHash: try SHA256.hash(Array(Self.token(number).utf8)), created: created)
         let queue = QueueRecord(number: Int64(number) + 1, address: .account(account.id), reserved: 1)
         let id = RegistrationID("reg_bench\(number)")
-        let credentials: JSON = ["password": .string(mailPassword), "username": .string(name)]
+        let credentials: JSON =
+            hasCredentials ? ["password": .string(mailPassword), "username": .string(name)] : [:]
         var registration = Registration(
             id: id, account: account.id, app: "mail",
             sealedCredentials: try box.seal(Secret(bytes: credentials.serializedBytes), context: "registration/\(id)"),

@@ -5,8 +5,9 @@ internal import GatewayTestKit
 struct MonitorsBench: Sendable {
     static let options: Set<String> = [
         "parts", "mailboxes", "idle-seconds", "rate", "seconds", "peer-processes", "peer-connections", "peer-rounds",
+        "ews-mailboxes", "ews-connections", "matrix-users", "http-rate", "http-seconds",
     ]
-    private static let parts = ["imap", "peers"]
+    private static let parts = ["imap", "peers", "ews", "matrix"]
 
     // The bars of the design.
     private static let memoryBar = 60.0
@@ -23,6 +24,9 @@ struct MonitorsBench: Sendable {
     private let isQuick: Bool
     private let imap: MonitorsIMAP
     private let peers: RingPeers
+    private let ews: MonitorsHTTP
+    private let ewsConnections: Int
+    private let matrix: MonitorsHTTP
 
     /// - Throws: `BenchError` (usage).
     init(_ options: BenchOptions) throws {
@@ -37,6 +41,14 @@ struct MonitorsBench: Sendable {
             processes: try options.number("peer-processes", 20, quick: 2),
             connections: try options.number("peer-connections", 200, quick: 5),
             rounds: try options.number("peer-rounds", 5, quick: 1))
+        ewsConnections = max(1, try options.number("ews-connections", 10, quick: 10))
+        let (idleSeconds, seconds) = (imap.idleSeconds, max(1, try options.number("http-seconds", 10, quick: 1)))
+        let perSecond = max(1, try options.number("http-rate", 50, quick: 20))
+        func hosted(_ users: Int) -> MonitorsHTTP {
+            MonitorsHTTP(users: max(1, users), idleSeconds: idleSeconds, perSecond: perSecond, seconds: seconds)
+        }
+        ews = hosted(try options.number("ews-mailboxes", 2_000, quick: 20))
+        matrix = hosted(try options.number("matrix-users", 1_000, quick: 20))
     }
 
     /// - Returns: whether nothing was missed or doubled, and, unless it was a quick run, every bar was met.
@@ -55,7 +67,22 @@ struct MonitorsBench: Sendable {
         if parts.contains("peers") {
             compare(try await peers.run(setup), each)
         }
+        if parts.contains("ews") {
+            let exchange = try ExchangeUpstream(setup, mailboxes: ews.users, connections: ewsConnections)
+            isGood = try await measure(ews, exchange, setup) && isGood
+        }
+        if parts.contains("matrix") {
+            let server = try MatrixUpstream(setup, users: matrix.users)
+            isGood = try await measure(matrix, server, setup) && isGood
+        }
         return isGood
+    }
+
+    private func measure(
+        _ part: MonitorsHTTP, _ upstream: some MonitorsUpstream, _ setup: RingSetup
+    ) async throws -> Bool {
+        defer { upstream.stop() }
+        return try await part.run(upstream, setup).report(upstream, perSecond: part.perSecond)
     }
 
     private func report(_ result: MonitorsIMAP.Result) -> Bool {

@@ -39,7 +39,9 @@ struct MonitorsIMAP: Sendable {
         try await time.sleep(for: .seconds(3))
 
         Report.progress("monitors: idle for \(idleSeconds) s")
-        let idleShare = try await share(of: gateway, time) { try await time.sleep(for: .seconds(idleSeconds)) }
+        let idleShare = try await ProcessMeter.share(of: gateway.processID, time) {
+            try await time.sleep(for: .seconds(idleSeconds))
+        }
         let idle = try ProcessMeter.memory(of: gateway.processID).resident
         let (tally, busyShare) = try await busy(gateway, imap, setup)
         let busy = try ProcessMeter.memory(of: gateway.processID).resident
@@ -75,7 +77,7 @@ struct MonitorsIMAP: Sendable {
         let load = RingLatency(mailboxes: mailboxes, perSecond: perSecond, seconds: seconds)
         let mails = perSecond * seconds
         let deliveries = Locked<[String: Moment]>([:])
-        let share = try await share(of: gateway, setup.time) {
+        let share = try await ProcessMeter.share(of: gateway.processID, setup.time) {
             let sent = try await load.deliver(mails, imap, setup.time)
             deliveries.withLock { $0 = sent }
         }
@@ -91,16 +93,5 @@ struct MonitorsIMAP: Sendable {
                 deliveries: deliveries.withLock { $0 }, pushes: setup.apns.pushes.all, sent: Tally.sent(gateway, setup)),
             share
         )
-    }
-
-    /// What of one core the gateway uses meanwhile.
-    private func share(
-        of gateway: GatewayProcess, _ time: SystemTime, _ body: () async throws -> Void
-    ) async throws -> Double {
-        let before = try ProcessMeter.processorTime(of: gateway.processID)
-        let begin = time.now
-        try await body()
-        let used = try ProcessMeter.processorTime(of: gateway.processID) - before
-        return used.inSeconds / (time.now - begin).inSeconds
     }
 }

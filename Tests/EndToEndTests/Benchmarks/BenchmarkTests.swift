@@ -32,6 +32,19 @@ import Testing
         #expect(output.contains("after the restart 0 rang again"), "\(output)")
     }
 
+    @Test("the monitors benchmark does so with mailboxes on Exchange and with Matrix users")
+    func monitorsOverHTTP() async throws {
+        let (exit, output, errors) = try await Self.run(
+            "monitors", "--quick", "--parts", "ews,matrix", "--ews-mailboxes", "6", "--ews-connections", "3",
+            "--matrix-users", "6")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        for part in ["6 EWS mailboxes with TLS", "6 Matrix users with TLS"] {
+            #expect(output.contains(part), "\(output)")
+        }
+        #expect(output.split(separator: "missed 0, doubled 0 of 20").count == 3, "\(output)")
+        #expect(output.split(separator: "after the restart 0 rang again").count == 3, "\(output)")
+    }
+
     @Test(
         "the presence benchmark has all its beats taken",
         .enabled(if: FileSystem.exists("/usr/bin/wrk"), "needs wrk"))

@@ -61,6 +61,8 @@ package struct ChatAnswer: Sendable {
     package var body: JSON
     /// How long a long poll hangs.
     package var delay: Duration = .zero
+    /// What ends the delay: the request is then answered anew.
+    package var wake: PeerWake?
 
     package init(_ body: JSON, status: Int = 200, headers: HTTPFields = [:], delay: Duration = .zero) {
         (self.body, self.status, self.headers, self.delay) = (body, status, headers, delay)
@@ -116,13 +118,16 @@ package final class ChatPeer: Sendable {
             var headers = answer.headers
             headers.append("Content-Type", "application/json")
             var reply = PeerReply.answer(answer.status, headers: headers, body: body)
-            reply.delay = answer.delay
+            (reply.delay, reply.wake) = (answer.delay, answer.wake)
             return reply
         }
     }
 
     package var port: Int { peer.port }
     package var counts: HTTPPeer.Counts { peer.counts }
+    /// How many connections are open.
+    /// - Throws: `PeerError` when it has been stopped.
+    package func openConnections() async throws -> Int { try await peer.listener.openConnections() }
     package func stop() { peer.stop() }
 
     package func set(_ change: @Sendable (inout Faults) -> Void) { state.withLock { change(&$0) } }

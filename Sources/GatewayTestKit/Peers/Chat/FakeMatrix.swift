@@ -1,7 +1,7 @@
 package import Base
 
 /// A Matrix homeserver with what a watcher needs of it: login, filters, sync, notifications, room names. Everybody is
-/// in every room. A sync that hangs is answered at its end, whatever comes in between.
+/// in every room, unless it is said who is. A sync that hangs is answered as soon as there is something.
 package final class FakeMatrix: Sendable {
     package static let serverName = "example.org"
 
@@ -32,8 +32,20 @@ package final class FakeMatrix: Sendable {
     package var loginAttempts: Int { core.state.withLock { $0.loginAttempts } }
     /// Devices with a session.
     package var devices: Set<String> { core.state.withLock { Set($0.tokens.values.map(\.device)) } }
+    /// Sessions whose sync hangs, or did when it was last asked.
+    package var hanging: Int { core.state.withLock { $0.sleepers.count } }
+    /// Counts anew, after a client has gone away.
+    package func forgetHanging() { core.state.withLock { $0.sleepers = [:] } }
+    /// How many connections are open.
+    /// - Throws: `PeerError` when it has been stopped.
+    package func openConnections() async throws -> Int { try await peer.openConnections() }
     package func set(_ change: @Sendable (inout ChatPeer.Faults) -> Void) { peer.set(change) }
     package func stop() { peer.stop() }
+
+    /// From now on only these, by full ids, are in a room.
+    package func setMembers(of room: String, _ users: Set<String>) {
+        core.state.withLock { $0.members[room] = users }
+    }
 
     /// Makes a room, or gives it another name.
     package func nameRoom(_ room: String, _ name: String?) {
@@ -143,6 +155,10 @@ struct MatrixState: Sendable {
     var names: [String: String] = [:]
     var displayNames: [String: String] = [:]
     var hasNotifications = true
+    /// Who is in a room; everybody where there is none.
+    var members: [String: Set<String>] = [:]
+    /// Hanging syncs by their token.
+    var sleepers: [String: (user: String, wake: PeerWake)] = [:]
     private var number = 0
 
     init(users: [String: String]) { self.users = users }
@@ -157,6 +173,7 @@ struct MatrixState: Sendable {
         // A device has one session: a new login ends the one before.
         for (old, session) in tokens where session == (user, device) {
             tokens[old] = nil
+            sleepers[old] = nil
             ended[old] = false
         }
         tokens[token] = (user, device)
@@ -168,7 +185,7 @@ struct MatrixState: Sendable {
         let id = nextID("$event")
         var object = event.object ?? [:]
         object["event_id"] = .string(id)
-        updates.append(
+        tell(
             MatrixUpdate(kind: .event, id: id, room: room, event: object, notifies: notifies, isHighlight: isHighlight))
         return id
     }
@@ -177,7 +194,7 @@ struct MatrixState: Sendable {
         var (readers, receipt) = (JSONObject(), JSONObject())
         readers.append(user, ["ts": 1])
         receipt.append(event, ["m.read": .object(readers)])
-        updates.append(
+        tell(
             MatrixUpdate(
                 kind: .receipt, id: nextID("receipt"), room: room,
                 event: ["type": "m.receipt", "content": .object(receipt)]))
@@ -199,14 +216,27 @@ struct MatrixState: Sendable {
                 "type": "m.room.name", "state_key": "", "sender": .string(inviter), "content": ["name": .string(name)],
             ])
         }
-        updates.append(
+        tell(
             MatrixUpdate(
                 kind: .invite(user: user), id: nextID("invite"), room: room,
                 event: ["invite_state": ["events": .array(events)]]))
     }
 
     mutating func leave(_ user: String, _ room: String) {
-        updates.append(MatrixUpdate(kind: .leave(user: user), id: nextID("leave"), room: room, event: [:]))
+        tell(MatrixUpdate(kind: .leave(user: user), id: nextID("leave"), room: room, event: [:]))
+    }
+
+    /// Notes an update and wakes whom it concerns.
+    private mutating func tell(_ update: MatrixUpdate) {
+        updates.append(update)
+        for sleeper in sleepers.values where concerns(update, sleeper.user) { sleeper.wake.wake() }
+    }
+
+    func concerns(_ update: MatrixUpdate, _ user: String) -> Bool {
+        switch update.kind {
+        case .event, .receipt: members[update.room]?.contains(user) ?? true
+        case .invite(let who), .leave(let who): who == user
+        }
     }
 
     func isRead(_ index: Int, by user: String) -> Bool {
@@ -217,10 +247,10 @@ struct MatrixState: Sendable {
     }
 
     func unread(_ room: String, _ user: String) -> Int {
-        updates.indices.filter { isNotification($0, user) && updates[$0].room == room && !isRead($0, by: user) }.count
+        updates.indices.filter { updates[$0].room == room && isNotification($0, user) && !isRead($0, by: user) }.count
     }
 
     func isNotification(_ index: Int, _ user: String) -> Bool {
-        updates[index].notifies && updates[index].event["sender"]?.string != user
+        updates[index].notifies && concerns(updates[index], user) && updates[index].event["sender"]?.string != user
     }
 }

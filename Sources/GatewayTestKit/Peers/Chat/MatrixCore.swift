@@ -39,7 +39,7 @@ final class MatrixCore: Sendable {
         switch (request.method, rest.first ?? "", rest.count) {
         case ("GET", "account", 2) where rest[1] == "whoami": return ChatAnswer(["user_id": .string(user)])
         case ("POST", "user", 3) where rest[2] == "filter": return addFilter(rest[1], user, request, &state)
-        case ("GET", "sync", 1): return sync(user, request, state)
+        case ("GET", "sync", 1): return sync(user, token, request, &state)
         case ("GET", "notifications", 1): return notifications(user, request, state)
         case ("GET", "rooms", 4) where rest[2] == "state" && rest[3] == "m.room.name":
             guard let name = state.names[rest[1]] else {
@@ -78,7 +78,9 @@ final class MatrixCore: Sendable {
 
     // MARK: Sync
 
-    private func sync(_ user: String, _ request: ChatRequest, _ state: MatrixState) -> ChatAnswer {
+    private func sync(
+        _ user: String, _ token: String, _ request: ChatRequest, _ state: inout MatrixState
+    ) -> ChatAnswer {
         let query = request.query
         guard Set(query.keys).isSubset(of: ["since", "timeout", "filter", "set_presence"]),
             let timeout = Int64(query["timeout"] ?? "0"), query["set_presence"] == "offline"
@@ -95,9 +97,13 @@ final class MatrixCore: Sendable {
         }
         let rooms = rooms(user, from: start, filter, state)
         let isEmpty = (rooms.object?.members ?? []).allSatisfy { ($0.value.object?.members ?? []).isEmpty }
-        return ChatAnswer(
-            ["next_batch": .string("s\(state.updates.count)"), "rooms": rooms],
-            delay: isEmpty && query["since"] != nil ? .milliseconds(timeout) : .zero)
+        var answer = ChatAnswer(["next_batch": .string("s\(state.updates.count)"), "rooms": rooms])
+        if isEmpty, query["since"] != nil, timeout > 0 {
+            let wake = PeerWake()
+            (answer.delay, answer.wake) = (.milliseconds(timeout), wake)
+            state.sleepers[token] = (user, wake)
+        }
+        return answer
     }
 
     private func rooms(_ user: String, from start: Int, _ filter: JSON, _ state: MatrixState) -> JSON {
@@ -107,7 +113,7 @@ final class MatrixCore: Sendable {
         for update in new where update.kind == .leave(user: user) { leave[update.room] = [:] }
         var names: [String] = []
         for update in new where update.kind == .event || update.kind == .receipt {
-            if !names.contains(update.room) { names.append(update.room) }
+            if state.concerns(update, user), !names.contains(update.room) { names.append(update.room) }
         }
         for name in names { join.append(name, room(name, user, new, filter, state)) }
         return ["join": .object(join), "invite": .object(invite), "leave": .object(leave)]

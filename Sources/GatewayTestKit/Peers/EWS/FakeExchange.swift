@@ -59,6 +59,11 @@ package final class FakeExchange: Sendable {
     /// The most subscriptions that one streaming request has named, and the streaming requests answered.
     package var largestStream: Int { core.state.withLock { $0.largestStream } }
     package var openStreams: Int { core.state.withLock { state in state.streams.count { $0.stream.isOpen } } }
+    /// Subscriptions that a hanging answer tells of.
+    package var watchedSubscriptions: Int { core.hanging().reduce(0) { $0 + $1.ids.count } }
+    /// How many connections are open.
+    /// - Throws: `PeerError` when it has been stopped.
+    package func openConnections() async throws -> Int { try await peer.listener.openConnections() }
     package func count(of operation: String) -> Int { core.state.withLock { $0.operations[operation] ?? 0 } }
 
     // MARK: Mailboxes

@@ -52,13 +52,15 @@ final class HTTP1Server: PeerHandler {
     private func handle(_ request: PeerRequest, closes: Bool) {
         let reply = responder(request)
         busy = true
-        if reply.delay > .zero {
-            connection.loop.after(reply.delay) { [weak self] in
-                self?.perform(reply, closes: closes)
-                self?.proceed()
+        guard reply.delay > .zero else { return perform(reply, closes: closes) }
+        connection.loop.hold(reply) { [weak self] isWoken in
+            guard let self, !connection.isClosed else { return }
+            if isWoken {
+                handle(request, closes: closes)
+            } else {
+                perform(reply, closes: closes)
             }
-        } else {
-            perform(reply, closes: closes)
+            proceed()
         }
     }
 

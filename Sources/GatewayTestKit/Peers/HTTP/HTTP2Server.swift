@@ -121,13 +121,19 @@ internal import CNGHTTP2
                 goAway(last: id, reason)
             }
         }
-        if reply.delay > .zero {
-            connection.loop.after(reply.delay) { [weak self] in
-                self?.perform(reply, id)
-                self?.flush()
+        act(reply, id)
+    }
+
+    private func act(_ reply: PeerReply, _ id: Int32) {
+        guard reply.delay > .zero else { return perform(reply, id) }
+        connection.loop.hold(reply) { [weak self] isWoken in
+            guard let self else { return }
+            if isWoken, let stream = streams[id] {
+                act(responder(stream.request), id)
+            } else {
+                perform(reply, id)
             }
-        } else {
-            perform(reply, id)
+            flush()
         }
     }
 

@@ -38,6 +38,8 @@ package struct PeerReply: Sendable {
     package var action: Action
     /// How long to wait before acting.
     package var delay: Duration = .zero
+    /// What ends the delay before its time.
+    package var wake: PeerWake?
     /// The body, or the end of an answer without one, comes after an empty DATA frame (HTTP/2).
     package var sendsEmptyData = false
     /// Sent as SETTINGS_MAX_CONCURRENT_STREAMS with the reply and enforced from then on (HTTP/2).
