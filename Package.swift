@@ -57,7 +57,7 @@ let plugins: [Plugin] = [
     Plugin("Monitors/EWS", "EWSMonitor", uses: ["MonitorTools", "XML"], testUses: ["Outbound"]),
     Plugin("Monitors/Exec", "ExecMonitor"),
     Plugin("Monitors/Feed", "FeedMonitor", uses: ["MonitorTools", "Mail", "XML"], testUses: ["Outbound"]),
-    Plugin("Monitors/Graph", "GraphMonitor", uses: ["MonitorTools"], testUses: ["Outbound"]),
+    Plugin("Monitors/Graph", "GraphMonitor", uses: ["MonitorTools", "Cryptography"], testUses: ["Outbound"]),
     Plugin(
         "Monitors/Hook", "HookMonitor", uses: ["MonitorTools", "Cryptography", "Mail"],
         testUses: ["GatewayAPI", "Inbound"]),

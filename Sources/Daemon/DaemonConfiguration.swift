@@ -69,6 +69,7 @@ package struct DaemonConfiguration: Sendable {
         }
         var context = context
         context.tapPage = "\(publicURL)/l/"
+        context.hookBase = "\(publicURL)/hooks/"
         var plugins = plugins
         plugins.callback = WebCallbackPlugin()
         gateway = GatewayConfiguration(reader, plugins: plugins, context: context)

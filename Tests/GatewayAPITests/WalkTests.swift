@@ -45,6 +45,13 @@ import Testing
         for method in ["POST", "PUT"] {
             expect(204, try await api.call(method, "/hooks/called", ["say": "something"]))
             expect(400, try await api.call(method, "/hooks/called", [:]))
+            expect(202, try await api.call(method, "/hooks/called", ["say": "later"]))
+            let echo = try await api.call(method, "/hooks/called?say=%3Cb%3E+%26%2B", ["say": "something"])
+            expect(200, echo)
+            #expect(echo.text == "<b> &+" && echo.contentType == "text/plain; charset=utf-8")
+            #expect(echo.headers["X-Content-Type-Options"] == "nosniff")
+            let long = String(repeating: "x", count: InboundAnswer.textLimit + 1)
+            expect(400, try await api.call(method, "/hooks/called?say=\(long)", ["say": "something"]))
             expect(401, try await api.call(method, "/hooks/mail", ["say": "something"]))
             expect(401, try await api.call(method, "/hooks/nothing", ["say": "something"]))
         }
@@ -241,8 +248,11 @@ private struct CalledMonitor: InboundMonitor {
         while true { try await Task.sleep(for: .seconds(86_400)) }
     }
 
-    func receive(_ call: InboundCall, desk: any InboundDesk) async throws {
+    func receive(_ call: InboundCall, desk: any InboundDesk) async throws -> InboundAnswer {
+        if let word = call.query("say") { return .text(word) }
+        if call.body == JSON.object(["say": "later"]).serializedBytes { return .accepted }
         guard call.body != Array("{}".utf8) else { throw InboundRefusal(.malformed, "says nothing") }
         try await desk.accept(MonitorBatch(cursor: [1]), for: "alice")
+        return .done
     }
 }

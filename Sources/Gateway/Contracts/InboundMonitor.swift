@@ -6,7 +6,22 @@
 package protocol InboundMonitor: Monitor {
     /// Checks who calls, reads the call, and hands on what it tells.
     /// - Throws: `InboundRefusal`; what the desk throws.
-    func receive(_ call: InboundCall, desk: any InboundDesk) async throws
+    @discardableResult
+    func receive(_ call: InboundCall, desk: any InboundDesk) async throws -> InboundAnswer
+}
+
+/// What a caller is told whose call was taken.
+package enum InboundAnswer: Sendable, Hashable {
+    /// Bytes of the longest text.
+    package static let textLimit = 2048
+
+    /// What the call told is stored, or needs no storing: 204.
+    case done
+    /// The call was understood, and the work goes on behind it: 202.
+    case accepted
+    /// A text the caller waits for, such as the word that proves an address: 200 with `text/plain`, as it is. A longer
+    /// one than `textLimit` is not answered.
+    case text(String)
 }
 
 /// What a server says, without the protocol it came by.
@@ -17,12 +32,20 @@ package struct InboundCall: Sendable {
     /// `POST` or `PUT`.
     package let method: String
     package let body: [UInt8]
+    /// The query's items, decoded, in their order.
+    package let query: [(name: String, value: String)]
     private let fields: @Sendable (String) -> String?
 
     /// - Parameter fields: looks a header field up, whatever the case of its name.
-    package init(method: String, body: [UInt8], fields: @escaping @Sendable (String) -> String?) {
-        (self.method, self.body, self.fields) = (method, body, fields)
+    package init(
+        method: String, query: [(name: String, value: String)] = [], body: [UInt8],
+        fields: @escaping @Sendable (String) -> String?
+    ) {
+        (self.method, self.query, self.body, self.fields) = (method, query, body, fields)
     }
+
+    /// The first query item of a name.
+    package func query(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
     /// The first value of a header field.
     package func field(_ name: String) -> String? { fields(name) }

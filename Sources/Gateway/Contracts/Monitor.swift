@@ -9,6 +9,9 @@ package struct PluginContext: Sendable {
     /// What a tap's token stands behind to be the page that a notification opens in a browser; nil while that is not
     /// known.
     package var tapPage: String?
+    /// What an app's id stands behind to be the public URL that servers call (`InboundMonitor`); nil while that is not
+    /// known.
+    package var hookBase: String?
 
     /// The transport for answers that go on; nil where it offers none.
     package var streams: (any HTTPStreamTransport)? { transport as? any HTTPStreamTransport }

@@ -10,7 +10,7 @@ package final class Hooks: Sendable {
 
     /// A call for one app; returns when what it told is durable.
     /// - Throws: `InboundRefusal`, `GatewayError`, the store's failure.
-    package func receive(_ call: InboundCall, app: AppID) async throws {
+    package func receive(_ call: InboundCall, app: AppID) async throws -> InboundAnswer {
         guard call.body.count <= InboundCall.bodyLimit else {
             throw InboundRefusal(.malformed, "the body is over \(InboundCall.bodyLimit) bytes")
         }
@@ -18,8 +18,12 @@ package final class Hooks: Sendable {
             // As for a wrong secret: nobody learns which apps there are.
             throw InboundRefusal(.unauthorized, "the caller is not known here")
         }
-        try await monitor.receive(
+        let answer = try await monitor.receive(
             call, desk: Desk(app: app, registrations: registrations, intake: intake, monitors: monitors))
+        if case .text(let text) = answer, text.utf8.count > InboundAnswer.textLimit {
+            throw InboundRefusal(.malformed, "what is to be repeated is over \(InboundAnswer.textLimit) bytes")
+        }
+        return answer
     }
 
     private struct Desk: InboundDesk {

@@ -8,14 +8,28 @@ extension RouteTable {
         let context = context
         for method in ["POST", "PUT"] {
             openLater(method, "/hooks/{app}") { request in
-                let call = InboundCall(method: request.method, body: request.body) { request.headers[$0] }
+                let call = InboundCall(
+                    method: request.method, query: request.query.map { ($0.name, $0.value) }, body: request.body
+                ) { request.headers[$0] }
                 do {
-                    try await context.gateway.hooks.receive(call, app: AppID(request.parameters["app"] ?? ""))
+                    let app = AppID(request.parameters["app"] ?? "")
+                    return Self.response(try await context.gateway.hooks.receive(call, app: app))
                 } catch let refusal as InboundRefusal {
                     throw context.problem(refusal, request)
                 }
-                return .empty()
             }
+        }
+    }
+
+    private static func response(_ answer: InboundAnswer) -> InboundResponse {
+        switch answer {
+        case .done: return .empty()
+        case .accepted: return .empty(202)
+        case .text(let text):
+            var response = InboundResponse.text(text)
+            // The text is the caller's own: no browser may take it for a page.
+            response.headers = ["X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"]
+            return response
         }
     }
 }

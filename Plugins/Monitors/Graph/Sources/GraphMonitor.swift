@@ -2,8 +2,9 @@ internal import Base
 internal import Gateway
 internal import MonitorTools
 
-/// Watches inboxes in Exchange Online by Microsoft Graph's delta queries, asked again and again.
-final class GraphMonitor: Monitor {
+/// Watches inboxes in Exchange Online by Microsoft Graph's delta queries, asked again and again, and where Graph can
+/// call the gateway, when it says that there is something.
+final class GraphMonitor: InboundMonitor {
     /// Whose token it is.
     enum Access: Sendable {
         /// The app's own, for all mailboxes.
@@ -15,12 +16,16 @@ final class GraphMonitor: Monitor {
     struct Settings: Sendable {
         var upstream = ""
         var poll: Duration = .seconds(30)
+        /// The same while Graph tells by itself.
+        var notifiedPoll: Duration = .seconds(300)
         /// What stands behind an account's name to be its address; nil where names are addresses.
         var mailboxDomain: String?
         /// Registrations may name a mailbox that is not their account's own.
         var allowsAnyMailbox = false
     }
 
+    /// From one round to the next, however much Graph tells: far from its limit of 10,000 requests in ten minutes.
+    static let gap: Duration = .seconds(1)
     /// Messages of a page.
     static let pageSize = 100
     private static let fields = "subject,from,receivedDateTime,isRead,internetMessageId"
@@ -29,9 +34,14 @@ final class GraphMonitor: Monitor {
     private let access: Access
     private let http: MonitorHTTP
     private let time: any TimeSource
+    /// Nil where Graph does not call.
+    private let notices: GraphNotices?
 
-    init(_ settings: Settings, _ access: Access, http: MonitorHTTP, time: any TimeSource) {
+    init(
+        _ settings: Settings, _ access: Access, http: MonitorHTTP, time: any TimeSource, notices: GraphNotices? = nil
+    ) {
         (self.settings, self.access, self.http, self.time) = (settings, access, http, time)
+        self.notices = notices
     }
 
     var upstream: String { settings.upstream }
@@ -49,6 +59,20 @@ final class GraphMonitor: Monitor {
         return nil
     }
 
+    /// Where Graph calls; nil where it does not.
+    var notificationURL: String? { notices?.url }
+
+    func run() async throws {
+        if let notices { try await notices.run() }
+        while true { try await time.sleep(for: .seconds(86_400)) }
+    }
+
+    func receive(_ call: InboundCall, desk: any InboundDesk) async throws -> InboundAnswer {
+        // As for an app that takes no calls.
+        guard let notices else { throw InboundRefusal(.unauthorized, "the caller is not known here") }
+        return try notices.receive(call)
+    }
+
     func watch(_ target: MonitorTarget, host: any MonitorHost) async throws {
         var cursor: GraphCursor?
         if let stored = target.cursor {
@@ -58,15 +82,39 @@ final class GraphMonitor: Monitor {
             cursor = decoded
         }
         let (grant, user) = try grant(of: target, host)
+        var plan = SubscriptionPlan()
+        let bell = GraphBell()
+        defer { if let id = plan.id { notices?.end(id, grant) } }
         var isFirst = true
+        // The first look tells whether the mailbox can be read at all.
+        var isLookDue = true
         while true {
-            cursor = try await round(cursor, grant, user, host)
+            if isLookDue { cursor = try await round(cursor, grant, user, host) }
             host.heard()
             if isFirst { host.watching() }
             isFirst = false
-            // Spread, so that thousands that started together do not ask together for ever.
-            try await time.sleep(for: settings.poll * Double.random(in: 0.9...1.1))
+            let looked = time.now
+            isLookDue = try await notices?.keep(&plan, of: user, grant, bell) ?? false
+            // What came about before there was a subscription was told to nobody.
+            if isLookDue { continue }
+            try await wait(from: looked, &plan, bell)
+            isLookDue = true
         }
+    }
+
+    /// Returns when it is time for another look.
+    private func wait(from looked: Moment, _ plan: inout SubscriptionPlan, _ bell: GraphBell) async throws {
+        // Spread, so that thousands that started together do not ask together for ever.
+        let pace = (plan.id == nil ? settings.poll : settings.notifiedPoll) * Double.random(in: 0.9...1.1)
+        guard let notices else { return try await time.sleep(until: looked + pace) }
+        try await bell.wait(until: min(looked + pace, max(plan.due, looked + Self.gap)), time)
+        try await time.sleep(until: looked + Self.gap)
+        let heard = bell.take()
+        if let id = heard.removed, id == plan.id {
+            notices.forget(id)
+            plan.drop()
+        }
+        if heard.reauthorize != nil, heard.reauthorize == plan.id { plan.renewNow(time.now) }
     }
 
     private func grant(of target: MonitorTarget, _ host: any MonitorHost) throws -> (TokenGrant, user: String) {

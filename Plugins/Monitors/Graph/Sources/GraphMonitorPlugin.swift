@@ -17,7 +17,10 @@ package struct GraphMonitorPlugin: MonitorPlugin {
         http.caFile = reader.optionalFile("caFile")
         http.timeout = reader.seconds("requestSeconds", in: 5...300, default: 30)
         var settings = GraphMonitor.Settings()
-        settings.poll = reader.seconds("pollSeconds", in: 10...3_600, default: 30)
+        let hasNotices = reader.has("notifications")
+        settings.notifiedPoll = reader.seconds("pollSeconds", in: 10...3_600, default: hasNotices ? 300 : 30)
+        // Until Graph tells by itself, nobody waits longer than without notifications.
+        settings.poll = hasNotices ? min(settings.notifiedPoll, .seconds(30)) : settings.notifiedPoll
         settings.mailboxDomain = reader.optionalString("mailboxDomain")
         settings.allowsAnyMailbox = reader.bool("anyMailbox", default: false)
         let mode = reader.choice("mode", default: Mode.service)
@@ -28,11 +31,16 @@ package struct GraphMonitorPlugin: MonitorPlugin {
         }
         let isLocal = Self.isLoopback(address.host)
         if !address.isSecure && !isLocal { reader.report("url", "access tokens go over https only") }
+        let notices = reader.object("notifications") { reader in
+            notificationURL(app, reader, context, isLocal: isLocal).map {
+                GraphNotices(url: $0, http: http, time: context.time, log: context.log.with(["app": .string(app.text)]))
+            }
+        }
         settings.upstream = "\(address.host):\(address.port ?? (address.isSecure ? 443 : 80))"
         switch mode {
         case .own:
             let grants = TokenGrants(oauth, pool: pool, transport: context.transport, time: context.time)
-            return GraphMonitor(settings, .own(grants, oauth), http: http, time: context.time)
+            return GraphMonitor(settings, .own(grants, oauth), http: http, time: context.time, notices: notices ?? nil)
         case .service:
             guard let tokenURL = oauth.tokenURL, let id = oauth.clientID, let secret = oauth.clientSecret else {
                 reader.report("oauth", "a service needs \"tokenURL\", \"clientId\" and \"clientSecret\"")
@@ -42,8 +50,27 @@ package struct GraphMonitorPlugin: MonitorPlugin {
             (client.scope, client.caFile) = (oauth.scope ?? "https://graph.microsoft.com/.default", oauth.caFile)
             let grant = TokenGrant(
                 client, refreshToken: nil, pool: pool, transport: context.transport, time: context.time)
-            return GraphMonitor(settings, .service(grant), http: http, time: context.time)
+            return GraphMonitor(settings, .service(grant), http: http, time: context.time, notices: notices ?? nil)
         }
+    }
+
+    /// Where Graph is to call.
+    /// - Parameter isLocal: Graph is this machine: a test's, which calls without TLS too.
+    private func notificationURL(
+        _ app: AppID, _ reader: ConfigReader, _ context: PluginContext, isLocal: Bool
+    ) -> String? {
+        guard
+            let url = reader.optionalURL("url", schemes: ["https", "http"]) ?? context.hookBase.map({ $0 + app.text })
+        else {
+            reader.report("url", "expected the public URL of /hooks/\(app.text)")
+            return nil
+        }
+        // Graph takes no other (learn.microsoft.com/graph/api/resources/subscription).
+        if !url.hasPrefix("https://") && !isLocal {
+            reader.report(
+                "url", "Graph calls https only: set \"publicURL\", or the public URL of /hooks/\(app.text) here")
+        }
+        return url
     }
 
     /// Whether a host is this machine, by its name: `127.evil.example` is not.

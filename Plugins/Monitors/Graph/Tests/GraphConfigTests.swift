@@ -7,8 +7,9 @@ import Testing
 @testable import GraphMonitor
 
 @Suite struct GraphConfigTests {
-    static func read(_ text: String) throws -> GraphMonitor {
-        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
+    static func read(_ text: String, hookBase: String? = nil) throws -> GraphMonitor {
+        var context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
+        context.hookBase = hookBase
         let document = ConfigDocument(
             file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["FARBELL_GRAPH_SECRET": "x"])
         let monitor = try document.read { reader in
@@ -37,6 +38,22 @@ import Testing
         }
         let fields = try Self.read(#"{"monitor":{"mode":"own"}}"#).credentialFields.map(\.name)
         #expect(fields.contains(OAuthSettings.Field.refreshToken))
+    }
+
+    @Test("notifications go to the gateway's own address or to another, by https, and slow the polling down")
+    func notifications() throws {
+        func monitor(_ notifications: String, base: String? = "https://bell.example/hooks/") throws -> GraphMonitor {
+            try Self.read(#"{"monitor":{"mode":"own"\#(notifications)}}"#, hookBase: base)
+        }
+        let polling = try monitor("")
+        #expect(polling.notificationURL == nil && polling.settings.notifiedPoll == .seconds(30))
+        let notified = try monitor(#","notifications":{}"#)
+        #expect(notified.notificationURL == "https://bell.example/hooks/mail")
+        #expect(notified.settings.notifiedPoll == .seconds(300) && notified.settings.poll == .seconds(30))
+        let other = try monitor(#","notifications":{"url":"https://x.example/hooks/mail"}"#)
+        #expect(other.notificationURL == "https://x.example/hooks/mail")
+        #expect(throws: ConfigError.self) { try monitor(#","notifications":{}"#, base: "http://bell.example/hooks/") }
+        #expect(throws: ConfigError.self) { try monitor(#","notifications":{}"#, base: nil) }
     }
 
     @Test("a cursor keeps the link and what was there before; anything else is none")

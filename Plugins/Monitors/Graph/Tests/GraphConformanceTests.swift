@@ -15,24 +15,28 @@ final class GraphSubject: MonitorSubject {
     let wrongCredentials: [String: Secret]?
     let time = ManualTime()
 
-    init(_ client: HTTPClient, isService: Bool) throws {
-        graph = try FakeGraph()
+    init(_ client: HTTPClient, isService: Bool, isNotified: Bool = false) throws {
+        graph = try FakeGraph(time: time)
         var http = MonitorHTTP(base: graph.url, pool: "graph/test", transport: client, time: time)
         http.timeout = .seconds(2)
         var settings = GraphMonitor.Settings()
         settings.mailboxDomain = "example.org"
+        let log = Log(sink: NullLogSink())
+        let notices =
+            isNotified
+            ? GraphNotices(url: "https://bell.example/hooks/mail", http: http, time: time, log: log) : nil
         let secret = Secret(FakeGraph.clientSecret)
         var client0 = TokenGrant.Client(tokenURL: graph.tokenURL, id: FakeGraph.clientID, secret: secret)
         client0.scope = "https://graph.microsoft.com/.default"
         if isService {
             let grant = TokenGrant(client0, refreshToken: nil, pool: "graph/test", transport: client, time: time)
-            monitor = GraphMonitor(settings, .service(grant), http: http, time: time)
+            monitor = GraphMonitor(settings, .service(grant), http: http, time: time, notices: notices)
             (credentials, wrongCredentials) = ([:], nil)
         } else {
             var oauth = OAuthSettings()
             (oauth.tokenURL, oauth.clientID, oauth.clientSecret) = (graph.tokenURL, FakeGraph.clientID, secret)
             let grants = TokenGrants(oauth, pool: "graph/test", transport: client, time: time)
-            monitor = GraphMonitor(settings, .own(grants, oauth), http: http, time: time)
+            monitor = GraphMonitor(settings, .own(grants, oauth), http: http, time: time, notices: notices)
             credentials = [OAuthSettings.Field.refreshToken: Secret(FakeGraph.refreshToken)]
             wrongCredentials = [OAuthSettings.Field.refreshToken: Secret("another-refresh-token")]
         }
@@ -67,7 +71,8 @@ func withClient<Result: Sendable>(
     @Test("the graph monitor keeps the contract", arguments: MonitorConformance.Check.allCases, [true, false])
     func conformance(check: MonitorConformance.Check, isService: Bool) async throws {
         try await withClient { client in
-            let subject = try GraphSubject(client, isService: isService)
+            // Both kinds, one of them with notifications that never come.
+            let subject = try GraphSubject(client, isService: isService, isNotified: !isService)
             try await MonitorConformance.run(check, subject)
             #expect(subject.graph.violations == [])
         }

@@ -56,13 +56,15 @@ final class HookMonitor: InboundMonitor {
         while true { try await time.sleep(for: .seconds(86_400)) }
     }
 
-    func receive(_ call: InboundCall, desk: any InboundDesk) async throws {
+    @discardableResult
+    func receive(_ call: InboundCall, desk: any InboundDesk) async throws -> InboundAnswer {
         switch settings.format {
         case .signed(let signer): try await receiveSigned(call, signer, desk)
         case .dovecot(let login, let folders):
             try authorize(call, login)
             if let news = try DovecotDocument.read(call.body, folders: folders) { try await store(news, desk) }
         }
+        return .done
     }
 
     private func store(_ news: HookNews, _ desk: any InboundDesk) async throws {

@@ -1,6 +1,6 @@
-internal import Base
+package import Base
 
-/// A strict fake of Microsoft Graph's delta query of an inbox's messages, with its token endpoint
+/// A strict fake of Microsoft Graph's delta query of an inbox's messages and its subscriptions, with its token endpoint
 /// (learn.microsoft.com/graph/api/message-delta). Notes in `violations` what requests have wrong.
 package final class FakeGraph: Sendable {
     private struct State {
@@ -15,6 +15,7 @@ package final class FakeGraph: Sendable {
         var talksNonsense = false
         var throttle: Int?
         var lastID = 0
+        var subscriptions = GraphSubscriptions()
     }
 
     /// What every client shows, and the refresh token that is good.
@@ -26,12 +27,15 @@ package final class FakeGraph: Sendable {
     private let core: Locked<State>
     private let peer: HTTPPeer
 
+    /// - Parameter time: what subscriptions end by.
     /// - Throws: `PeerError`.
-    package init() throws {
+    package init(time: any TimeSource = SystemTime()) throws {
         let core = Locked(State())
         self.core = core
         let port = Locked(0)
-        peer = try HTTPPeer(name: "graph", identity: nil) { Self.answer($0, core, port: port.withLock { $0 }) }
+        peer = try HTTPPeer(name: "graph", identity: nil) {
+            Self.answer($0, core, port: port.withLock { $0 }, now: time.timestamp)
+        }
         let bound = peer.port
         port.withLock { $0 = bound }
     }
@@ -87,9 +91,32 @@ package final class FakeGraph: Sendable {
         if !running { try await peer.listener.dropConnections() }
     }
 
+    // MARK: Subscriptions
+
+    package var subscriptionCounts: SubscriptionCounts { core.withLock { $0.subscriptions.counts } }
+    /// Those there are, even if their time is over.
+    package var subscriptions: [String] { core.withLock { Array($0.subscriptions.entries.keys) } }
+    package func setRefusesSubscriptions(_ refuses: Bool) { core.withLock { $0.subscriptions.isRefusing = refuses } }
+    package func dropSubscription(_ id: String) { core.withLock { $0.subscriptions.entries[id] = nil } }
+    func clientState(of id: String) -> String? { core.withLock { $0.subscriptions.entries[id]?.clientState } }
+
+    private static func subscription(_ request: PeerRequest, _ state: inout State, now: Timestamp) -> PeerReply {
+        let parts = request.path.split(separator: "/")
+        do throws(GraphViolation) {
+            let (status, answer) = try state.subscriptions.answer(
+                request, id: parts.count > 2 ? String(parts[2]) : nil, now: now)
+            return status == 204 ? .answer(204) : json(status, answer)
+        } catch {
+            state.violations.append(error.text)
+            return Self.error(400, "InvalidRequest")
+        }
+    }
+
     // MARK: Answers
 
-    private static func answer(_ request: PeerRequest, _ core: Locked<State>, port: Int) -> PeerReply {
+    private static func answer(
+        _ request: PeerRequest, _ core: Locked<State>, port: Int, now: Timestamp
+    ) -> PeerReply {
         core.withLock { state in
             if state.isDown { return PeerReply(.drop) }
             if state.isSilent { return PeerReply(.hang) }
@@ -101,6 +128,7 @@ package final class FakeGraph: Sendable {
                 return .answer(429, headers: ["Retry-After": "\(seconds)"], body: Array("{}".utf8))
             }
             if state.talksNonsense { return .answer(200, body: Array(#"{"value":[{"id":"#.utf8)) }
+            if request.path.hasPrefix("/v1.0/subscriptions") { return subscription(request, &state, now: now) }
             return delta(request, &state, base: "http://127.0.0.1:\(port)")
         }
     }
