@@ -127,7 +127,7 @@ import Testing
             let heard = Locked<[Int64]>([])
             let reader = Task {
                 // Shorter than the silence between the events, longer than that between the pings.
-                for try await event in client.stream(idle: .seconds(3)) {
+                for try await event in client.stream(idle: .seconds(6)) {
                     heard.withLock { $0.append(event.id ?? -1) }
                     if event.id == 3 { break }
                 }
@@ -138,9 +138,13 @@ import Testing
                 stream.send(id: UInt64(id), event: "presence", data: Array(#"{"account":"a","status":"b"}"#.utf8))
                 try await Eventually.wait("event \(id)") { heard.withLock { $0.count } == id }
             }
-            try await SystemTime().sleep(for: .seconds(5))
+            try await SystemTime().sleep(for: .seconds(8))
             #expect(streams.withLock { $0.count } == 1, "pings keep the connection")
-            for stream in streams.withLock({ $0 }) { stream.send(id: 3, event: "presence", data: []) }
+            // Again and again: on a machine that stood still the reader may just be connecting anew.
+            try await Eventually.wait("event 3", for: .seconds(60), every: .milliseconds(100)) {
+                for stream in streams.withLock({ $0 }) { stream.send(id: 3, event: "presence", data: []) }
+                return heard.withLock { $0.contains(3) }
+            }
             try await withTaskCancellationHandler {
                 try await reader.value
             } onCancel: {

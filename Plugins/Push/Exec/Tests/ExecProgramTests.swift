@@ -30,7 +30,9 @@ import Testing
         #expect(first.object?.keys == ["id", "push", "device", "to", "document", "priority", "expires"])
         #expect(subject.log.records(of: "push.program_started").count == 1)
         await subject.adapter.stop()
-        #expect(subject.log.records(of: "push.program_ended").map(\.level) == [.info])
+        try await Eventually.wait("the end in the log") {
+            subject.log.records(of: "push.program_ended").map(\.level) == [.info]
+        }
     }
 
     @Test("MN-13 a wakeup has ids only, a clear names what to take away; other addresses go as they are")
