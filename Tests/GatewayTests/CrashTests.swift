@@ -13,7 +13,10 @@ struct CrashTests {
             test.store.pause()
             let store = test.store
             async let stored: Void = test.monitor.emit(registration.id, .new(Item(key: "1", sender: "Bob")))
-            try await Eventually.wait("the batch is committed") { store.heldAnswers > 0 }
+            try await Eventually.wait("the batch is committed") {
+                // Not just any write: that the registration is watched is written too.
+                try await !store.items(registration: registration.id, keys: ["1"]).isEmpty
+            }
             try await test.crash()
             _ = try? await stored
             try await test.push.pushes.wait(count: 1)

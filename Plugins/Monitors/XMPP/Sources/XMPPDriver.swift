@@ -9,6 +9,8 @@ struct XMPPDriver: Sendable {
     let time: any TimeSource
     /// The server sent what no bound of ours takes.
     let tooMuch: @Sendable () -> Void
+    /// Something was sent: only then is there a stream to end.
+    let hasBegun = Locked(false)
 
     /// What a server's stanza may be. Servers bound what people send (Prosody and ejabberd: 256 KiB, 512 KiB between
     /// servers), so that these bounds are for the server itself. A bound that somebody's message could pass would be a
@@ -85,6 +87,7 @@ struct XMPPDriver: Sendable {
             case .send(let bytes):
                 do {
                     try await stream.send(bytes)
+                    hasBegun.withLock { $0 = true }
                 } catch let error as CancellationError {
                     throw error
                 } catch {

@@ -53,7 +53,7 @@ final class XMPPMonitor: Monitor {
             try await driver.run(&session)
         } catch is CancellationError {
             // In a task of its own, because this one is cancelled; it is waited for.
-            await Task { await bid(stream) }.value
+            if driver.hasBegun.withLock({ $0 }) { await Task { await bid(stream) }.value }
             throw CancellationError()
         }
     }
