@@ -88,7 +88,9 @@ enum RegistrationCodec {
     private static func preferences(_ reader: inout FieldReader) throws -> NotifyPreferences? {
         // The fields' names first, so that a slip is told as one; the core reads the values.
         _ = try reader.optionalObject("notify") { (fields: inout FieldReader) throws(Problem) in
-            for name in ["summary", "targets", "quietHours", "groupSeconds", "ownAddresses", "rules"] { _ = fields.value(name) }
+            for name in ["summary", "targets", "quietHours", "groupSeconds", "ownAddresses", "rules"] {
+                _ = fields.value(name)
+            }
         }
         return try reader.value("notify").map { try NotifyPreferences(json: $0) }
     }
