@@ -65,7 +65,8 @@ import Testing
         defer { peer.stop() }
         let client = try HTTPClient()
         let time = ManualTime()
-        let monitor = try configured(
+        let monitor = try FeedMonitor.configured(
+            by: FeedMonitorPlugin(),
             #"{"monitor":{"url":"https://localhost:\#(peer.port)/old","caFile":"\#(authority.caFile)"}}"#,
             transport: client, time: time)
         let host = RecordingMonitorHost(cursor: ListCursor(time: time.timestamp).encoded)

@@ -117,7 +117,8 @@ import Testing
         defer { peer.stop() }
         let client = try HTTPClient()
         let time = ManualTime()
-        let monitor = try configured(
+        let monitor = try HTTPMonitor.configured(
+            by: HTTPMonitorPlugin(),
             """
             {"monitor":{"url":"https://localhost:\(peer.port)/list?open=1","caFile":"\(authority.caFile)",\
             "authentication":"header","header":"X-Auth","id":"/id","next":"link"}}

@@ -108,14 +108,7 @@ final class POP3Monitor: Monitor {
     ) async throws -> Bool {
         for action in actions {
             switch action {
-            case .send(let bytes):
-                do {
-                    try await stream.send(bytes)
-                } catch let error as CancellationError {
-                    throw error
-                } catch {
-                    throw MonitorFailure(.network, ServerWords.clean("sending failed: \(error)"))
-                }
+            case .send(let bytes): try await stream.write(bytes)
             case .emit(let batch):
                 try await host.emit(batch)
                 session.committed(time.now)
