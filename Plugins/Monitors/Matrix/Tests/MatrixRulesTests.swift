@@ -80,6 +80,20 @@ import Testing
         }
     }
 
+    @Test("a receipt amid a room reads what is before it, and nothing behind it")
+    func partlyRead() async throws {
+        try await watching { server, host in
+            let keys = ["one", "two", "three"].map {
+                server.send(Self.text($0), to: "!a:example.org", from: "@anna:example.org")
+            }
+            try await host.waitForItems(3)
+            server.read(keys[1], by: "@alice:example.org")
+            try await Eventually.wait("two are read: \(host.seen)") { Set(host.seen) == Set(keys[0...1]) }
+            server.read(keys[2], by: "@alice:example.org")
+            try await Eventually.wait("all are read: \(host.seen)") { Set(host.seen) == Set(keys) }
+        }
+    }
+
     @Test("a server without notifications is believed its counts")
     func withoutNotifications() async throws {
         try await watching { server in
