@@ -70,7 +70,9 @@ let plugins: [Plugin] = [
     Plugin("Monitors/Matrix", "MatrixMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
     Plugin(
         "Monitors/Mattermost", "MattermostMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
-    Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MonitorTestKit"]),
+    Plugin(
+        "Monitors/POP3", "POP3Monitor", uses: ["MonitorTools", "MailMonitoring", "Outbound"],
+        testUses: ["MonitorTestKit"]),
     Plugin(
         "Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
     Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
