@@ -90,20 +90,27 @@ package final class Postmaster: Sendable {
     private let mailroom: Mailroom
     private let messages: Messages
     private let hub: StreamHub
+    private let people: People
+    private let rates: Locked<(senders: AccountRates, recipients: AccountRates)>
     private let time: any TimeSource
     private let log: Log
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, messages: Messages, hub: StreamHub,
-        time: any TimeSource, log: Log
+        people: People, limits: Limits, time: any TimeSource, log: Log
     ) {
         (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
-        (self.apps, self.time, self.log) = (Set(apps.map(\.id)), time, log)
+        (self.apps, self.people, self.time, self.log) = (Set(apps.map(\.id)), people, time, log)
+        rates = Locked(
+            (
+                AccountRates(limits.messagesPerSenderPerMinute, in: .seconds(60)),
+                AccountRates(limits.messagesPerRecipientPerMinute, in: .seconds(60))
+            ))
         called = Set(apps.filter { $0.callback != nil }.map(\.id))
     }
 
     /// Finds the recipients and checks everything that can be checked before storing.
-    /// - Throws: `unknown_recipient`, `forbidden`, `unknown_app`, `invalid_field`.
+    /// - Throws: `unknown_recipient`, `forbidden`, `unknown_app`, `invalid_field`, `rate_limited`.
     package func prepare(_ order: SendOrder, by party: Party) throws(GatewayError) -> [Posting] {
         try check(order)
         var recipients: [Recipient] = []
@@ -226,8 +233,11 @@ package final class Postmaster: Sendable {
             order.from = .device
         }
         try check(order)
-        // Whoever was written to may answer, also where it could not write of its own accord.
-        guard let recipient = recipient(message.sender) else {
+        // Whoever was written to may answer, also where it could not write of its own accord; but not one that has
+        // blocked it since.
+        var isHeard = true
+        if case .account(let id) = message.sender { isHeard = try admit(party, to: id, isReply: true) }
+        guard let recipient = recipient(message.sender), isHeard else {
             throw GatewayError(.unknownRecipient, "whoever sent the message is gone")
         }
         return try await send([posting(draft(order, party, [recipient]), to: recipient)])
@@ -282,6 +292,23 @@ package final class Postmaster: Sendable {
         return recipient
     }
 
+    /// Counts a message between accounts, also one that goes nowhere: nobody tries names faster than it may write.
+    /// - Returns: whether it may reach the other one. Where not, the answer is that of an account that is not there.
+    /// - Throws: `rate_limited`.
+    private func admit(_ party: Party, to id: AccountID, isReply: Bool = false) throws(GatewayError) -> Bool {
+        guard case .device(let device) = party, device.account != id else { return true }
+        let (sender, now) = (device.account, time.now)
+        let mayWrite = isReply ? !people.hasBlocked(id, sender) : people.mayWrite(sender, to: id)
+        let wait = rates.withLock { rates in
+            rates.senders.take(sender, now: now) ?? (mayWrite ? rates.recipients.take(id, now: now) : nil)
+        }
+        guard let wait else { return mayWrite }
+        throw GatewayError(
+            .rateLimited,
+            "too many messages between accounts (limits.messagesPerSenderPerMinute, messagesPerRecipientPerMinute)",
+            retryAfterSeconds: Int(wait.wholeSeconds) + 1)
+    }
+
     // MARK: Addresses
 
     private func recipient(_ address: QueueAddress) -> Recipient? {
@@ -296,7 +323,8 @@ package final class Postmaster: Sendable {
         func unknown(_ what: String) -> GatewayError { GatewayError(.unknownRecipient, "there is no \(what)") }
         switch target {
         case .account(let id):
-            guard let recipient = recipient(.account(id)) else { throw unknown("account '\(id)'") }
+            let mayWrite = try admit(party, to: id)
+            guard let recipient = recipient(.account(id)), mayWrite else { throw unknown("account '\(id)'") }
             return [recipient]
         case .app(let id):
             guard let recipient = recipient(.app(id)) else { throw unknown("app '\(id)'") }
