@@ -64,7 +64,9 @@ struct PeopleStatements {
         case .putStatus(let account, let status):
             try putStatus.run {
                 $0.bind(account.text); $0.bind(status.word.rawValue); $0.bind(status.text)
-                for flag in [status.fromSessions, status.showsLastSeen, status.tellsApps] { $0.bind(Int64(flag ? 1 : 0)) }
+                for flag in [status.fromSessions, status.showsLastSeen, status.tellsApps] {
+                    $0.bind(Int64(flag ? 1 : 0))
+                }
                 $0.bind(status.since.milliseconds)
             }
         }

@@ -1,4 +1,4 @@
-package import Base
+internal import Base
 
 // Contact lists and blocks (IM-8). Where consent is asked for, an account that does not exist, one that has blocked
 // the caller and one that has not answered look the same.

@@ -1,4 +1,4 @@
-package import Base
+internal import Base
 
 // What an account says of itself (IM-9), and which applications hear of it.
 extension People {

@@ -188,7 +188,8 @@ package struct PresenceMachine: Sendable {
         } else if person.coming.map({ $0 == (next.state, next.text) }) != true {
             person.coming = (next.state, next.text)
             // What the account said itself holds at once; what is concluded may be a connection that comes back.
-            let isConcluded = next.state == .offline && own?.word != .invisible || next.state == .away && own?.word != .away
+            let isConcluded =
+                next.state == .offline && own?.word != .invisible || next.state == .away && own?.word != .away
             let due = max(view.now + (isConcluded ? Self.grace : .zero), person.quietUntil)
             person.due = due
             timers.insert(.account(account), due: due)

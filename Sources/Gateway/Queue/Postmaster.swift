@@ -90,9 +90,10 @@ package final class Postmaster: Sendable {
     private let mailroom: Mailroom
     private let messages: Messages
     private let hub: StreamHub
-    private let people: People
-    private let rates: Locked<(senders: AccountRates, recipients: AccountRates)>
-    private let time: any TimeSource
+    let people: People
+    /// Of messages between accounts.
+    let rates: Locked<(senders: AccountRates, recipients: AccountRates)>
+    let time: any TimeSource
     private let log: Log
 
     package init(
@@ -119,7 +120,7 @@ package final class Postmaster: Sendable {
                 recipients += try self.recipients(target, party)
             } catch {
                 let field = order.to.count == 1 ? "to" : "to[\(index)]"
-                throw GatewayError(error.code, error.message, field: field)
+                throw GatewayError(error.code, error.message, field: field, retryAfterSeconds: error.retryAfterSeconds)
             }
         }
         let draft = draft(order, party, recipients)
@@ -290,23 +291,6 @@ package final class Postmaster: Sendable {
             throw GatewayError(.forbidden, "the queue '\(address)' is not yours", field: "queue")
         }
         return recipient
-    }
-
-    /// Counts a message between accounts, also one that goes nowhere: nobody tries names faster than it may write.
-    /// - Returns: whether it may reach the other one. Where not, the answer is that of an account that is not there.
-    /// - Throws: `rate_limited`.
-    private func admit(_ party: Party, to id: AccountID, isReply: Bool = false) throws(GatewayError) -> Bool {
-        guard case .device(let device) = party, device.account != id else { return true }
-        let (sender, now) = (device.account, time.now)
-        let mayWrite = isReply ? !people.hasBlocked(id, sender) : people.mayWrite(sender, to: id)
-        let wait = rates.withLock { rates in
-            rates.senders.take(sender, now: now) ?? (mayWrite ? rates.recipients.take(id, now: now) : nil)
-        }
-        guard let wait else { return mayWrite }
-        throw GatewayError(
-            .rateLimited,
-            "too many messages between accounts (limits.messagesPerSenderPerMinute, messagesPerRecipientPerMinute)",
-            retryAfterSeconds: Int(wait.wholeSeconds) + 1)
     }
 
     // MARK: Addresses
