@@ -72,8 +72,11 @@ class Browser:
             arguments.insert(0, "--no-sandbox")
         if self.desktop:
             environment = self.desktop.environment()
-            arguments[:0] = ["--disable-save-password-bubble", "--password-store=basic", "--window-position=20,20",
-                             "--window-size=1200,840"]
+            arguments[:0] = ["--password-store=basic", "--window-position=20,20", "--window-size=1200,840"]
+            # Its offer to keep a password would cover the page.
+            profile = pathlib.Path(self.folder, "Default")
+            profile.mkdir()
+            (profile / "Preferences").write_text('{"credentials_enable_service": false}')
         else:
             environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
             arguments.insert(0, "--headless=new")

@@ -63,6 +63,9 @@ class ByFirefox:
         await self.browser.switch(self.portal, focus=False)
         await self.browser.see("document.visibilityState === 'visible'")
 
+    async def back_to(self, _):
+        await self.browser.switch(self.portal)
+
     async def unsubscribed(self):
         async def look():
             return self.push.left and not self.push.subscriptions
@@ -101,7 +104,7 @@ class ByChromium:
             "fetch('/v1/push').then((r) => r.json()).then((r) => r.items[0].applicationServerKey)")
         subscription = {"endpoint": self.push.subscribe(self.name, key, receiver), "keys": receiver.keys()}
         await self.page.run(
-            f"(() => {{ const json = {json.dumps(subscription)}; let current = null; window.ended = false;"
+            f"(() => {{ const json = {json.dumps(subscription)}; let current = null;"
             " PushManager.prototype.getSubscription = async () => current;"
             " PushManager.prototype.subscribe = async (options) => current = { options, toJSON: () => json,"
             " unsubscribe: async () => { current = null; } }; })()")
@@ -136,6 +139,10 @@ class ByChromium:
 
     async def uncovered(self):
         await self.page.see("document.visibilityState === 'visible'")
+
+    async def back_to(self, page):
+        self.page = page
+        await page.send("Page.bringToFront")
 
     async def unsubscribed(self):
         """The subscription is not the browser's own: see `permit`."""

@@ -41,11 +41,12 @@ class Desktop:
         await self.run("Xvfb", "-displayfd", str(outlet), "-screen", "0", self.size, "-nolisten", "tcp", "-noreset",
                        pass_fds=(outlet,))
         os.close(outlet)
-        number = await asyncio.to_thread(os.read, inlet, 16)
-        os.close(inlet)
+        # A line: the number comes before its end, and the server wants to write both.
+        with os.fdopen(inlet) as lines:
+            number = await asyncio.to_thread(lines.readline)
         if not number.strip():
             raise Fault("the X server did not start")
-        self.display = f":{number.decode().strip()}"
+        self.display = f":{number.strip()}"
         config = pathlib.Path(self.folder.name, "bus.conf")
         config.write_text(BUS)
         bus = await self.run("dbus-daemon", "--nofork", "--print-address", "--config-file", str(config),

@@ -1,6 +1,7 @@
 """A real farm of one user for whole.py: Dovecot with his mail, Sylpheed that reads it on Xvnc, websockify.
 Needs root: it makes a user of Linux, and takes him away again."""
 import asyncio
+import email.utils
 import os
 import pathlib
 import pwd
@@ -60,6 +61,7 @@ set_imapport=1
 imap_port={port}
 ssl_imap=0
 imap_auth_method=0
+inbox=#imap/Ward/INBOX
 """
 LOOKS = """[Common]
 check_on_startup=1
@@ -78,10 +80,13 @@ FOLDERS = """<?xml version="1.0" encoding="UTF-8"?>
     </folder>
 </folderlist>
 """
-# What an administrator writes to /etc/farbell/apps/mail: the mail that was tapped, or the program.
+# What an administrator writes to /etc/farbell/apps/mail: the mail that was tapped, or the program. Sylpheed has to look
+# for new mail before it finds it.
 APP = """#!/bin/sh
-if [ -n "$FARBELL_ITEM" ]; then
-    {tools}/farm-raise Sylpheed true && exec sylpheed --open "#imap/Ward/INBOX/${{FARBELL_ITEM#*/}}"
+if [ -n "$FARBELL_ITEM" ] && wmctrl -x -a .Sylpheed; then
+    sylpheed --receive
+    sleep 1
+    exec sylpheed --open "#imap/Ward/INBOX/${{FARBELL_ITEM#*/}}"
 fi
 exec {tools}/farm-raise Sylpheed sylpheed
 """
@@ -151,6 +156,7 @@ class Farm:
                  "folderlist.xml": FOLDERS}
         for name, text in files.items():
             (home / name).write_text(text)
+            (home / name).chmod(0o600)
         for path in (home, *home.iterdir()):
             os.chown(path, self.person.pw_uid, self.person.pw_gid)
 
@@ -195,6 +201,7 @@ class Farm:
     def deliver(self, sender, subject, text):
         """Delivers a mail as a mail server does: by Dovecot's delivery agent."""
         mail = (f"From: {sender}\r\nTo: {USER}@example.org\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
+                f"Date: {email.utils.formatdate(localtime=True)}\r\n"
                 f"Message-ID: <{secrets.token_hex(8)}@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
                 f"{text}\r\n")
         subprocess.run(
