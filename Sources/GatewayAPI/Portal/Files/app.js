@@ -183,7 +183,9 @@ async function told(message, port) {
   if (message?.farbell === "ready") offerLink(message.app, new URL(message.url));
   if (message?.farbell !== "tap") return;
   let tab = null;
-  if (state.session) await follow(message.tap, false, message.app, (url) => { tab = url.href; });
+  // An older worker, which the page was not reloaded for, opens nothing.
+  const openTab = port ? (url) => { tab = url.href; } : undefined;
+  if (state.session) await follow(message.tap, false, message.app, openTab);
   else waitingTap = { tap: message.tap, isOwnPage: false, app: message.app };
   port?.postMessage(tab);
 }
