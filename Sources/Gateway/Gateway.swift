@@ -11,6 +11,7 @@ package final class Gateway: Sendable {
     package let mailroom: Mailroom
     package let messages: Messages
     package let postmaster: Postmaster
+    package let conversations: Conversations
     package let notifier: Notifier
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
@@ -56,7 +57,8 @@ package final class Gateway: Sendable {
         for index in configuration.apps.indices { configuration.apps[index].key = nil }
         mailroom = Mailroom(
             store: store, time: time, log: log, limits: limits, queues: stored.queues,
-            owners: Dictionary(stored.devices.map { ($0.id, $0.account) }) { first, _ in first })
+            owners: Dictionary(stored.devices.map { ($0.id, $0.account) }) { first, _ in first },
+            conversations: ConversationRules(configuration), lastEntry: stored.lastEntry)
         sessions = Sessions(time: time, log: log, limits: limits)
         streams = StreamHub(mailroom: mailroom, store: store, time: time, log: log)
         dispatcher = PushDispatcher(
@@ -71,7 +73,10 @@ package final class Gateway: Sendable {
             log: log, defaults: configuration.notify)
         postmaster = Postmaster(
             directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, hub: streams,
-            time: time, log: log)
+            attachmentBytes: limits.attachmentBytes, time: time, log: log)
+        conversations = Conversations(
+            directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, notifier: notifier,
+            hub: streams, store: store, time: time, log: log, limits: limits)
         accounts = Accounts(
             directory: directory, mailroom: mailroom, security: foundation.security, time: time, log: log,
             limits: limits)

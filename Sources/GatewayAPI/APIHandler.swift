@@ -23,6 +23,8 @@ package final class APIHandler: RequestHandler {
         routes.addMessages()
         routes.addQueue()
         routes.addSettlements()
+        routes.addConversations()
+        routes.addAccount()
         routes.addLaunches()
         routes.addFarms()
         routes.addFeed()

@@ -10,6 +10,7 @@ final class ReadConnection {
     /// Messages of a queue after a number: those a stream is sent, those in one state, the dead, all others.
     private let streamed, inState, dead, living: Statement
     private let eventsAfter, deliveries, item, openItems: Statement
+    let conversations: ConversationQueries
 
     /// How long a read waits for a lock (only another program's, or recovery, takes one).
     static let lockWaitMilliseconds: Int32 = 5000
@@ -54,6 +55,7 @@ final class ReadConnection {
                 WHERE message.queue = item.queue AND message.seq = item.seq AND message.state <> 4)
             FROM item WHERE registration = ? AND item = ?
             """)
+        conversations = try ConversationQueries(database)
         openItems = try prepare(
             """
             SELECT item.item, queue, seq FROM item CROSS JOIN message USING (queue, seq)
@@ -63,7 +65,7 @@ final class ReadConnection {
 
     /// Runs `body` on one state of the data: without it, what is committed between two statements
     /// would be seen by the second only.
-    private func snapshot<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    func snapshot<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
         try begin.run()
         do throws(StoreError) {
             let result = try body()
@@ -86,6 +88,7 @@ final class ReadConnection {
             }
             try queues.each { row throws(StoreError) in registry.queues.append(try QueueRecord(row: &row)) }
             try launches.each { row throws(StoreError) in registry.launches.append(try Launch(row: &row)) }
+            registry.lastEntry = try conversations.lastEntry()
             return registry
         }
     }

@@ -7,6 +7,7 @@ struct WriteStatements {
     let putAccount, putDevice, deleteDevice, setDeviceCursor, setDeviceSeen: Statement
     let putRegistration, deleteRegistration, setMonitorCursor, putQueue, putLaunch: Statement
     let messages: MessageStatements
+    let conversations: ConversationStatements
     let putDelivery, insertEvent: Statement
     let devicesOfAccount, queueNumber: Statement
     /// All that belongs to a queue's number; the items must go before the messages.
@@ -49,6 +50,7 @@ struct WriteStatements {
             "INSERT OR REPLACE INTO launch (" + Launch.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 
         messages = try MessageStatements(database)
+        conversations = try ConversationStatements(database)
         putDelivery = try prepare(
             "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         insertEvent = try prepare("INSERT INTO event (" + StoredEvent.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
@@ -122,7 +124,8 @@ struct MessageStatements {
     init(_ database: Database) throws(StoreError) {
         func prepare(_ sql: SQL) throws(StoreError) -> Statement { try database.prepare(sql, .write) }
         insertMessage = try prepare(
-            "INSERT INTO message (" + Self.common + ", settled, subject, body) VALUES (" + Self.question + ", ?, ?, ?)")
+            "INSERT INTO message (" + Self.common + ", settled, subject, body, entry, attachments) VALUES ("
+                + Self.question + ", ?, ?, ?, ?, ?)")
         insertSettled = try prepare(
             "INSERT INTO settled (" + Self.common + ", at) SELECT " + Self.question + ", ?"
                 + " WHERE NOT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND seq = ?2)")

@@ -216,6 +216,29 @@ struct MigrationTests {
         await store.close()
     }
 
+    @Test("messages of version 4 are in no history; what comes from now on is")
+    func messagesOfVersionFour() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(4))
+        _ = await failure(opening: folder.database, options: old)
+        var store = try await SQLiteStore.open(path: folder.database)
+        let key = MessageKey(queue: 1, seq: 7)
+        let message = try #require(try await store.message(key))
+        #expect(message.entry == nil && message.attachments.isEmpty)
+        #expect(try await store.openEntries(after: nil, limit: 9).entries.allSatisfy { $0.talk == nil })
+        #expect(try await store.registry().lastEntry == 0)
+        let entry = StoreSamples.fullEntry(1)
+        try await store.commit([.conversation(.insert(entry))])
+        await store.close()
+        store = try await SQLiteStore.open(path: folder.database)
+        #expect(try await store.entry(1) == entry)
+        await store.close()
+        let verdict = try Database(path: folder.database, access: .readOnly).text("PRAGMA integrity_check")
+        #expect(verdict == "ok")
+    }
+
     @Test("a word no version wrote is damage")
     func unknownWords() async throws {
         let folder = try TemporaryFolder()
@@ -241,13 +264,13 @@ struct MigrationTests {
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
         options.migrations += [
-            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 5"),
-            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 6"),
+            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 6"),
+            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 7"),
         ]
         for _ in 0..<2 { #expect(await failure(opening: folder.database, options: options) == nil) }
         do {
             let database = try Database(path: folder.database, access: .readOnly)
-            #expect(try database.integer("PRAGMA user_version") == 6)
+            #expect(try database.integer("PRAGMA user_version") == 7)
             #expect(try database.text("SELECT extra FROM account") == "three")
         }
         #expect(await failure(opening: folder.database)?.code == .newerSchema, "today's code refuses it")
@@ -258,7 +281,7 @@ struct MigrationTests {
         let folder = try TemporaryFolder()
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
-        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 5")]
+        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 6")]
         #expect(await failure(opening: folder.database, options: options)?.code == .writeFailed)
         let store = try await SQLiteStore.open(path: folder.database)
         #expect(try await store.registry().accounts.count == 1)

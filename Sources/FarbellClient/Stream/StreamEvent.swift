@@ -16,6 +16,8 @@ public struct StreamEvent: Sendable, Hashable {
         case receipt(DeliveryReceipt)
         /// A contact's status has changed.
         case presence(ContactPresence)
+        /// Something has happened in a conversation.
+        case conversation(ConversationEvent)
         /// A launch of this device was confirmed.
         case launch(LaunchNews)
         /// An event that this library does not know, or cannot read, with its data.
@@ -109,6 +111,7 @@ extension StreamEvent {
                 case "clear": .clear(try Codec.decode(Clear.self, from: bytes))
                 case "receipt": .receipt(try Codec.decode(DeliveryReceipt.self, from: bytes))
                 case "presence": .presence(try Codec.decode(ContactPresence.self, from: bytes))
+                case "conversation": .conversation(try Codec.decode(ConversationEvent.self, from: bytes))
                 case "launch": .launch(try Codec.decode(LaunchNews.self, from: bytes))
                 default: .unknown(name: name, data: data)
                 }

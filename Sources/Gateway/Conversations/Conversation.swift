@@ -129,6 +129,8 @@ package struct ConversationView: Sendable, Hashable {
 package enum ConversationChange: Sendable, Hashable {
     /// Adds an entry, and both ends' rows of the conversation where they are missing.
     indirect case insert(HistoryEntry)
+    /// An open message has got its entry after it was stored.
+    case link(MessageKey, entry: Int64)
     /// Replaces an entry's text; not that of a withdrawn or unknown one.
     case edit(Int64, subject: String?, body: [UInt8], at: Timestamp)
     /// Takes an entry's text away; the first one counts.
@@ -145,6 +147,8 @@ package enum ConversationChange: Sendable, Hashable {
 package enum ConversationQuery: Sendable, Hashable {
     /// The conversations of an end, newest first, with `last` below `before`.
     case list(QueueAddress, before: Int64, limit: Int)
+    /// The conversations of an end in the order of their peers' texts, byte by byte, behind a text.
+    case named(QueueAddress, after: String, limit: Int)
     /// One conversation; nothing where there is none.
     case one(QueueAddress, peer: QueueAddress)
 }

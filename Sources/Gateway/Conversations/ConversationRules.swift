@@ -1,4 +1,4 @@
-package import Base
+internal import Base
 
 /// Which conversations are remembered, and for how long.
 package struct ConversationRules: Sendable, Hashable {
@@ -24,11 +24,12 @@ package struct ConversationRules: Sendable, Hashable {
         }
     }
 
-    /// How long an entry of a conversation is kept; nil: it is not written.
-    package func retention(_ pair: ConversationPair) -> Duration? {
-        switch (pair.low, pair.high) {
-        case (.app(let id), _), (_, .app(let id)): apps[id]
-        default: accounts > .zero ? accounts : nil
+    /// How long what is said between two ends is kept; nil: not at all.
+    package func retention(_ a: QueueAddress, _ b: QueueAddress) -> Duration? {
+        switch (a, b) {
+        case (.account, .account): accounts > .zero ? accounts : nil
+        case (.account, .app(let id)), (.app(let id), .account): apps[id]
+        default: nil
         }
     }
 }

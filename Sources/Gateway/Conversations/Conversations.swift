@@ -13,7 +13,7 @@ package final class Conversations: Sendable {
     static let observersLimit = 64
 
     let directory: StateKeeper<Directory>
-    let apps: Set<AppID>
+    let apps: [AppID: String]
     let mailroom: Mailroom
     let messages: Messages
     let notifier: Notifier
@@ -32,7 +32,14 @@ package final class Conversations: Sendable {
     ) {
         (self.directory, self.mailroom, self.messages, self.notifier) = (directory, mailroom, messages, notifier)
         (self.hub, self.store, self.time, self.log, self.limits) = (hub, store, time, log, limits)
-        self.apps = Set(apps.map(\.id))
+        self.apps = Dictionary(apps.map { ($0.id, $0.name) }) { first, _ in first }
+        messages.onRead { [weak self] account, peer, entry in try await self?.hasRead(account, peer, entry) }
+    }
+
+    /// An account has read a single message.
+    private func hasRead(_ account: AccountID, _ peer: QueueAddress, _ entry: Int64) async throws {
+        let view = try await view(of: .account(account), with: peer)
+        if entry > view.own.read { try await mark(.account(account), with: peer, read: entry) }
     }
 
     /// Tells an observer from now on, after what happened is durable. `body` is called on a thread of the store's or
@@ -67,7 +74,7 @@ package final class Conversations: Sendable {
     /// - Throws: `not_found` for what can be no end, and for one's own name.
     package func peer(_ name: String, of owner: QueueAddress) throws(GatewayError) -> QueueAddress {
         let address =
-            QueueAddress(name) ?? (apps.contains(AppID(name)) ? .app(AppID(name)) : .account(AccountID(name)))
+            QueueAddress(name) ?? (apps[AppID(name)] != nil ? .app(AppID(name)) : .account(AccountID(name)))
         let peer: QueueAddress
         switch address {
         // As it is stored: names are equal that are written in other bytes.
@@ -80,11 +87,25 @@ package final class Conversations: Sendable {
         return peer
     }
 
+    /// What people call an end.
+    package func name(_ end: QueueAddress) -> String {
+        switch end {
+        case .app(let id): apps[id] ?? id.text
+        case .account(let id): id.text
+        case .device(let id): id.text
+        }
+    }
+
     // MARK: What there is
 
     /// The conversations of an end, newest first, whose newest entry is older than `before`.
     package func list(of owner: QueueAddress, before: Int64 = .max, limit: Int) async throws -> [ConversationView] {
         try await store.conversations(.list(owner, before: before, limit: limit))
+    }
+
+    /// The conversations of an end in the order of their peers' texts, behind one.
+    package func named(of owner: QueueAddress, after peer: String, limit: Int) async throws -> [ConversationView] {
+        try await store.conversations(.named(owner, after: peer, limit: limit))
     }
 
     /// One conversation; one without entries where there is none, so that names cannot be tried out.

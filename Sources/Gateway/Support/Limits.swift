@@ -38,6 +38,10 @@ package struct Limits: Sendable, Hashable {
     package var monitorConnects = 32
     /// Refused log-ins at one server within a minute before further ones that may be refused wait; 0: no limit.
     package var monitorRefusalsPerMinute = 1
+    /// How long after it was sent a message can be edited or withdrawn, in seconds.
+    package var editSeconds = 86_400
+    /// Size that an attachment may be said to have, in bytes.
+    package var attachmentBytes = 100 << 20
 
     package init() {}
 
@@ -66,5 +70,7 @@ package struct Limits: Sendable, Hashable {
         monitorConnects = reader.integer("monitorConnects", in: 1...100_000, default: monitorConnects)
         monitorRefusalsPerMinute = reader.integer(
             "monitorRefusalsPerMinute", in: 0...1000, default: monitorRefusalsPerMinute)
+        editSeconds = reader.integer("editSeconds", in: 0...31_536_000, default: editSeconds)
+        attachmentBytes = reader.integer("attachmentBytes", in: 0...(1 << 50), default: attachmentBytes)
     }
 }

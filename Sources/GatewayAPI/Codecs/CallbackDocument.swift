@@ -1,11 +1,18 @@
 package import Base
 package import Gateway
 
-/// What an application's callback carries: `{type:"message"|"receipt", …}`.
+/// What an application's callback carries: `{type:"message"|"receipt"|"read"|"edit"|"withdraw", …}`.
 package enum CallbackDocument {
     /// The document of a message in an application's queue; for a receipt, what it says of which message.
     package static func document(of message: Message, attempt: Int) -> JSON {
-        message.header["type"] == "receipt" ? receipt(message) : self.message(message, attempt)
+        // What the gateway itself tells an application stands there as from the application: whoever else sends a
+        // message with such a header has sent a message.
+        guard message.sender == message.address else { return self.message(message, attempt) }
+        return switch message.header["type"] {
+        case "receipt": receipt(message)
+        case "read", "edit", "withdraw": change(message)
+        default: self.message(message, attempt)
+        }
     }
 
     /// What is to be echoed before anything else is sent.
@@ -26,6 +33,24 @@ package enum CallbackDocument {
         ] {
             if let value { document.append(name, .string(value)) }
         }
+        if !message.attachments.isEmpty {
+            document.append("attachments", ConversationCodec.json(message.attachments))
+        }
+        if let entry = message.entry { document.append("entry", .integer(entry)) }
+        return .object(document)
+    }
+
+    /// What somebody has done in a conversation with the application.
+    private static func change(_ message: Message) -> JSON {
+        let type = message.header["type"] ?? ""
+        var document: JSONObject = ["type": .string(type), "from": .string(message.header["from"] ?? "")]
+        if let id = message.header["message"] { document.append("message", .string(id)) }
+        if let number = message.header["upTo"].flatMap({ Int64($0) }) { document.append("upTo", .integer(number)) }
+        if type == "edit" {
+            document.append("subject", message.subject.map { .string($0) } ?? .null)
+            document.append("body", .string(String(decoding: message.body, as: UTF8.self)))
+        }
+        document.append("at", .timestamp(message.enqueued))
         return .object(document)
     }
 

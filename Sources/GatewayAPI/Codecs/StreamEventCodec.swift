@@ -16,6 +16,8 @@ enum StreamEventCodec {
         case .presence(let account, let status):
             let json: JSON = ["account": .string(account.text), "status": .string(status)]
             return ("presence", json.serializedBytes)
+        case .entry(let entry, let peer): return ("conversation", ConversationCodec.event(entry, peer: peer))
+        case .typing(let peer, let state): return ("conversation", ConversationCodec.event(state, peer: peer))
         case .launch(let launch, let app):
             let json: JSON = ["launch": .string(launch.text), "app": .string(app.text)]
             return ("launch", json.serializedBytes)
