@@ -129,13 +129,13 @@ async function begin() {
 }
 
 async function follow(tap, isOwnPage, app) {
-  // What people and applications write is read here; only an app with a farm is brought up.
-  if (!state.apps.some(({ id, farm }) => id === app && farm)) {
-    location.hash = app ? talkAddress(`app/${app}`) : "#talks";
-    return;
-  }
+  // What people and applications write is read here: there is nothing to bring up.
+  if (app === "") { location.hash = "#talks"; return; }
+  const known = state.apps.find(({ id }) => id === app);
+  if (known && !known.farm && !known.monitor) { location.hash = talkAddress(`app/${app}`); return; }
   const shown = tap ? await openTap(tap, { isOwnPage, app }) : app;
-  if (shown) location.hash = `#app/${encodeURIComponent(shown)}`;
+  if (shown === "") location.hash = "#talks";
+  else if (shown) location.hash = `#app/${encodeURIComponent(shown)}`;
 }
 
 async function signOut(everywhere) {

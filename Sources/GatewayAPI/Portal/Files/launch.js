@@ -30,7 +30,8 @@ export async function openApp(app) {
 }
 
 /** Opens what a notification was about. `isOwnPage`: this page was opened for it, so it may become the app.
- *  Returns the app's id where the page should show its news instead; null otherwise. */
+ *  Returns the app's id where the page should show its news instead, empty where that is
+ *  not known; null otherwise. */
 export async function openTap(tap, { isOwnPage = false, app = null } = {}) {
   try {
     const launch = await call("POST", "/v1/launches", { tap });
@@ -38,7 +39,7 @@ export async function openTap(tap, { isOwnPage = false, app = null } = {}) {
     await perform(launch, isOwnPage);
     return null;
   } catch (error) {
-    if (error.code === "no_farm" && app) return app;
+    if (error.code === "no_farm") return app ?? "";
     toast(reason(error), { kind: "error" });
     return app;
   }

@@ -91,6 +91,8 @@ async function open({ tap, app }) {
   const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const portal = windows.filter((client) => new URL(client.url).pathname === "/")
     .sort((a, b) => Number(b.focused) - Number(a.focused))[0];
+  // What people write has no app: it is read in the portal.
+  if (!portal && app === "") return self.clients.openWindow("/#talks");
   if (!portal) return self.clients.openWindow(tap ? `/l/${encodeURIComponent(tap)}` : "/");
   portal.postMessage({ farbell: "tap", tap, app });
   // Not every browser lets every click do this; the page has its news already.
