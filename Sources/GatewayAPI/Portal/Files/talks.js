@@ -214,6 +214,7 @@ export function hearTalk(name, data) {
       if (data.entry && (data.sender.startsWith("account/") || data.sender.startsWith("app/"))) heardMessage(data);
       return false;
     case "conversation": heardConversation(data); return true;
+    case "receipt": heardReceipt(data); return true;
     case "presence": {
       const contact = state.contacts.get(data.account);
       if (contact) {
@@ -241,6 +242,14 @@ function heardConversation({ peer, entry, mark: read, typing: writing }) {
     refresh(peer);
     changed();
   }
+}
+
+/** A message of one's own has arrived: so have those before it. */
+function heardReceipt({ message, state: word }) {
+  const entry = word === "delivered" && [...open?.entries.values() ?? []].find(({ id }) => id === message);
+  if (!entry) return;
+  mark(open, { peerDelivered: entry.number });
+  changed();
 }
 
 function heardEntry(peer, entry) {

@@ -18,7 +18,7 @@ export function drawTalk(container, peer) {
   const name = nameOf(peer);
   const status = el("div", { class: "talk-status", role: "status" });
   const earlier = el("div", { class: "actions" });
-  const log = el("ol", { class: "log", role: "log", tabindex: "0", "aria-label": t("talk.log", { name }) });
+  const log = el("div", { class: "log", role: "log", tabindex: "0", "aria-label": t("talk.log", { name }) });
   const entries = new Entries(log, peer, (entry) => composer.edit(entry));
   const composer = new Composer(peer, name);
   container.append(
@@ -58,7 +58,8 @@ class Entries {
   #shown = new Map();
 
   constructor(log, peer, whenEdited) {
-    Object.assign(this, { log, peer, whenEdited });
+    Object.assign(this, { log, peer, whenEdited, list: el("ol", {}) });
+    log.append(this.list);
   }
 
   update(talk) {
@@ -75,7 +76,7 @@ class Entries {
         const element = this.#item(talk, entry, isOwn);
         if (shown) shown.element.replaceWith(element);
         else if (before) before.after(element);
-        else log.prepend(element);
+        else this.list.prepend(element);
         if (focused) element.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
         shown = { look, element };
         this.#shown.set(entry.number, shown);

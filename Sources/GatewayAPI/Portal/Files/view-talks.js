@@ -98,7 +98,8 @@ function contactRow(contact) {
       el("h3", {}, el("a", { href: talkAddress(`account/${account}`), "data-key": `contact-${account}` }, account),
         kind && kind !== "person" ? el("span", { class: "badge calm" }, t(`kind.${kind}`)) : null,
         blocked ? el("span", { class: "badge calm" }, t("contacts.blocked")) : null),
-      el("p", { class: "quiet" }, standing === "contact" ? presenceLine(contact) : t(`contacts.${standing}`))),
+      el("p", { class: "quiet" }, standing !== "contact" ? t(`contacts.${standing}`)
+        : state.typing.has(`account/${account}`) ? t("talk.writing", { name: account }) : presenceLine(contact))),
     el("div", { class: "actions" }, actions));
 }
 
