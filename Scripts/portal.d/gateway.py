@@ -23,10 +23,12 @@ def free_port():
 
 
 class Gateway:
-    def __init__(self, program):
+    account = ACCOUNT
+
+    def __init__(self, program, port=None):
         self.program = program
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="farbell-portal-"))
-        self.port = free_port()
+        self.port = port or free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.config = self.folder / "farbell.json"
         self.numbers = itertools.count(1)
@@ -59,8 +61,8 @@ class Gateway:
     async def __aenter__(self):
         self.config.write_text(json.dumps(self.configuration()))
         for part in ("tmp", "new", "cur"):
-            (self.folder / "mail" / ACCOUNT / part).mkdir(parents=True)
-        for account in (ACCOUNT, OTHER):
+            (self.folder / "mail" / self.account / part).mkdir(parents=True)
+        for account in (self.account, OTHER):
             adding = await asyncio.create_subprocess_exec(
                 self.program, "account", "add", account, "--config", str(self.config), stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
@@ -107,7 +109,7 @@ class Gateway:
     def deliver(self, sender, subject, text="Hello."):
         """Delivers a mail as a mail server does: written in `tmp`, then renamed into `new`."""
         name = f"{next(self.numbers)}.portal"
-        box = self.folder / "mail" / ACCOUNT
+        box = self.folder / "mail" / self.account
         encoded = base64.b64encode(subject.encode()).decode()
         (box / "tmp" / name).write_text(
             f"From: {sender}\r\nTo: alice@example.org\r\nSubject: =?UTF-8?B?{encoded}?=\r\n"

@@ -28,7 +28,7 @@ package enum Schema {
         Migration(refusals, unless: "SELECT count(*) FROM pragma_table_info('account') WHERE name = 'refusals'"),
         Migration(
             people + conversations + "PRAGMA user_version = 5;",
-            unless: "SELECT count(*) FROM sqlite_schema WHERE name IN ('contact', 'conversation')"),
+            unless: "SELECT count(*) FROM sqlite_schema WHERE name = 'conversation'"),
     ]
 
     private static let registry: SQL = """

@@ -169,8 +169,8 @@ package struct StoredRegistry: Sendable, Hashable {
 /// One change of what is stored. `put` inserts or replaces by id.
 package enum StoreChange: Sendable, Hashable {
     case putAccount(Account)
-    /// With its devices, registrations, queue and messages, its contacts, blocks and status, others' wishes for it, and
-    /// its conversations: their other ends lose them, too.
+    /// With its devices, registrations, queue and messages, its contacts, blocks and status, others' wishes for it, and its
+    /// conversations: their other ends lose them, too.
     case deleteAccount(AccountID)
     case putDevice(Device)
     /// With its queue and messages.

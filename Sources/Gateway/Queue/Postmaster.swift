@@ -105,6 +105,7 @@ package final class Postmaster: Sendable {
         (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
         attachmentBytes = limits.attachmentBytes
         (self.apps, self.people, self.time, self.log) = (Set(apps.map(\.id)), people, time, log)
+        attachmentBytes = limits.attachmentBytes
         rates = Locked(
             (
                 AccountRates(limits.messagesPerSenderPerMinute, in: .seconds(60)),

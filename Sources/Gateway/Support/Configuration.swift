@@ -123,7 +123,7 @@ package struct GatewayConfiguration: Sendable {
 
     package init() {}
 
-    /// Reads `notify`, `limits`, `people`, `history`, `farms`, `apps` and `push`. Does not connect to anything.
+    /// Reads `notify`, `limits`, `history`, `people`, `farms`, `apps` and `push`. Does not connect to anything.
     package init(_ reader: ConfigReader, plugins: PluginCatalog, context: PluginContext) {
         notify = reader.object("notify") { NotifyDefaults($0) } ?? NotifyDefaults()
         limits = reader.object("limits") { Limits($0) } ?? Limits()

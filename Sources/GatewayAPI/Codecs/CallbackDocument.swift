@@ -1,8 +1,7 @@
 package import Base
 package import Gateway
 
-/// What an application's callback carries:
-/// `{type:"message"|"receipt"|"read"|"edit"|"withdraw"|"presence", …}`.
+/// What an application's callback carries: `{type:"message"|"receipt"|"presence"|"read"|"edit"|"withdraw", …}`.
 package enum CallbackDocument {
     /// The document of a message in an application's queue; for a receipt, what it says of which message.
     package static func document(of message: Message, attempt: Int) -> JSON {

@@ -6,9 +6,8 @@ extension OpenAPI {
     static func schemas() -> JSONObject {
         var all = JSONObject()
         for group in [
-            common, devices, registrations, sessions, queues, consumers, conversations, people, launches,
-            administration,
-            hooks,
+            common, devices, registrations, sessions, queues, consumers, conversations, launches, administration, hooks,
+            people,
         ] {
             for (name, schema) in group { all.append(name, schema) }
         }
