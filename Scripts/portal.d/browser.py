@@ -145,8 +145,13 @@ class Browser:
         self.pages[session] = page
         return page
 
-    async def page(self, url="about:blank"):
-        target = (await self.send("Target.createTarget", url="about:blank"))["targetId"]
+    async def context(self):
+        """Somebody else's browser: cookies and storage of its own."""
+        return (await self.send("Target.createBrowserContext"))["browserContextId"]
+
+    async def page(self, url="about:blank", context=None):
+        more = {"browserContextId": context} if context else {}
+        target = (await self.send("Target.createTarget", url="about:blank", **more))["targetId"]
         page = await self.attach(target)
         for domain in ("Page", "Runtime", "Log", "ServiceWorker", "Accessibility"):
             await page.send(f"{domain}.enable")

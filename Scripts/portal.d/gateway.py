@@ -13,7 +13,7 @@ import aiohttp
 
 from browser import Fault, until
 
-ACCOUNT, PASSWORD = "alice", "correct horse 12"
+ACCOUNT, OTHER, PASSWORD = "alice", "bob", "correct horse 12"
 
 
 def free_port():
@@ -54,6 +54,7 @@ class Gateway:
             "push": {
                 "browser": {"kind": "webpush", "subject": "mailto:farm@example.org", "keyFile": "webpush.pem"},
             },
+            "people": {"contacts": "consent"},
             "notify": {"groupSeconds": 0, "ackSeconds": 5, "devicePerMinute": 0},
         }
 
@@ -61,12 +62,13 @@ class Gateway:
         self.config.write_text(json.dumps(self.configuration()))
         for part in ("tmp", "new", "cur"):
             (self.folder / "mail" / self.account / part).mkdir(parents=True)
-        adding = await asyncio.create_subprocess_exec(
-            self.program, "account", "add", self.account, "--config", str(self.config), stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-        output, _ = await adding.communicate(f"{PASSWORD}\n".encode())
-        if adding.returncode:
-            raise Fault(f"no account: {output.decode()}")
+        for account in (self.account, OTHER):
+            adding = await asyncio.create_subprocess_exec(
+                self.program, "account", "add", account, "--config", str(self.config), stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+            output, _ = await adding.communicate(f"{PASSWORD}\n".encode())
+            if adding.returncode:
+                raise Fault(f"no account: {output.decode()}")
         self.log = open(self.folder / "log", "wb")
         self.process = await asyncio.create_subprocess_exec(
             self.program, "serve", "--config", str(self.config), stdin=asyncio.subprocess.DEVNULL, stdout=self.log,

@@ -8,9 +8,12 @@ import { announce, canShow, endPush, prepare, refreshPush, takeBack } from "./pu
 import {
   addMessage, changed, forget, loadApps, loadDevices, loadMessages, removeMessage, state, watch,
 } from "./state.js";
+import { hearTalk, isOpen, loadTalks, unreadCount } from "./talks.js";
 import { drawApp } from "./view-app.js";
 import { drawApps } from "./view-apps.js";
 import { drawDevices } from "./view-devices.js";
+import { drawTalk } from "./view-talk.js";
+import { drawTalks, talkAddress } from "./view-talks.js";
 import { currentSession, drawSignIn } from "./view-sign-in.js";
 import { language, languages, reason, speak, t } from "./words.js";
 
@@ -24,8 +27,13 @@ const healthMillisecondsWhenStarting = 1500;
 const views = {
   apps: { label: "nav.apps", draw: (container) => ({ update: drawApps(container) }) },
   app: { draw: (container, id) => drawApp(container, id, () => show()) },
+  talks: { label: "nav.talks", draw: (container) => ({ update: drawTalks(container) }) },
+  talk: { draw: (container, peer) => drawTalk(container, peer) },
   devices: { label: "nav.devices", draw: (container) => ({ update: drawDevices(container, signOut) }) },
 };
+
+/** Which entry of the navigation a view without one belongs to. */
+const belongsTo = { app: "apps", talk: "talks" };
 
 let view = null;
 let stopHearing = () => {};
@@ -45,7 +53,7 @@ let topKey = "";
 
 function drawTop() {
   // Only where something changed: an open list of languages must stay open.
-  const key = JSON.stringify([state.stream, state.session?.device, place()[0], language]);
+  const key = JSON.stringify([state.stream, state.session?.device, place()[0], language, unreadCount()]);
   if (key === topKey) return;
   topKey = key;
   const chosen = choice(Object.entries(languages), language, { id: "language", "aria-label": t("language") });
@@ -63,8 +71,9 @@ function drawTop() {
     state.session ? el("nav", { "aria-label": t("nav") }, Object.entries(views).filter(([, item]) => item.label)
       .map(([name, item]) => el("a", {
         href: `#${name}`, "data-key": `nav-${name}`,
-        "aria-current": name === current || (name === "apps" && current === "app") ? "page" : null,
-      }, t(item.label)))) : null,
+        "aria-current": name === (belongsTo[current] ?? current) ? "page" : null,
+      }, t(item.label), name === "talks" && unreadCount() > 0
+        ? el("span", { class: "badge" }, t("talks.unread", { count: unreadCount() })) : null))) : null,
     el("div", { class: "side" },
       state.session ? el("span", { class: `stream ${state.stream}`, role: "status" },
         el("span", { class: "dot", "aria-hidden": "true" }), t(`stream.${state.stream}`)) : null,
@@ -106,7 +115,7 @@ addEventListener("pageshow", (event) => { if (event.persisted) show(); });
 // Session
 
 async function begin() {
-  await Promise.all([loadApps(), loadMessages()]);
+  await Promise.all([loadApps(), loadMessages(), loadTalks()]);
   show();
   stopHearing();
   stopHearing = hear({ event: heard, announce: announced });
@@ -120,8 +129,13 @@ async function begin() {
 }
 
 async function follow(tap, isOwnPage, app, openTab) {
+  // What people and applications write is read here: there is nothing to bring up.
+  if (app === "") { location.hash = "#talks"; return; }
+  const known = state.apps.find(({ id }) => id === app);
+  if (known && !known.farm && !known.monitor) { location.hash = talkAddress(`app/${app}`); return; }
   const shown = tap ? await openTap(tap, { isOwnPage, app, openTab }) : app;
-  if (shown) location.hash = `#app/${encodeURIComponent(shown)}`;
+  if (shown === "") location.hash = "#talks";
+  else if (shown) location.hash = `#app/${encodeURIComponent(shown)}`;
 }
 
 async function signOut(everywhere) {
@@ -151,7 +165,15 @@ whenSignedOut(() => ended(t("signIn.ended")));
 
 // News
 
+/** The conversation that a notification is about; null for news of a watched app. */
+function talkOf(data) {
+  const sender = state.messages.get(data.message)?.sender ?? "";
+  const isPeople = sender.startsWith("account/") && sender !== `account/${state.session?.account}`;
+  return isPeople || (sender.startsWith("app/") && !state.registrations.has(data.app)) ? sender : null;
+}
+
 function heard(name, data) {
+  if (hearTalk(name, data)) return;
   switch (name) {
     case "hello": loadMessages().catch(() => {}); break;
     case "message":
@@ -159,8 +181,10 @@ function heard(name, data) {
       break;
     case "notify":
       if (document.visibilityState === "visible") {
-        toast([data.title, data.body].filter(Boolean).join(": "),
-          { action: [t("notice.open"), () => follow(data.tap, false, data.app)], seconds: 12 });
+        const peer = talkOf(data);
+        if (peer && isOpen(peer)) break;
+        const open = () => { if (peer) location.hash = talkAddress(peer); else follow(data.tap, false, data.app); };
+        toast([data.title, data.body].filter(Boolean).join(": "), { action: [t("notice.open"), open], seconds: 12 });
       }
       break;
     case "clear":
@@ -221,7 +245,7 @@ function watchHealth() {
 
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "visible" || !state.session) return;
-  Promise.all([loadApps(), loadMessages()]).catch(() => {});
+  Promise.all([loadApps(), loadMessages(), loadTalks()]).catch(() => {});
 });
 
 whenStageChanges(changed);

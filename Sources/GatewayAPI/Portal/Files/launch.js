@@ -31,7 +31,7 @@ export async function openApp(app) {
 
 /** Opens what a notification was about. `isOwnPage`: this page was opened for it, so it may become the app.
  *  `openTab(url)` opens a tab where this page may not. Returns the app's id where the page should show its news
- *  instead; null otherwise. */
+ *  instead, empty where that is not known; null otherwise. */
 export async function openTap(tap, { isOwnPage = false, app = null, openTab } = {}) {
   try {
     const launch = await call("POST", "/v1/launches", { tap });
@@ -39,7 +39,7 @@ export async function openTap(tap, { isOwnPage = false, app = null, openTab } = 
     await perform(launch, isOwnPage, openTab);
     return null;
   } catch (error) {
-    if (error.code === "no_farm" && app) return app;
+    if (error.code === "no_farm") return app ?? "";
     toast(reason(error), { kind: "error" });
     return app;
   }

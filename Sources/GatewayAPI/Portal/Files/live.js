@@ -4,7 +4,8 @@
 import { call } from "./api.js";
 import { state, changed } from "./state.js";
 
-const names = ["hello", "message", "notify", "clear", "receipt", "presence", "launch", "device"];
+const names = ["hello", "message", "notify", "clear", "receipt", "presence", "launch", "device", "conversation",
+  "contact"];
 const retryMilliseconds = 5000;
 const ackMilliseconds = 250;
 

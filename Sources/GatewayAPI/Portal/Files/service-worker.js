@@ -93,6 +93,8 @@ async function open({ tap, app }) {
   const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const portal = windows.filter((client) => new URL(client.url).pathname === "/")
     .sort((a, b) => Number(b.focused) - Number(a.focused))[0];
+  // What people write has no app: it is read in the portal.
+  if (!portal && app === "") return self.clients.openWindow("/#talks");
   if (!portal) return self.clients.openWindow(tap ? `/l/${encodeURIComponent(tap)}` : "/");
   // A click lets the worker do one thing: open the app's own tab, or bring the portal to the front.
   const url = await ask(portal, { farbell: "tap", tap, app });

@@ -12,6 +12,14 @@ export const state = {
   messages: new Map(),
   devices: [],
   sessions: [],
+  /** Conversations by their other end: `account/NAME`, `app/ID`. */
+  talks: new Map(),
+  /** Contacts by account. */
+  contacts: new Map(),
+  /** Who is writing: by their end, the timer that ends it. */
+  typing: new Map(),
+  /** What the account says of itself; null: not known yet. */
+  status: null,
   /** "connecting", "live" or "offline". */
   stream: "connecting",
 };
@@ -44,6 +52,11 @@ export function forget() {
   state.messages = new Map();
   state.devices = [];
   state.sessions = [];
+  state.talks = new Map();
+  state.contacts = new Map();
+  state.typing.forEach(clearTimeout);
+  state.typing = new Map();
+  state.status = null;
   changed();
 }
 
