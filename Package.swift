@@ -70,7 +70,7 @@ let plugins: [Plugin] = [
     Plugin("Monitors/Mattermost", "MattermostMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
     Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
     Plugin("Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
-    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
+    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML", "XMPPTools"]),
     Plugin("Monitors/Zulip", "ZulipMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -82,6 +82,7 @@ let plugins: [Plugin] = [
     Plugin("Push/SMTP", "SMTPPush", uses: ["Outbound", "Mail"]),
     Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Bridges/XMPP", "XMPPBridge", uses: ["Cryptography", "Outbound", "XML", "XMPPTools"]),
     Plugin("Farms/Guacamole", "GuacamoleFarm", uses: ["Cryptography", "FarmTools"]),
     Plugin("Farms/Link", "LinkFarm"),
     Plugin("Farms/NoVNC", "NoVNCFarm", uses: ["Cryptography", "FarmTools"]),
@@ -122,6 +123,8 @@ let package = Package(
         // What monitors have in common: calls with typed failures, grants, lists without a cursor, chats.
         module("MonitorTools", ["Base", "Gateway"]),
         module("MailMonitoring", ["Base", "Gateway", "Mail", "MonitorTools", "Outbound"]),
+        // What speaks to XMPP servers: connections, what is taken of their streams, names.
+        module("XMPPTools", ["Base", "Outbound", "XML"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         // What farms have in common: programs that open sessions, and asking again what a farm sees.
         module("FarmTools", ["Gateway", "Base", "Cryptography"]),

@@ -1,0 +1,125 @@
+internal import Base
+
+/// What one bridge works with: the accounts' devices of this bridge, their streams, and the services behind them.
+final class BridgeLink: BridgeHost {
+    /// The parts of the gateway that a bridge reaches.
+    struct Parts: Sendable {
+        let apps: [App]
+        let accounts: Accounts
+        let devices: Devices
+        let streams: StreamHub
+        let mailroom: Mailroom
+        let messages: Messages
+        let postmaster: Postmaster
+    }
+
+    private let name: String
+    private let parts: Parts
+    private let log: Log
+    private let onConnected: @Sendable () -> Void
+    private let open = Locked<[AccountID: BridgeStream]>([:])
+    /// Streams that have ended, for `closeEnded`: the hub must not be told from inside its own call.
+    private let ends: AsyncStream<BridgeStream>
+    private let sink: AsyncStream<BridgeStream>.Continuation
+
+    init(_ name: String, _ parts: Parts, log: Log, onConnected: @escaping @Sendable () -> Void) {
+        (self.name, self.parts, self.log, self.onConnected) = (name, parts, log, onConnected)
+        (ends, sink) = AsyncStream.makeStream()
+    }
+
+    var apps: [(id: AppID, name: String)] { parts.apps.map { (id: $0.id, name: $0.name) } }
+
+    func connected() { onConnected() }
+
+    func account(_ name: String) -> AccountID? {
+        parts.accounts.account(AccountID(name)).flatMap { $0.isDisabled ? nil : $0.id }
+    }
+
+    func linked() -> [AccountID] {
+        parts.devices.bridged(by: name).filter { account($0.text) != nil }
+    }
+
+    // MARK: Streams
+
+    func attach(_ account: AccountID, _ inbox: any BridgeInbox, after: Int64) async throws -> Bool {
+        guard let account = self.account(account.text) else {
+            throw GatewayError(.notFound, "there is no account '\(account)'")
+        }
+        let (device, isNew) = try await parts.devices.bridge(account, by: name)
+        if isNew {
+            // What was there before was never meant for the other side.
+            let newest = parts.mailroom.lastNumber(.account(account))
+            try await parts.devices.skip(device.id, upTo: newest)
+        }
+        let stream = BridgeStream(account, inbox) { [sink] in sink.yield($0) }
+        open.withLock { $0[account] = stream }
+        let current = parts.devices.device(device.id) ?? device
+        parts.streams.open(current, stream: stream, after: max(current.cursor, after))
+        return isNew
+    }
+
+    func detach(_ account: AccountID) {
+        open.withLock { $0[account] }?.close()
+    }
+
+    /// Tells the hub of the streams that have ended, until cancelled.
+    func closeEnded() async {
+        for await stream in ends {
+            open.withLock { if $0[stream.account] === stream { $0[stream.account] = nil } }
+            guard let device = device(stream.account) else { continue }
+            parts.streams.closed(device.id, stream: stream, reason: "bridge")
+        }
+    }
+
+    /// Ends all streams: the bridge's connection is gone.
+    func detachAll() {
+        for stream in open.withLock({ Array($0.values) }) { stream.close() }
+    }
+
+    /// The bridge stops: `closeEnded` returns when it has told of the last stream.
+    func finish() {
+        detachAll()
+        sink.finish()
+    }
+
+    private func device(_ account: AccountID) -> Device? { parts.devices.bridged(account, by: name) }
+
+    /// - Throws: `not_found` for an account that is gone, disabled or not linked.
+    private func party(_ account: AccountID) throws(GatewayError) -> Device {
+        guard self.account(account.text) != nil, let device = device(account) else {
+            throw GatewayError(.notFound, "the account '\(account)' is not linked")
+        }
+        return device
+    }
+
+    // MARK: Messages
+
+    func arrived(_ account: AccountID, upTo number: Int64) async throws {
+        try await parts.devices.acknowledge(party(account).id, upTo: number)
+    }
+
+    func post(_ message: BridgeMessage) async throws -> MessageKey {
+        let target: SendOrder.Target
+        switch message.to {
+        case .account(let id): target = .account(id)
+        case .app(let id): target = .app(id)
+        case .device: throw GatewayError(.unknownRecipient, "devices are not written to over a bridge")
+        }
+        var order = SendOrder(to: [target])
+        (order.from, order.body) = (.account, Array(message.body.utf8))
+        (order.subject, order.id, order.correlation) = (message.subject, message.id, message.correlation)
+        let postings = try parts.postmaster.prepare(order, by: .device(try party(message.from)))
+        guard let sent = try await parts.postmaster.send(postings).first else {
+            throw GatewayError(.unknownRecipient, "nobody takes the message")
+        }
+        return sent.key
+    }
+
+    func read(_ key: MessageKey, by account: AccountID) async throws {
+        do {
+            try await parts.messages.read(key, by: try party(account))
+        } catch let error as GatewayError where error.code == .notFound {
+            log.debug("bridge.read_unknown", "A message was read that is not there any more", ["messageId": .key(key)])
+        }
+    }
+}
