@@ -63,15 +63,20 @@ let plugins: [Plugin] = [
         testUses: ["GatewayAPI", "Inbound"]),
     Plugin("Monitors/HTTP", "HTTPMonitor", uses: ["MonitorTools", "Mail"], testUses: ["Outbound"]),
     Plugin(
-        "Monitors/IMAP", "IMAPMonitor", uses: ["MonitorTools", "MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
+        "Monitors/IMAP", "IMAPMonitor", uses: ["MonitorTools", "MailMonitoring", "Outbound"],
+        testUses: ["MonitorTestKit"]),
     Plugin("Monitors/JMAP", "JMAPMonitor", uses: ["MonitorTools", "Mail"], testUses: ["Outbound"]),
     Plugin("Monitors/Maildir", "MaildirMonitor", uses: ["Mail"]),
-    Plugin("Monitors/Matrix", "MatrixMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
-    Plugin("Monitors/Mattermost", "MattermostMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
-    Plugin("Monitors/POP3", "POP3Monitor", uses: ["MailMonitoring", "Outbound"], testUses: ["MailTestKit"]),
-    Plugin("Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Matrix", "MatrixMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
+    Plugin(
+        "Monitors/Mattermost", "MattermostMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
+    Plugin(
+        "Monitors/POP3", "POP3Monitor", uses: ["MonitorTools", "MailMonitoring", "Outbound"],
+        testUses: ["MonitorTestKit"]),
+    Plugin(
+        "Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
     Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML", "XMPPTools"]),
-    Plugin("Monitors/Zulip", "ZulipMonitor", uses: ["MonitorTools"], testUses: ["MailTestKit", "Outbound"]),
+    Plugin("Monitors/Zulip", "ZulipMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/WNS", "WNSPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -135,7 +140,7 @@ let package = Package(
         module("GatewayTestKit", ["Gateway", "Base", "XML", "CNGHTTP2", "CTLS", "CCrypto"]),
 
         // What the tests of monitors that speak to mail servers share.
-        module("MailTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "Outbound"]),
+        module("MonitorTestKit", ["Base", "GatewayTestKit", "MailMonitoring", "MonitorTools", "Outbound"]),
 
         .executableTarget(
             name: "farbell",

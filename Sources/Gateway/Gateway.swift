@@ -11,6 +11,8 @@ package final class Gateway: Sendable {
     package let mailroom: Mailroom
     package let messages: Messages
     package let postmaster: Postmaster
+    /// Contacts, blocks and presence of accounts.
+    package let people: People
     package let notifier: Notifier
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
@@ -70,9 +72,12 @@ package final class Gateway: Sendable {
             directory: directory, apps: configuration.apps, mailroom: mailroom, notifier: notifier, store: store,
             time: time,
             log: log, defaults: configuration.notify)
+        people = People(
+            directory: directory, stored: stored, rule: configuration.contacts, apps: configuration.apps,
+            mailroom: mailroom, hub: streams, sessions: sessions, store: store, time: time, log: log, limits: limits)
         postmaster = Postmaster(
             directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, hub: streams,
-            time: time, log: log)
+            people: people, limits: limits, time: time, log: log)
         accounts = Accounts(
             directory: directory, mailroom: mailroom, security: foundation.security, time: time, log: log,
             limits: limits)
@@ -101,7 +106,8 @@ package final class Gateway: Sendable {
             configuration.bridges,
             BridgeLink.Parts(
                 apps: configuration.apps, accounts: accounts, devices: devices, streams: streams, mailroom: mailroom,
-                messages: messages, postmaster: postmaster), time: time, log: log, jitter: foundation.jitter)
+                messages: messages, postmaster: postmaster, people: people), time: time, log: log,
+            jitter: foundation.jitter)
         upkeep = Upkeep(
             messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,
             log: log)
@@ -119,7 +125,7 @@ package final class Gateway: Sendable {
 
     /// The parts that run, in starting order; whoever takes requests comes after them.
     package var services: [any Service] {
-        [store, sessions, streams, dispatcher, notifier, launches, upkeep, callbacks, monitors, bridges]
+        [store, sessions, streams, dispatcher, notifier, people, launches, upkeep, callbacks, monitors, bridges]
     }
 
     /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and
@@ -130,6 +136,7 @@ package final class Gateway: Sendable {
             subscriptionKeys.withLock { $0[push.name] = key }
         }
         try await messages.restore()
+        people.resume()
         monitors.lookAtAll()
     }
 
@@ -185,6 +192,7 @@ package final class Gateway: Sendable {
             try await registrations.delete(registration.id, of: id)
         }
         try await accounts.remove(id)
+        people.forget(id)
         mailroom.drop(.account(id))
     }
 

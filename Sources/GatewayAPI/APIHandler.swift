@@ -23,6 +23,7 @@ package final class APIHandler: RequestHandler {
         routes.addMessages()
         routes.addQueue()
         routes.addSettlements()
+        routes.addPeople()
         routes.addLaunches()
         routes.addFarms()
         routes.addFeed()

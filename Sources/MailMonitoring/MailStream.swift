@@ -1,4 +1,5 @@
 package import Base
+internal import Gateway
 
 /// Where and how to log in.
 package struct MailLogin: Sendable {
@@ -43,6 +44,20 @@ package protocol MailStream: Sendable {
     func receive(until deadline: Moment) async throws -> [UInt8]?
     /// Closes the connection; bytes handed over are still sent where that takes no waiting.
     func close()
+}
+
+extension MailStream {
+    /// Hands bytes over, in order.
+    /// - Throws: `MonitorFailure` when the connection is gone; `CancellationError`.
+    package func write(_ bytes: [UInt8]) async throws {
+        do {
+            try await send(bytes)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw MonitorFailure(.network, ServerWords.clean("sending failed: \(error)"))
+        }
+    }
 }
 
 /// Opens connections and logs in.

@@ -10,6 +10,7 @@ final class ReadConnection {
     /// Messages of a queue after a number: those a stream is sent, those in one state, the dead, all others.
     private let streamed, inState, dead, living: Statement
     private let eventsAfter, deliveries, item, openItems: Statement
+    private let people: PeopleQueries
 
     /// How long a read waits for a lock (only another program's, or recovery, takes one).
     static let lockWaitMilliseconds: Int32 = 5000
@@ -29,6 +30,7 @@ final class ReadConnection {
         registrations = try prepare("SELECT " + Registration.columns + " FROM registration ORDER BY id")
         queues = try prepare("SELECT " + QueueRecord.columns + " FROM queue ORDER BY number")
         launches = try prepare("SELECT " + Launch.columns + " FROM launch ORDER BY id")
+        people = try PeopleQueries(database)
         let message: SQL = "SELECT " + MessageDecoder.columns + " FROM message "
         let page: SQL = " AND queue = ? AND seq > ? ORDER BY seq LIMIT ?"
         streamed = try prepare(message + "WHERE state <> 4 AND not_before IS NULL" + page)
@@ -86,6 +88,7 @@ final class ReadConnection {
             }
             try queues.each { row throws(StoreError) in registry.queues.append(try QueueRecord(row: &row)) }
             try launches.each { row throws(StoreError) in registry.launches.append(try Launch(row: &row)) }
+            try people.read(into: &registry)
             return registry
         }
     }

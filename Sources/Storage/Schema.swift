@@ -26,6 +26,9 @@ package enum Schema {
             settlements, unless: "SELECT count(*) FROM pragma_table_info('message') WHERE name = 'receipts'"),
         Migration(deviceKeys, unless: "SELECT count(*) FROM pragma_table_info('device') WHERE name = 'channels'"),
         Migration(refusals, unless: "SELECT count(*) FROM pragma_table_info('account') WHERE name = 'refusals'"),
+        Migration(
+            people + "PRAGMA user_version = 5;",
+            unless: "SELECT count(*) FROM sqlite_schema WHERE name = 'contact'"),
     ]
 
     private static let registry: SQL = """

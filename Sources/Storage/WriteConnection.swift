@@ -129,6 +129,7 @@ final class WriteConnection {
             try statements.deleteRegistration.run { $0.bind(registration.text) }
         case .putQueue(let queue): try statements.putQueue.run(binding: queue)
         case .putLaunch(let launch): try statements.putLaunch.run(binding: launch)
+        case .people(let change): try statements.people.apply(change)
         case .purge(let before): return try purge(before)
         }
         return false

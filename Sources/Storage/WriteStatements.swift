@@ -7,6 +7,7 @@ struct WriteStatements {
     let putAccount, putDevice, deleteDevice, setDeviceCursor, setDeviceSeen: Statement
     let putRegistration, deleteRegistration, setMonitorCursor, putQueue, putLaunch: Statement
     let messages: MessageStatements
+    let people: PeopleStatements
     let putDelivery, insertEvent: Statement
     let devicesOfAccount, queueNumber: Statement
     /// All that belongs to a queue's number; the items must go before the messages.
@@ -49,6 +50,7 @@ struct WriteStatements {
             "INSERT OR REPLACE INTO launch (" + Launch.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 
         messages = try MessageStatements(database)
+        people = try PeopleStatements(database)
         putDelivery = try prepare(
             "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         insertEvent = try prepare("INSERT INTO event (" + StoredEvent.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
@@ -56,7 +58,7 @@ struct WriteStatements {
         devicesOfAccount = try prepare("SELECT id FROM device WHERE account = ?")
         queueNumber = try prepare("SELECT number FROM queue WHERE address = ?")
         deleteOfQueue = try Self.deletionsOfQueue(database)
-        deleteOfAccount = try Self.deletionsOfAccount(database)
+        deleteOfAccount = people.deleteOfAccount + (try Self.deletionsOfAccount(database))
 
         settledBefore = try prepare(
             "SELECT queue, seq, registration, item FROM settled WHERE at < ? ORDER BY at LIMIT ?")

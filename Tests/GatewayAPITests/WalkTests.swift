@@ -26,6 +26,7 @@ import Testing
                 registration, "1", title: "Subject of the mail", preview: "Body of the mail")
             try await messages(api, phone, key)
             try await sessions(api, phone)
+            try await people(api, phone)
             try await queue(api, phone)
             try await farms(api, phone)
             try await administration(api, phone, registration)
@@ -164,6 +165,19 @@ import Testing
         expect(204, try await api.admin("DELETE", "sessions/\(second)"))
     }
 
+    private func people(_ api: TestAPI, _ phone: Client) async throws {
+        for method in ["PUT", "GET"] {
+            expect(200, try await api.call(method, "/v1/contacts/carol", token: phone.token))
+        }
+        expect(204, try await api.call("PUT", "/v1/blocks/carol", token: phone.token))
+        for list in ["contacts", "blocks"] { expect(200, try await api.call("GET", "/v1/\(list)", token: phone.token)) }
+        expect(204, try await api.call("DELETE", "/v1/blocks/carol", token: phone.token))
+        expect(204, try await api.call("DELETE", "/v1/contacts/carol", token: phone.token))
+        expect(
+            200, try await api.call("PUT", "/v1/status", token: phone.token, ["status": "busy", "text": "Own words"]))
+        expect(200, try await api.call("GET", "/v1/status", token: phone.token))
+    }
+
     private func farms(_ api: TestAPI, _ phone: Client) async throws {
         for path in ["/screen", "/screen.js", "/screen.css"] { expect(200, try await api.call("GET", path)) }
         api.test.farm.pages.withLock { $0 = ["a/b.js": FarmAnswer(contentType: "text/javascript", body: [0x31])] }
@@ -222,7 +236,10 @@ import Testing
         }
         // Nor do lines of the log show what mails say.
         let hidden =
-            secrets + ["Subject of the mail", "Body of the mail", "channel-token-1", "Text of a message", "Subject 1"]
+            secrets + [
+                "Subject of the mail", "Body of the mail", "channel-token-1", "Text of a message", "Subject 1",
+                "Own words",
+            ]
         #expect(api.test.log.records.count > 20)
         for record in api.test.log.records {
             let line = "\(record.event) \(record.message) \(record.fields.pairs)"

@@ -216,6 +216,26 @@ struct MigrationTests {
         await store.close()
     }
 
+    @Test("version 4 knows no contacts, blocks and statuses; they are kept from now on")
+    func peopleOfVersionFour() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(4))
+        _ = await failure(opening: folder.database, options: old)
+        var store = try await SQLiteStore.open(path: folder.database)
+        var registry = try await store.registry()
+        #expect(registry.accounts.count == 1 && registry.contacts.isEmpty && registry.statuses.isEmpty)
+        let edge = ContactEdge(account: "alice", peer: "bob", since: StoreSamples.noon)
+        let status = OwnStatus(.lunch, since: StoreSamples.noon)
+        try await store.commit([.people(.putContact(edge)), .people(.putStatus("alice", status))])
+        await store.close()
+        store = try await SQLiteStore.open(path: folder.database)
+        registry = try await store.registry()
+        #expect(registry.contacts == [edge] && registry.blocks == [] && registry.statuses == ["alice": status])
+        await store.close()
+    }
+
     @Test("a word no version wrote is damage")
     func unknownWords() async throws {
         let folder = try TemporaryFolder()
@@ -241,13 +261,13 @@ struct MigrationTests {
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
         options.migrations += [
-            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 5"),
-            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 6"),
+            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 6"),
+            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 7"),
         ]
         for _ in 0..<2 { #expect(await failure(opening: folder.database, options: options) == nil) }
         do {
             let database = try Database(path: folder.database, access: .readOnly)
-            #expect(try database.integer("PRAGMA user_version") == 6)
+            #expect(try database.integer("PRAGMA user_version") == 7)
             #expect(try database.text("SELECT extra FROM account") == "three")
         }
         #expect(await failure(opening: folder.database)?.code == .newerSchema, "today's code refuses it")
@@ -258,7 +278,7 @@ struct MigrationTests {
         let folder = try TemporaryFolder()
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
-        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 5")]
+        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 6")]
         #expect(await failure(opening: folder.database, options: options)?.code == .writeFailed)
         let store = try await SQLiteStore.open(path: folder.database)
         #expect(try await store.registry().accounts.count == 1)

@@ -16,6 +16,8 @@ public struct StreamEvent: Sendable, Hashable {
         case receipt(DeliveryReceipt)
         /// A contact's status has changed.
         case presence(ContactPresence)
+        /// Somebody asks to be a contact, has agreed, or is one no more.
+        case contact(ContactChange)
         /// A launch of this device was confirmed.
         case launch(LaunchNews)
         /// An event that this library does not know, or cannot read, with its data.
@@ -81,8 +83,22 @@ public struct StreamEvent: Sendable, Hashable {
     public struct ContactPresence: Sendable, Hashable, Decodable {
         /// The contact.
         public let account: String
-        /// `online`, `busy`, `away`, `lunch`, `offline` or words of their own.
+        /// `online`, `busy`, `away`, `lunch` or `offline`.
         public let status: String
+        /// The contact's own words.
+        public let text: String?
+        /// Since when it is offline, where it lets that be known.
+        public let lastSeen: Date?
+    }
+
+    /// The account and another one stand differently than before.
+    public struct ContactChange: Sendable, Hashable, Decodable {
+        /// The other one.
+        public let account: String
+        /// `asked`, `asking`, `contact` or `none`.
+        public let state: String
+        /// Whether the account has blocked the other one.
+        public let blocked: Bool
     }
 
     /// News of a launch.
@@ -109,6 +125,7 @@ extension StreamEvent {
                 case "clear": .clear(try Codec.decode(Clear.self, from: bytes))
                 case "receipt": .receipt(try Codec.decode(DeliveryReceipt.self, from: bytes))
                 case "presence": .presence(try Codec.decode(ContactPresence.self, from: bytes))
+                case "contact": .contact(try Codec.decode(ContactChange.self, from: bytes))
                 case "launch": .launch(try Codec.decode(LaunchNews.self, from: bytes))
                 default: .unknown(name: name, data: data)
                 }

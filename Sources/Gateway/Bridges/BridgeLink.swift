@@ -11,6 +11,7 @@ final class BridgeLink: BridgeHost {
         let mailroom: Mailroom
         let messages: Messages
         let postmaster: Postmaster
+        let people: People
     }
 
     private let name: String
@@ -18,6 +19,8 @@ final class BridgeLink: BridgeHost {
     private let log: Log
     private let onConnected: @Sendable () -> Void
     private let open = Locked<[AccountID: BridgeStream]>([:])
+    /// The connections at the other side that presence knows of.
+    private let connections = Locked<[AccountID: Set<String>]>([:])
     /// Streams that have ended, for `closeEnded`: the hub must not be told from inside its own call.
     private let ends: AsyncStream<BridgeStream>
     private let sink: AsyncStream<BridgeStream>.Continuation
@@ -71,9 +74,16 @@ final class BridgeLink: BridgeHost {
         }
     }
 
-    /// Ends all streams: the bridge's connection is gone.
+    /// Ends all streams and presences: the bridge's connection is gone.
     func detachAll() {
         for stream in open.withLock({ Array($0.values) }) { stream.close() }
+        let ended = connections.withLock { connections in
+            defer { connections = [:] }
+            return connections
+        }
+        for (account, names) in ended {
+            for name in names { parts.people.disconnect(account, source: source(name)) }
+        }
     }
 
     /// The bridge stops: `closeEnded` returns when it has told of the last stream.
@@ -90,6 +100,42 @@ final class BridgeLink: BridgeHost {
             throw GatewayError(.notFound, "the account '\(account)' is not linked")
         }
         return device
+    }
+
+    // MARK: People
+
+    private func source(_ connection: String) -> String { "bridge/\(name)/\(connection)" }
+
+    func setPresence(of account: AccountID, connection: String, _ presence: AccountPresence?) {
+        guard let presence, presence.state != .offline, device(account) != nil else {
+            let wasKnown = connections.withLock { $0[account]?.remove(connection) != nil }
+            if wasKnown { parts.people.disconnect(account, source: source(connection)) }
+            return
+        }
+        connections.withLock { _ = $0[account, default: []].insert(connection) }
+        parts.people.connect(account, source: source(connection), presence)
+    }
+
+    func presence(of peer: AccountID, for account: AccountID) -> AccountPresence? {
+        guard parts.people.contact(peer, of: account)?.state == .contact else { return nil }
+        return parts.people.presence(of: peer, for: account)
+    }
+
+    func contacts(of account: AccountID) -> [(peer: AccountID, presence: AccountPresence)] {
+        parts.people.contacts(of: account).filter { $0.state == .contact }.map { contact in
+            (peer: contact.peer, presence: parts.people.presence(of: contact.peer, for: account))
+        }
+    }
+
+    func contact(_ peer: AccountID, of account: AccountID) -> ContactState? {
+        parts.people.contact(peer, of: account)?.state
+    }
+
+    func setContact(_ peer: AccountID, of account: AccountID, _ isWanted: Bool) async throws -> ContactState? {
+        _ = try party(account)
+        if isWanted { return try await parts.people.add(peer, to: account).state }
+        try await parts.people.remove(peer, from: account)
+        return contact(peer, of: account)
     }
 
     // MARK: Messages

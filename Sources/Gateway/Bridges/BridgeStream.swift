@@ -30,6 +30,12 @@ final class BridgeStream: DeviceStream {
                 let state = data["state"]?.string.flatMap({ ReceiptState(rawValue: $0) })
             else { return .other }
             return .receipt(key, state)
+        case .stored(let stored) where stored.kind == .contact:
+            guard let data = try? JSONParser.parse(stored.data), let peer = data["account"]?.string else {
+                return .other
+            }
+            return .contact(AccountID(peer), data["state"]?.string.flatMap { ContactState(rawValue: $0) })
+        case .presence(let peer, let presence): return .presence(of: peer, presence)
         default: return .other
         }
     }

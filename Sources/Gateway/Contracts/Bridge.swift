@@ -59,6 +59,10 @@ package enum BridgeEvent: Sendable, Hashable {
     case message(Message)
     /// What became of a message that was sent from the account.
     case receipt(MessageKey, ReceiptState)
+    /// How a contact of the account is now.
+    case presence(of: AccountID, AccountPresence)
+    /// How the account stands with another one now; nil: not at all.
+    case contact(AccountID, ContactState?)
     /// Something that is no business of a bridge's.
     case other
     /// The stream has ended: nothing follows until the account is attached again.
@@ -98,6 +102,18 @@ package protocol BridgeHost: AnyObject, Sendable {
     /// Takes a message; returns its key when it is durable.
     /// - Throws: `GatewayError`; the store's failure.
     func post(_ message: BridgeMessage) async throws -> MessageKey
+    /// How the account is at the other side, by one connection of it there; nil when that has ended. All end with the
+    /// bridge's own connection.
+    func setPresence(of account: AccountID, connection: String, _ presence: AccountPresence?)
+    /// How another account is; nil where the account may not see that.
+    func presence(of peer: AccountID, for account: AccountID) -> AccountPresence?
+    /// The account's contacts that it may see, and how they are.
+    func contacts(of account: AccountID) -> [(peer: AccountID, presence: AccountPresence)]
+    /// How the account stands with another one; nil: not at all.
+    func contact(_ peer: AccountID, of account: AccountID) -> ContactState?
+    /// Puts another account on the account's list, agrees to its wish, or takes it away; returns how they stand then.
+    /// - Throws: `GatewayError`; the store's failure.
+    func setContact(_ peer: AccountID, of account: AccountID, _ isWanted: Bool) async throws -> ContactState?
     /// The account has read a message on the other side. One that is settled already is no fault.
     func read(_ key: MessageKey, by account: AccountID) async throws
 }

@@ -142,6 +142,9 @@ package struct StoredRegistry: Sendable, Hashable {
     package var registrations: [Registration] = []
     package var queues: [QueueRecord] = []
     package var launches: [Launch] = []
+    package var contacts: [ContactEdge] = []
+    package var blocks: [Block] = []
+    package var statuses: [AccountID: OwnStatus] = [:]
 
     package init() {}
 }
@@ -149,7 +152,7 @@ package struct StoredRegistry: Sendable, Hashable {
 /// One change of what is stored. `put` inserts or replaces by id.
 package enum StoreChange: Sendable, Hashable {
     case putAccount(Account)
-    /// With its devices, registrations, queue and messages.
+    /// With its devices, registrations, queue and messages, its contacts, blocks and status, and others' wishes for it.
     case deleteAccount(AccountID)
     case putDevice(Device)
     /// With its queue and messages.
@@ -172,6 +175,7 @@ package enum StoreChange: Sendable, Hashable {
     case putDelivery(DeliveryRecord)
     case insertEvent(StoredEvent)
     case putLaunch(Launch)
+    case people(PeopleChange)
     /// Drops settled messages, their deliveries, and events older than this, and launches expired before it.
     case purge(before: Timestamp)
 }

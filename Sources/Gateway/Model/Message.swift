@@ -148,6 +148,8 @@ package struct StoredEvent: Sendable, Hashable {
         case device
         /// An app's server refused a registration's credentials.
         case monitor
+        /// The account and another one stand differently than before.
+        case contact
     }
 
     package let queue: Int64

@@ -16,6 +16,8 @@ package struct App: Sendable {
     package var key: Secret?
     /// How the application is called with what comes to its queue; nil for one that asks.
     package var callback: (any AppCallback)?
+    /// Whether it is called with the presence of its users, of those that allow it.
+    package var callbackPresence = false
     /// The file the key stands in, or is to stand in once it is made.
     package var keyFile: String?
 

@@ -32,7 +32,7 @@ package final class Notifier: Service {
         alarm = Alarm(time: time)
         dispatcher.onFinished { [weak self] job, report in self?.finished(job, report) }
         dispatcher.onSend { [weak self] job in self?.asOfNow(job) ?? job.push }
-        hub.onChange { [weak self] device, isOpen in
+        hub.onChange { [weak self] device, _, isOpen in
             if !isOpen { self?.step { $0.connectionLost(device, $1) } }
         }
         sessions.onChange { [weak self] session in

@@ -90,20 +90,28 @@ package final class Postmaster: Sendable {
     private let mailroom: Mailroom
     private let messages: Messages
     private let hub: StreamHub
-    private let time: any TimeSource
+    let people: People
+    /// Of messages between accounts.
+    let rates: Locked<(senders: AccountRates, recipients: AccountRates)>
+    let time: any TimeSource
     private let log: Log
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, messages: Messages, hub: StreamHub,
-        time: any TimeSource, log: Log
+        people: People, limits: Limits, time: any TimeSource, log: Log
     ) {
         (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
-        (self.apps, self.time, self.log) = (Set(apps.map(\.id)), time, log)
+        (self.apps, self.people, self.time, self.log) = (Set(apps.map(\.id)), people, time, log)
+        rates = Locked(
+            (
+                AccountRates(limits.messagesPerSenderPerMinute, in: .seconds(60)),
+                AccountRates(limits.messagesPerRecipientPerMinute, in: .seconds(60))
+            ))
         called = Set(apps.filter { $0.callback != nil }.map(\.id))
     }
 
     /// Finds the recipients and checks everything that can be checked before storing.
-    /// - Throws: `unknown_recipient`, `forbidden`, `unknown_app`, `invalid_field`.
+    /// - Throws: `unknown_recipient`, `forbidden`, `unknown_app`, `invalid_field`, `rate_limited`.
     package func prepare(_ order: SendOrder, by party: Party) throws(GatewayError) -> [Posting] {
         try check(order)
         var recipients: [Recipient] = []
@@ -112,7 +120,7 @@ package final class Postmaster: Sendable {
                 recipients += try self.recipients(target, party)
             } catch {
                 let field = order.to.count == 1 ? "to" : "to[\(index)]"
-                throw GatewayError(error.code, error.message, field: field)
+                throw GatewayError(error.code, error.message, field: field, retryAfterSeconds: error.retryAfterSeconds)
             }
         }
         let draft = draft(order, party, recipients)
@@ -226,8 +234,11 @@ package final class Postmaster: Sendable {
             order.from = .device
         }
         try check(order)
-        // Whoever was written to may answer, also where it could not write of its own accord.
-        guard let recipient = recipient(message.sender) else {
+        // Whoever was written to may answer, also where it could not write of its own accord; but not one that has
+        // blocked it since.
+        var isHeard = true
+        if case .account(let id) = message.sender { isHeard = try admit(party, to: id, isReply: true) }
+        guard let recipient = recipient(message.sender), isHeard else {
             throw GatewayError(.unknownRecipient, "whoever sent the message is gone")
         }
         return try await send([posting(draft(order, party, [recipient]), to: recipient)])
@@ -296,7 +307,8 @@ package final class Postmaster: Sendable {
         func unknown(_ what: String) -> GatewayError { GatewayError(.unknownRecipient, "there is no \(what)") }
         switch target {
         case .account(let id):
-            guard let recipient = recipient(.account(id)) else { throw unknown("account '\(id)'") }
+            let mayWrite = try admit(party, to: id)
+            guard let recipient = recipient(.account(id)), mayWrite else { throw unknown("account '\(id)'") }
             return [recipient]
         case .app(let id):
             guard let recipient = recipient(.app(id)) else { throw unknown("app '\(id)'") }

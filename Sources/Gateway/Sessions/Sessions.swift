@@ -13,6 +13,7 @@ package final class Sessions: Service {
     private let log: Log
     private let limits: Limits
     private let observers = Locked<[@Sendable (Session) -> Void]>([])
+    private let endObservers = Locked<[@Sendable (Session) -> Void]>([])
     private let stopped = ShutdownSignal()
 
     package init(time: any TimeSource, log: Log, limits: Limits) {
@@ -28,6 +29,11 @@ package final class Sessions: Service {
 
     /// Who is told when a session came to the front or left it; after the change, without any lock.
     package func onChange(_ body: @escaping @Sendable (Session) -> Void) { observers.withLock { $0.append(body) } }
+
+    /// Who is told when a session ended that was not in front, or with its device; after the change, without any lock.
+    package func onEnd(_ body: @escaping @Sendable (Session) -> Void) { endObservers.withLock { $0.append(body) } }
+
+    private func tellEnd(_ session: Session) { for observer in endObservers.withLock({ $0 }) { observer(session) } }
 
     private func tell(_ session: Session) { for observer in observers.withLock({ $0 }) { observer(session) } }
 
@@ -109,7 +115,11 @@ package final class Sessions: Service {
                     presence == .gone ? .sessionClosed : .sessionPresence, "A client reported its presence",
                     fields(session) + ["previous": .string(previous.rawValue)])
             }
-            if wasForeground != isForeground { tell(session) }
+            if wasForeground != isForeground {
+                tell(session)
+            } else if presence == .gone {
+                tellEnd(session)
+            }
             return session
         }
     }
@@ -126,6 +136,7 @@ package final class Sessions: Service {
     package func removed(device: DeviceID) {
         for session in table.withLock({ $0.removeAll(device: device) }) {
             log.info(.sessionClosed, "A session ended with its device", fields(session))
+            tellEnd(session)
         }
     }
 
@@ -171,6 +182,7 @@ package final class Sessions: Service {
             }
             for session in forgotten {
                 log.info(.sessionClosed, "A session nobody reported on for a day was dropped", fields(session))
+                tellEnd(session)
             }
         }
     }

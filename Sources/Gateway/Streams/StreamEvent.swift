@@ -7,7 +7,7 @@ package enum StreamEvent: Sendable {
     case notify(Notification)
     /// `clear` and `receipt` carry the data they were stored with.
     case stored(StoredEvent)
-    case presence(account: AccountID, status: String)
+    case presence(account: AccountID, AccountPresence)
     /// The running session of an app is asked to come to the front.
     case launch(LaunchID, app: AppID)
 }

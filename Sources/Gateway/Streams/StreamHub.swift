@@ -39,7 +39,10 @@ package final class StreamHub: Service {
     private let log: Log
     private let replays: AsyncStream<(DeviceID, Int64)>
     private let replayRequests: AsyncStream<(DeviceID, Int64)>.Continuation
-    private let observer = Locked<Callback<@Sendable (DeviceID, Bool) -> Void>?>(nil)
+    private let observers = Locked<[Observer]>([])
+
+    /// Called with a device, its account, and whether its connection opened (true) or ended (false).
+    package typealias Observer = @Sendable (DeviceID, AccountID, Bool) -> Void
 
     package init(mailroom: Mailroom, store: any Store, time: any TimeSource, log: Log) {
         (self.mailroom, self.store, self.log) = (mailroom, store, log)
@@ -49,9 +52,11 @@ package final class StreamHub: Service {
         mailroom.onPublish { [weak self] account, publication in self?.publish(account, publication) }
     }
 
-    /// Who is told that a device's connection opened (true) or ended (false).
-    package func onChange(_ body: @escaping @Sendable (DeviceID, Bool) -> Void) {
-        observer.withLock { $0 = Callback(body) }
+    /// Who is told of connections; without any lock.
+    package func onChange(_ body: @escaping Observer) { observers.withLock { $0.append(body) } }
+
+    private func tell(_ device: DeviceID, _ account: AccountID, isOpen: Bool) {
+        for observer in observers.withLock({ $0 }) { observer(device, account, isOpen) }
     }
 
     /// Whether the device is connected and has caught up: only then does it hear news at once.
@@ -62,6 +67,8 @@ package final class StreamHub: Service {
     }
     /// Whether the device has a connection, caught up or not.
     package func isConnected(_ device: DeviceID) -> Bool { state.withLock { $0.connections[device] != nil } }
+    /// Whether any of the account's devices has a connection.
+    package func isConnected(account: AccountID) -> Bool { state.withLock { $0.byAccount[account] != nil } }
     package var count: Int { state.withLock { $0.connections.count } }
 
     /// Takes a device's new connection; an older one of the same device is closed (fenced by the epoch).
@@ -80,20 +87,20 @@ package final class StreamHub: Service {
         fenced?.close()
         log.info(.streamOpened, "A device's stream is open", ["device": .id(device.id), "epoch": .integer(epoch)])
         _ = stream.send(.hello(device: device.id, epoch: epoch, cursor: device.cursor), number: nil)
-        observer.withLock { $0 }?.function(device.id, true)
+        tell(device.id, device.account, isOpen: true)
         replayRequests.yield((device.id, epoch))
     }
 
     /// The connection has ended. An older connection's end does not touch a newer one.
     package func closed(_ device: DeviceID, stream: any DeviceStream, reason: String) {
-        let ended = state.withLock { state in
-            guard let connection = state.connections[device], connection.stream === stream else { return false }
+        let ended = state.withLock { state -> AccountID? in
+            guard let connection = state.connections[device], connection.stream === stream else { return nil }
             remove(connection, from: &state)
-            return true
+            return connection.account
         }
-        guard ended else { return }
+        guard let account = ended else { return }
         log.info(.streamClosed, "A device's stream ended", ["device": .id(device), "reason": .string(reason)])
-        observer.withLock { $0 }?.function(device, false)
+        tell(device, account, isOpen: false)
     }
 
     /// Ends a device's connection, such as when its token is revoked.

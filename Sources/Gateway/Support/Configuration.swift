@@ -117,6 +117,8 @@ package struct ConfiguredFarm: Sendable {
 package struct GatewayConfiguration: Sendable {
     package var notify = NotifyDefaults()
     package var limits = Limits()
+    /// How accounts become contacts (`people.contacts`).
+    package var contacts = ContactBook.Rule.directory
     package var farms: [ConfiguredFarm] = []
     package var apps: [App] = []
     package var pushes: [ConfiguredPush] = []
@@ -124,10 +126,11 @@ package struct GatewayConfiguration: Sendable {
 
     package init() {}
 
-    /// Reads `notify`, `limits`, `farms`, `apps`, `push` and `bridges`. Does not connect to anything.
+    /// Reads `notify`, `limits`, `people`, `farms`, `apps`, `push` and `bridges`. Does not connect to anything.
     package init(_ reader: ConfigReader, plugins: PluginCatalog, context: PluginContext) {
         notify = reader.object("notify") { NotifyDefaults($0) } ?? NotifyDefaults()
         limits = reader.object("limits") { Limits($0) } ?? Limits()
+        contacts = reader.object("people") { $0.choice("contacts", default: .directory) } ?? .directory
         farms = reader.map("farms") { name, reader in
             guard let plugin = Self.plugin(of: plugins.farms, kind: \.kind, reader) else { return nil }
             return plugin.configure(farm: FarmID(name), reader, context)
@@ -224,7 +227,11 @@ package struct GatewayConfiguration: Sendable {
         app.ownAddresses = reader.strings("ownAddresses")
         (app.key, app.keyFile) = key(reader)
         if let callback = plugins.callback {
-            app.callback = reader.object("callback") { callback.configure(app: id, $0, context) } ?? nil
+            app.callback =
+                reader.object("callback") { reader in
+                    app.callbackPresence = reader.bool("presence", default: false)
+                    return callback.configure(app: id, reader, context)
+                } ?? nil
         }
         return app
     }

@@ -38,6 +38,14 @@ package struct Limits: Sendable, Hashable {
     package var monitorConnects = 32
     /// Refused log-ins at one server within a minute before further ones that may be refused wait; 0: no limit.
     package var monitorRefusalsPerMinute = 1
+    /// Watchers told of others' presence in a second; further ones are told a little later.
+    package var presencePerSecond = 5000
+    /// Accounts that one account may ask to be contacts in an hour, where consent is asked for; 0: no limit.
+    package var contactAsksPerHour = 60
+    /// Messages one account may send to others in a minute, on average; 0: no limit.
+    package var messagesPerSenderPerMinute = 120
+    /// Messages one account may be sent by others in a minute, on average; 0: no limit.
+    package var messagesPerRecipientPerMinute = 600
 
     package init() {}
 
@@ -66,5 +74,11 @@ package struct Limits: Sendable, Hashable {
         monitorConnects = reader.integer("monitorConnects", in: 1...100_000, default: monitorConnects)
         monitorRefusalsPerMinute = reader.integer(
             "monitorRefusalsPerMinute", in: 0...1000, default: monitorRefusalsPerMinute)
+        presencePerSecond = reader.integer("presencePerSecond", in: 1...1_000_000, default: presencePerSecond)
+        contactAsksPerHour = reader.integer("contactAsksPerHour", in: 0...1_000_000, default: contactAsksPerHour)
+        messagesPerSenderPerMinute = reader.integer(
+            "messagesPerSenderPerMinute", in: 0...10_000_000, default: messagesPerSenderPerMinute)
+        messagesPerRecipientPerMinute = reader.integer(
+            "messagesPerRecipientPerMinute", in: 0...10_000_000, default: messagesPerRecipientPerMinute)
     }
 }

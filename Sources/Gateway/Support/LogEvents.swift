@@ -74,6 +74,10 @@ extension LogEvent {
     package static let storageFailed = LogEvent("storage.failed")
     package static let authRefused = LogEvent("auth.refused")
     package static let authLimited = LogEvent("auth.limited")
+    package static let contactChanged = LogEvent("contact.changed")
+    package static let statusChanged = LogEvent("status.changed")
+    package static let presenceAnnounced = LogEvent("presence.announced")
+    package static let presenceDropped = LogEvent("presence.dropped")
     package static let stats = LogEvent("stats")
 }
 

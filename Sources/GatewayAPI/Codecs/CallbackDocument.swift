@@ -1,11 +1,18 @@
 package import Base
 package import Gateway
 
-/// What an application's callback carries: `{type:"message"|"receipt", …}`.
+/// What an application's callback carries: `{type:"message"|"receipt"|"presence", …}`.
 package enum CallbackDocument {
     /// The document of a message in an application's queue; for a receipt, what it says of which message.
     package static func document(of message: Message, attempt: Int) -> JSON {
-        message.header["type"] == "receipt" ? receipt(message) : self.message(message, attempt)
+        // What the gateway itself tells an application stands there as from the application: whoever else sends a
+        // message with such a header has sent a message.
+        guard message.sender == message.address else { return self.message(message, attempt) }
+        return switch message.header["type"] {
+        case "receipt": receipt(message)
+        case "presence": presence(message)
+        default: self.message(message, attempt)
+        }
     }
 
     /// What is to be echoed before anything else is sent.
@@ -26,6 +33,15 @@ package enum CallbackDocument {
         ] {
             if let value { document.append(name, .string(value)) }
         }
+        return .object(document)
+    }
+
+    private static func presence(_ message: Message) -> JSON {
+        var document: JSONObject = ["type": "presence"]
+        for name in ["account", "status", "text", "lastSeen"] {
+            if let value = message.header[name] { document.append(name, .string(value)) }
+        }
+        document.append("at", .timestamp(message.enqueued))
         return .object(document)
     }
 

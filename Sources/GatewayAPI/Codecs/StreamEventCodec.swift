@@ -13,9 +13,10 @@ enum StreamEventCodec {
         case .message(let message): return ("message", MessageCodec.bytes(of: message))
         case .notify(let notification): return ("notify", json(of: notification).serializedBytes)
         case .stored(let event): return (event.kind.rawValue, event.data)
-        case .presence(let account, let status):
-            let json: JSON = ["account": .string(account.text), "status": .string(status)]
-            return ("presence", json.serializedBytes)
+        case .presence(let account, let presence):
+            var object: JSONObject = ["account": .string(account.text)]
+            PeopleCodec.add(presence, to: &object)
+            return ("presence", JSON.object(object).serializedBytes)
         case .launch(let launch, let app):
             let json: JSON = ["launch": .string(launch.text), "app": .string(app.text)]
             return ("launch", json.serializedBytes)

@@ -58,6 +58,7 @@ package enum OpenAPI {
             + messageOperations
             + farmOperations
             + queueOperations
+            + peopleOperations
             + adminOperations
             + hookOperations
     }

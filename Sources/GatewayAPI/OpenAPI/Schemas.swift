@@ -5,7 +5,9 @@ extension OpenAPI {
     /// Every schema that has a name, by theme.
     static func schemas() -> JSONObject {
         var all = JSONObject()
-        for group in [common, devices, registrations, sessions, queues, consumers, launches, administration, hooks] {
+        for group in [
+            common, devices, registrations, sessions, queues, consumers, launches, administration, hooks, people,
+        ] {
             for (name, schema) in group { all.append(name, schema) }
         }
         return all

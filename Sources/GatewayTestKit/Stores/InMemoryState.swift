@@ -5,6 +5,7 @@ internal import Gateway
 /// cleverness that could share a mistake with a real store.
 struct InMemoryState: Sendable {
     struct DeliveryKey: Hashable { let message: MessageKey, device: DeviceID }
+    struct PeerKey: Hashable { let account, peer: AccountID }
     struct EventKey: Hashable { let queue, number: Int64 }
 
     private(set) var accounts: [AccountID: Account] = [:]
@@ -12,6 +13,9 @@ struct InMemoryState: Sendable {
     private(set) var registrations: [RegistrationID: Registration] = [:]
     private(set) var queues: [Int64: QueueRecord] = [:]
     private(set) var launches: [LaunchID: Launch] = [:]
+    private(set) var contacts: [PeerKey: ContactEdge] = [:]
+    private(set) var blocks: [PeerKey: Block] = [:]
+    private(set) var statuses: [AccountID: OwnStatus] = [:]
     private(set) var messages: [MessageKey: Message] = [:]
     /// The messages' places in the order in which they were stored.
     private(set) var places: [MessageKey: Int64] = [:]
@@ -86,7 +90,18 @@ struct InMemoryState: Sendable {
             if events[key] != nil { throw Self.refused("the event's number is used") }
             set(\.events, key, event)
         case .putLaunch(let launch): set(\.launches, launch.id, launch)
+        case .people(let change): apply(change)
         case .purge(let before): purge(before)
+        }
+    }
+
+    private mutating func apply(_ change: PeopleChange) {
+        switch change {
+        case .putContact(let edge): set(\.contacts, PeerKey(account: edge.account, peer: edge.peer), edge)
+        case .deleteContact(let account, let peer): set(\.contacts, PeerKey(account: account, peer: peer), nil)
+        case .putBlock(let block): set(\.blocks, PeerKey(account: block.account, peer: block.peer), block)
+        case .deleteBlock(let account, let peer): set(\.blocks, PeerKey(account: account, peer: peer), nil)
+        case .putStatus(let account, let status): set(\.statuses, account, status)
         }
     }
 
@@ -148,6 +163,9 @@ struct InMemoryState: Sendable {
             set(\.registrations, registration.id, nil)
         }
         for launch in launches.values where launch.account == account { set(\.launches, launch.id, nil) }
+        for key in contacts.keys where key.account == account || key.peer == account { set(\.contacts, key, nil) }
+        for key in blocks.keys where key.account == account { set(\.blocks, key, nil) }
+        set(\.statuses, account, nil)
         set(\.accounts, account, nil)
     }
 
@@ -167,6 +185,9 @@ struct InMemoryState: Sendable {
         registry.devices = devices.values.sorted { $0.id < $1.id }
         registry.registrations = registrations.values.sorted { $0.id < $1.id }
         registry.queues = queues.values.sorted { $0.number < $1.number }
+        registry.contacts = contacts.values.sorted { ($0.account, $0.peer) < ($1.account, $1.peer) }
+        registry.blocks = blocks.values.sorted { ($0.account, $0.peer) < ($1.account, $1.peer) }
+        registry.statuses = statuses
         registry.launches = launches.values.sorted { $0.id < $1.id }
         return registry
     }

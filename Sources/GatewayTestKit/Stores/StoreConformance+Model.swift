@@ -112,13 +112,13 @@ struct RandomChanges {
 
     init(seed: UInt64) { random = SeededRandom(seed: seed) }
 
-    private mutating func pick<Value>(_ values: [Value]) -> Value {
+    mutating func pick<Value>(_ values: [Value]) -> Value {
         values[Int.random(in: 0..<values.count, using: &random)]
     }
 
-    private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
 
-    private mutating func time() -> Timestamp {
+    mutating func time() -> Timestamp {
         StoreSamples.noon + .seconds(Int64.random(in: 0...1000, using: &random))
     }
 
@@ -128,7 +128,7 @@ struct RandomChanges {
         return (0..<count).map { first &+ UInt8(truncatingIfNeeded: $0) }
     }
 
-    private mutating func optionalText() -> String? { pick([nil, "", "x", "Straße", "\u{0}", "🔔"]) }
+    mutating func optionalText() -> String? { pick([nil, "", "x", "Straße", "\u{0}", "🔔"]) }
 
     private mutating func key() -> MessageKey {
         MessageKey(queue: pick(Self.queues), seq: Int64.random(in: 1...Self.seqLimit, using: &random))
@@ -152,7 +152,8 @@ struct RandomChanges {
         case 89..<92: .putLaunch(launch())
         case 92..<94: .deleteDevice(pick(Self.devices))
         case 94..<95: .deleteRegistration(pick(Self.registrations))
-        case 95..<97: .deleteAccount(pick(Self.accounts))
+        case 95..<96: .deleteAccount(pick(Self.accounts))
+        case 96..<98: .people(people())
         default: .purge(before: time())
         }
     }

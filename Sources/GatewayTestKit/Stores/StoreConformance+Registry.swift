@@ -63,6 +63,8 @@ extension StoreConformance {
         registry.registrations.sort { $0.id < $1.id }
         registry.queues.sort { $0.number < $1.number }
         registry.launches.sort { $0.id < $1.id }
+        registry.contacts.sort { ($0.account, $0.peer) < ($1.account, $1.peer) }
+        registry.blocks.sort { ($0.account, $0.peer) < ($1.account, $1.peer) }
         return registry
     }
 

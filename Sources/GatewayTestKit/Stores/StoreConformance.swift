@@ -14,6 +14,7 @@ package struct StoreConformance: Sendable {
         case queueAddresses = "two queues cannot have one address"
         case preferences = "all forms of preferences and channels come back"
         case launches = "launches are put, replaced and purged"
+        case people = "contacts, blocks and statuses are put, replaced, removed, and end with their account"
         case messageRoundTrip = "messages come back with every field, also after reopening"
         case bodies = "empty, binary and large bodies come back"
         case text = "text of any kind comes back, empty is not nil"
@@ -86,6 +87,7 @@ package struct StoreConformance: Sendable {
         case .queueAddresses: try await queueAddresses(store)
         case .preferences: try await preferences(&store)
         case .launches: try await launches(store)
+        case .people: try await people(&store)
         case .messageRoundTrip: try await messageRoundTrip(&store)
         case .bodies: try await bodies(&store)
         case .text: try await text(&store)

@@ -7,6 +7,8 @@ enum SessionInput: Sendable {
     case event(BridgeEvent, number: Int64?, AccountID, generation: Int64)
     case attached(AccountID, generation: Int64, isNew: Bool?)
     case posted(token: Int64, Result<MessageKey, GatewayError>)
+    /// How they stand after a change; nil when it was refused.
+    case contacted(AccountID, AccountID, ContactState??)
     case time
 }
 

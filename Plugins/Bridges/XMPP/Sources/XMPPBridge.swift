@@ -133,7 +133,10 @@ final class BridgeConnection: Sendable {
             throw BridgeFailure(.network, "\(error)")
         }
         let (component, secret, users) = (settings.component, settings.secret, settings.users)
-        let names = ComponentSession.Names(apps: host.apps) { [host] in host.account($0) }
+        let names = ComponentSession.Names(
+            apps: host.apps, account: { [host] in host.account($0) },
+            presence: { [host] in host.presence(of: $0, for: $1) }, contacts: { [host] in host.contacts(of: $0) },
+            contact: { [host] in host.contact($0, of: $1) })
         var session = ComponentSession(
             component: component, secret: secret, users: users, host: names, options: settings.session,
             linked: host.linked(), at: time.now)
@@ -165,6 +168,9 @@ final class BridgeConnection: Sendable {
         case .posted(let token, let result):
             session.posted(token, result)
             try step([], &session)
+        case .contacted(let peer, let account, let state):
+            session.contacted(peer, account, state)
+            try step([], &session)
         case .time: try step(session.deadlinePassed(instant), &session)
         }
     }
@@ -182,7 +188,8 @@ final class BridgeConnection: Sendable {
             case .fail(let failure): throw failure
             case .undeliverable(let account, let key, let condition, let isForGood):
                 note(account, key, condition, isForGood)
-            case .attach(let account, _, _), .detach(let account), .arrived(let account, _), .read(_, let account):
+            case .attach(let account, _, _), .detach(let account), .arrived(let account, _), .read(_, let account),
+                .presence(let account, _, _), .setContact(_, let account, _):
                 jobs[lane(account)].sink.yield(action)
             case .post(_, let message): jobs[lane(message.from)].sink.yield(action)
             }
@@ -231,6 +238,15 @@ final class BridgeConnection: Sendable {
                 queue.put(.posted(token: token, .failure(error)))
             }
         case .read(let key, let account): try await host.read(key, by: account)
+        case .presence(let account, let connection, let presence):
+            host.setPresence(of: account, connection: connection, presence)
+        case .setContact(let peer, let account, let isWanted):
+            do {
+                let state = try await host.setContact(peer, of: account, isWanted)
+                queue.put(.contacted(peer, account, .some(state)))
+            } catch is GatewayError {
+                queue.put(.contacted(peer, account, nil))
+            }
         case .connected, .fail, .undeliverable: break
         }
     }

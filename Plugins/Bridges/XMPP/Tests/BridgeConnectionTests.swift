@@ -76,6 +76,11 @@ final class RecordingBridgeHost: BridgeHost {
         return MessageKey(queue: 1, seq: Int64(posted.all.count))
     }
     func read(_ key: MessageKey, by account: AccountID) async throws {}
+    func setPresence(of account: AccountID, connection: String, _ presence: AccountPresence?) {}
+    func presence(of peer: AccountID, for account: AccountID) -> AccountPresence? { nil }
+    func contacts(of account: AccountID) -> [(peer: AccountID, presence: AccountPresence)] { [] }
+    func contact(_ peer: AccountID, of account: AccountID) -> ContactState? { nil }
+    func setContact(_ peer: AccountID, of account: AccountID, _ isWanted: Bool) async throws -> ContactState? { nil }
 }
 
 @Suite(.timeLimit(.minutes(2))) struct BridgeConnectionTests {

@@ -237,7 +237,7 @@ import XMPPTools
                 .undeliverable("alice", Self.key, condition: "service-unavailable", isForGood: false), .detach("alice"),
             ])
         try rig.take("<presence from='alice@x/phone' to='farbell.x'/>")
-        #expect(rig.takeActions() == [.attach("alice", generation: 2, after: 4)])
+        #expect(rig.takeActions().first == .attach("alice", generation: 2, after: 4))
         rig.hear(message: "t", 5)
         #expect(rig.takeSent().contains { $0.attribute("id") == "m1-5" })
         try rig.take(bounce("m1-5", "policy-violation"))
@@ -248,19 +248,30 @@ import XMPPTools
             ])
     }
 
-    @Test("IM-12 messages are held while the user is away, and come when the user is back")
+    @Test("IM-9 IM-12 messages are held while the user is away, and come when the user is back; presence follows")
     func away() throws {
         var rig = try SessionRig()
-        try rig.take("<presence from='alice@x/phone' to='farbell.x'/><presence from='alice@x/desk' to='farbell.x'/>")
-        #expect(rig.takeActions() == [.attach("alice", generation: 1, after: 0)])
+        try rig.take("<presence from='alice@x/phone' to='farbell.x'/>")
+        try rig.take(
+            "<presence from='alice@x/desk' to='farbell.x'><show>dnd</show><status>in a call</status></presence>")
+        #expect(
+            rig.takeActions() == [
+                .attach("alice", generation: 1, after: 0),
+                .presence("alice", connection: "phone", AccountPresence(.online)),
+                .presence("alice", connection: "desk", AccountPresence(.busy, text: "in a call")),
+            ])
         try rig.take("<presence from='alice@x/phone' to='farbell.x' type='unavailable'/>")
-        #expect(rig.takeActions().isEmpty, "one client is left")
+        #expect(rig.takeActions() == [.presence("alice", connection: "phone", nil)], "one client is left")
         try rig.take("<presence from='alice@x/desk' to='farbell.x' type='unavailable'/>")
-        #expect(rig.takeActions() == [.detach("alice")])
+        #expect(rig.takeActions() == [.presence("alice", connection: "desk", nil), .detach("alice")])
         rig.hear(message: "late", 5)
         #expect(rig.session.linked["alice"]?.outstanding.isEmpty == true)
-        try rig.take("<presence from='alice@x/desk' to='farbell.x'/>")
-        #expect(rig.takeActions() == [.attach("alice", generation: 2, after: 0)])
+        try rig.take("<presence from='alice@x/desk' to='farbell.x'><show>xa</show></presence>")
+        #expect(
+            rig.takeActions() == [
+                .attach("alice", generation: 2, after: 0),
+                .presence("alice", connection: "desk", AccountPresence(.away)),
+            ])
     }
 
     @Test("what monitors bring, what is from devices, and what has expired is passed over and acknowledged")

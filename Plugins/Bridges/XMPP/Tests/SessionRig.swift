@@ -21,11 +21,13 @@ struct SessionRig {
 
     init(
         accounts: Set<String> = ["alice", "bob", "oa"], linked: [AccountID] = [],
-        options: ComponentSession.Options = .init(), isReady: Bool = true
+        options: ComponentSession.Options = .init(), contacts: [AccountID: AccountPresence] = [:],
+        asking: Set<AccountID> = [], isReady: Bool = true
     ) throws {
-        let names = ComponentSession.Names(apps: [(id: "oa", name: "Office")]) { name in
-            accounts.contains(name) ? AccountID(name) : nil
-        }
+        let names = ComponentSession.Names(
+            apps: [(id: "oa", name: "Office")], account: { accounts.contains($0) ? AccountID($0) : nil },
+            presence: { peer, _ in contacts[peer] }, contacts: { _ in contacts.map { ($0.key, $0.value) } },
+            contact: { peer, _ in contacts[peer] == nil ? asking.contains(peer) ? .asking : nil : .contact })
         session = ComponentSession(
             component: Self.component, secret: Self.secret, users: BridgeUsers(domain: "x"), host: names,
             options: options, linked: linked, at: now)

@@ -126,23 +126,6 @@ import XMPPTools
         #expect(rig.takeSent().first?.text(of: "body") == "ab</body>]]>&c")
     }
 
-    @Test("IM-9 a linked user may see apps: asked for, they agree and are there; of accounts nothing is shown")
-    func presence() throws {
-        var rig = try SessionRig()
-        try rig.take("<presence type='subscribe' from='alice@x' to='oa@farbell.x'/>")
-        #expect(rig.takeSent().map { $0.attribute("type") ?? "" } == ["subscribed", ""])
-        for name in ["bob", "nobody"] {
-            try rig.take("<presence type='subscribe' from='alice@x' to='\(name)@farbell.x'/>")
-            #expect(rig.takeSent().map { $0.attribute("type") ?? "" } == ["unsubscribed"])
-        }
-        try rig.take("<presence type='probe' from='alice@x/p' to='oa@farbell.x'/>")
-        #expect(rig.takeSent().map { $0.attribute("type") ?? "" } == [""])
-        try rig.take("<presence from='alice@x/p' to='farbell.x'/>")
-        #expect(rig.takeSent().map { $0.attribute("from") } == ["oa@farbell.x"])
-        try rig.take("<presence from='alice@x/p' to='farbell.x'><show>away</show></presence>")
-        #expect(rig.takeSent().isEmpty, "once, and not with every change")
-    }
-
     @Test("IM-7 a linked user's client learns what an address is and which apps there are")
     func discovery() throws {
         var rig = try SessionRig()

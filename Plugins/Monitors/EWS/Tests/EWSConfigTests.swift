@@ -7,26 +7,14 @@ import Testing
 
 @Suite struct EWSConfigTests {
     static func read(_ text: String) throws -> EWSMonitor {
-        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(
-            file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["FARBELL_EWS_PASSWORD": "x"])
-        let monitor = try document.read { reader in
-            reader.ignore(["name", "farm"])
-            return reader.object("monitor") { reader in
-                reader.ignore(["kind"])
-                return EWSMonitorPlugin().configure(app: "mail", reader, context) as? EWSMonitor
-            }
-        }
-        return try #require(monitor ?? nil)
+        try EWSMonitor.configured(by: EWSMonitorPlugin(), text, environment: ["FARBELL_EWS_PASSWORD": "x"])
     }
 
     private static let url = #""url":"https://mail.example.org/EWS/Exchange.asmx""#
 
     @Test("the example configuration is valid")
     func example() throws {
-        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
-        let monitor = try Self.read(String(decoding: text, as: UTF8.self))
+        let monitor = try Self.read(try EWSMonitorPlugin().example())
         #expect(monitor.upstream == "mail.example.org:443")
         #expect(monitor.credentialFields.isEmpty && monitor.settings.mailboxDomain == "example.org")
     }

@@ -147,8 +147,8 @@ final class ExecHub: Sendable {
             _ = program.send(JSON.object(["shutdown": .integer(1)]).serializedBytes)
             program.stop()
         }
-        // In a task of its own, because this one may be cancelled: no program outlives us. SIGKILL bounds it.
-        await Task { await ended.wait() }.value
+        // No program outlives us. SIGKILL bounds it.
+        await uncancelled { await ended.wait() }
         return state.withLock { state in
             defer { (state.program, state.isReady) = (nil, false) }
             return state.isReady

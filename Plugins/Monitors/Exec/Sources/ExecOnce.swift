@@ -50,8 +50,8 @@ final class ExecOnce: Sendable {
             group.cancelAll()
         }
         program.kill()
-        // In a task of its own, because this one may be cancelled: no program outlives us.
-        await Task { await once.ended.wait() }.value
+        // No program outlives us.
+        await uncancelled { await once.ended.wait() }
         try Task.checkCancellation()
         return try once.outcome()
     }

@@ -16,6 +16,22 @@ import Testing
         try await MonitorConformance.run(check, SiteSubject(form, withLogin: true))
     }
 
+    @Test("what has not changed is not sent again")
+    func entityTag() async throws {
+        let subject = try SiteSubject(.atom, withLogin: false)
+        let (monitor, time) = (subject.monitor, subject.time)
+        let host = RecordingMonitorHost()
+        try await MonitorRun.during(monitor, credentials: [:], host: host) {
+            try await host.waitForWatching()
+            for count in 1...3 {
+                try await time.waitForSleepers(1)
+                time.advanceToNextDeadline()
+                try await Eventually.wait("asked again") { subject.site.unchanged == count }
+            }
+        }
+        #expect(subject.site.sent == 1)
+    }
+
     @Test("a feed that is the same for all is fetched once, however many watch it")
     func shared() async throws {
         let subject = try SiteSubject(.rss, withLogin: false)
@@ -65,7 +81,8 @@ import Testing
         defer { peer.stop() }
         let client = try HTTPClient()
         let time = ManualTime()
-        let monitor = try configured(
+        let monitor = try FeedMonitor.configured(
+            by: FeedMonitorPlugin(),
             #"{"monitor":{"url":"https://localhost:\#(peer.port)/old","caFile":"\#(authority.caFile)"}}"#,
             transport: client, time: time)
         let host = RecordingMonitorHost(cursor: ListCursor(time: time.timestamp).encoded)

@@ -84,9 +84,7 @@ import Testing
 @Suite struct FeedConfigTests {
     @Test("the example configuration is valid")
     func example() throws {
-        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(folder)/config.example.json", limit: 10_000))
-        let monitor = try configured(String(decoding: text, as: UTF8.self))
+        let monitor = try FeedMonitor.configured(by: FeedMonitorPlugin(), try FeedMonitorPlugin().example())
         #expect(monitor.upstream == "https://news.example.org" && monitor.credentialFields.isEmpty)
         #expect(monitor.settings.isShared)
     }
@@ -100,6 +98,8 @@ import Testing
             (#"{"url":"https://a/x","pollSeconds":1}"#, "out of range"),
         ])
     func faults(text: String, message: String) {
-        #expect { try configured("{\"monitor\":\(text)}") } throws: { "\($0)".contains(message) }
+        #expect { try FeedMonitor.configured(by: FeedMonitorPlugin(), "{\"monitor\":\(text)}") } throws: {
+            "\($0)".contains(message)
+        }
     }
 }

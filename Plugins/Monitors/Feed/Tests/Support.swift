@@ -4,24 +4,6 @@ import GatewayTestKit
 
 @testable import FeedMonitor
 
-/// Reads an app's configuration with the plugin.
-func configured(
-    _ text: String, transport: any HTTPTransport = NoTransport(), time: any TimeSource = SystemTime(),
-    log: Log = Log(sink: NullLogSink())
-) throws -> FeedMonitor {
-    let context = PluginContext(transport: transport, time: time, log: log)
-    let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
-    let monitor = try document.read { reader in
-        reader.ignore(["name", "farm"])
-        return reader.object("monitor") { reader in
-            reader.ignore(["kind"])
-            return FeedMonitorPlugin().configure(app: "news", reader, context) as? FeedMonitor
-        }
-    }
-    guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-    return monitor
-}
-
 /// How a feed is written.
 enum FeedForm: String, Sendable, CaseIterable { case rss, atom, rdf }
 
@@ -152,8 +134,9 @@ final class SiteSubject: MonitorSubject {
         if form == .rdf { abilities.remove(.addresses) }
         self.abilities = abilities
         let login = withLogin ? #","authentication":"basic","allowPlaintext":true"# : ""
-        monitor = try configured(
-            "{\"monitor\":{\"url\":\"http://site.test/feed\",\"pollSeconds\":60\(login)}}", transport: web, time: time,
+        monitor = try FeedMonitor.configured(
+            by: FeedMonitorPlugin(), "{\"monitor\":{\"url\":\"http://site.test/feed\",\"pollSeconds\":60\(login)}}",
+            transport: web, time: time,
             log: Log(sink: sink, level: .debug))
     }
 

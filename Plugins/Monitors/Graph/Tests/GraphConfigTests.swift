@@ -8,25 +8,13 @@ import Testing
 
 @Suite struct GraphConfigTests {
     static func read(_ text: String, hookBase: String? = nil) throws -> GraphMonitor {
-        var context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        context.hookBase = hookBase
-        let document = ConfigDocument(
-            file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["FARBELL_GRAPH_SECRET": "x"])
-        let monitor = try document.read { reader in
-            reader.ignore(["name", "farm"])
-            return reader.object("monitor") { reader in
-                reader.ignore(["kind"])
-                return GraphMonitorPlugin().configure(app: "mail", reader, context) as? GraphMonitor
-            }
-        }
-        return try #require(monitor ?? nil)
+        try GraphMonitor.configured(
+            by: GraphMonitorPlugin(), text, environment: ["FARBELL_GRAPH_SECRET": "x"], hookBase: hookBase)
     }
 
     @Test("the example configuration is valid")
     func example() throws {
-        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
-        let monitor = try Self.read(String(decoding: text, as: UTF8.self))
+        let monitor = try Self.read(try GraphMonitorPlugin().example())
         #expect(monitor.upstream == "graph.microsoft.com:443" && monitor.credentialFields.isEmpty)
     }
 

@@ -8,9 +8,7 @@ import Testing
 @Suite struct HTTPMonitorConfigTests {
     @Test("the example configuration is valid")
     func example() throws {
-        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(folder)/config.example.json", limit: 10_000))
-        let monitor = try configured(String(decoding: text, as: UTF8.self))
+        let monitor = try HTTPMonitor.configured(by: HTTPMonitorPlugin(), try HTTPMonitorPlugin().example())
         #expect(monitor.upstream == "https://oa.example.org")
         #expect(monitor.credentialFields.map(\.name) == ["username", "token"])
         #expect(monitor.settings.missingIsGone && monitor.settings.poll == .seconds(60))
@@ -31,7 +29,9 @@ import Testing
             (#"{"url":"https://a/x","pollSecond":60}"#, "did you mean 'pollSeconds'?"),
         ])
     func faults(text: String, message: String) {
-        #expect { try configured("{\"monitor\":\(text)}") } throws: { "\($0)".contains(message) }
+        #expect { try HTTPMonitor.configured(by: HTTPMonitorPlugin(), "{\"monitor\":\(text)}") } throws: {
+            "\($0)".contains(message)
+        }
     }
 
     @Test(

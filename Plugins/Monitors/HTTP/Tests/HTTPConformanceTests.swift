@@ -77,6 +77,17 @@ import Testing
         #expect(subject.fake.pages == 1 && subject.fake.unchanged == 3 && host.batches == 1)
     }
 
+    @Test("a page that leads back to itself is a fault, not a loop")
+    func circle() async throws {
+        let page = JSON.object(["data": ["tasks": [["id": "a", "subject": "s"]], "next": "?from=0"]]).serializedBytes
+        let web = FaultyWeb(time: ManualTime()) { _ in HTTPResponse(status: 200, body: page) }
+        let monitor = try HTTPMonitor.configured(by: HTTPMonitorPlugin(), OASubject.configuration, transport: web)
+        let host = RecordingMonitorHost()
+        let credentials = ["username": Secret("a/lice"), "token": Secret(FakeOA.token)]
+        try await MonitorRun.during(monitor, credentials: credentials, host: host) { try await host.waitForFailures() }
+        #expect(host.failures.first?.code == .protocolViolation && web.requests == 2)
+    }
+
     @Test("an item that was read before it was first seen does not ring")
     func readBefore() async throws {
         let subject = try OASubject()
@@ -117,7 +128,8 @@ import Testing
         defer { peer.stop() }
         let client = try HTTPClient()
         let time = ManualTime()
-        let monitor = try configured(
+        let monitor = try HTTPMonitor.configured(
+            by: HTTPMonitorPlugin(),
             """
             {"monitor":{"url":"https://localhost:\(peer.port)/list?open=1","caFile":"\(authority.caFile)",\
             "authentication":"header","header":"X-Auth","id":"/id","next":"link"}}

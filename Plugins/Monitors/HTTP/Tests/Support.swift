@@ -4,24 +4,6 @@ import GatewayTestKit
 
 @testable import HTTPMonitor
 
-/// Reads an app's configuration with the plugin.
-func configured(
-    _ text: String, transport: any HTTPTransport = NoTransport(), time: any TimeSource = SystemTime(),
-    log: Log = Log(sink: NullLogSink())
-) throws -> HTTPMonitor {
-    let context = PluginContext(transport: transport, time: time, log: log)
-    let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
-    let monitor = try document.read { reader in
-        reader.ignore(["name", "farm"])
-        return reader.object("monitor") { reader in
-            reader.ignore(["kind"])
-            return HTTPMonitorPlugin().configure(app: "oa", reader, context) as? HTTPMonitor
-        }
-    }
-    guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-    return monitor
-}
-
 /// A company's OA system: tasks of one user, in pages, with entity tags.
 final class FakeOA: Sendable {
     struct Task: Sendable {
@@ -123,7 +105,8 @@ final class OASubject: MonitorSubject {
         self.fake = fake
         web = FaultyWeb(time: time) { fake.respond(to: $0) }
         logged = sink
-        monitor = try configured(configuration, transport: web, time: time, log: Log(sink: sink, level: .debug))
+        monitor = try HTTPMonitor.configured(
+            by: HTTPMonitorPlugin(), configuration, transport: web, time: time, log: Log(sink: sink, level: .debug))
     }
 
     func deliver(_ news: TestNews) async throws {

@@ -46,7 +46,8 @@ final class SenderSubject: MonitorSubject {
 
     init() throws {
         sender = SignedSender(time: SystemTime())
-        inner = try configured(SignedSender.configuration, environment: SignedSender.environment)
+        inner = try HookMonitor.configured(
+            by: HookMonitorPlugin(), SignedSender.configuration, environment: SignedSender.environment)
     }
 
     var monitor: any Monitor { Watched(inner: inner, subject: self) }

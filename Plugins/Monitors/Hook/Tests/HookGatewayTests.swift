@@ -18,7 +18,7 @@ struct HookRig: Sendable {
         _ body: @escaping @Sendable (HookRig) async throws -> Void
     ) async throws {
         var parts = TestGateway.Parts()
-        let monitor = try configured(configuration, environment: environment)
+        let monitor = try HookMonitor.configured(by: HookMonitorPlugin(), configuration, environment: environment)
         parts.configure = { $0.apps.append(App(id: "inbox", name: "Inbox", monitorKind: "hook", monitor: monitor)) }
         try await TestGateway.run(parts) { test in
             let handler = APIHandler(

@@ -20,8 +20,8 @@ import Testing
     @Test("what has no right signature, or an old one, tells nothing")
     func proof() async throws {
         let time = ManualTime()
-        let monitor = try configured(
-            SignedSender.configuration, environment: SignedSender.environment, time: time)
+        let monitor = try HookMonitor.configured(
+            by: HookMonitorPlugin(), SignedSender.configuration, time: time, environment: SignedSender.environment)
         let sender = SignedSender(time: time)
         let wrong = SignedSender(time: time, key: Array("another key of more than 24 bytes".utf8))
         let desk = RecordingDesk()
@@ -47,8 +47,8 @@ import Testing
     @Test("the same call again is taken once; an id used for something else is refused; a replay grows too old")
     func replay() async throws {
         let time = ManualTime()
-        let monitor = try configured(
-            SignedSender.configuration, environment: SignedSender.environment, time: time)
+        let monitor = try HookMonitor.configured(
+            by: HookMonitorPlugin(), SignedSender.configuration, time: time, environment: SignedSender.environment)
         let sender = SignedSender(time: time)
         let desk = RecordingDesk()
         let first = sender.call(Self.news, id: "a")
@@ -118,10 +118,9 @@ import Testing
 @Suite struct HookConfigTests {
     @Test("the example configuration is valid, and a mail address may name an account")
     func example() async throws {
-        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(folder)/config.example.json", limit: 10_000))
-        let monitor = try configured(
-            String(decoding: text, as: UTF8.self), environment: ["FARBELL_HOOK_SECRET": "sixteen bytes or more"])
+        let monitor = try HookMonitor.configured(
+            by: HookMonitorPlugin(), try HookMonitorPlugin().example(),
+            environment: ["FARBELL_HOOK_SECRET": "sixteen bytes or more"])
         let desk = RecordingDesk()
         func call(_ login: String, _ body: String) -> InboundCall {
             InboundCall(method: "PUT", body: Array(body.utf8)) {
@@ -158,7 +157,9 @@ import Testing
         ])
     func faults(text: String, message: String) {
         let environment = SignedSender.environment.merging(["SHORT": "short"]) { $1 }
-        #expect { try configured("{\"monitor\":\(text)}", environment: environment) } throws: {
+        #expect {
+            try HookMonitor.configured(by: HookMonitorPlugin(), "{\"monitor\":\(text)}", environment: environment)
+        } throws: {
             "\($0)".contains(message)
         }
     }

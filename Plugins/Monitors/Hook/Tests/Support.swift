@@ -4,24 +4,6 @@ import GatewayTestKit
 
 @testable import HookMonitor
 
-/// Reads an app's configuration with the plugin.
-func configured(
-    _ text: String, environment: [String: String] = [:], time: any TimeSource = SystemTime()
-) throws -> HookMonitor {
-    let context = PluginContext(transport: NoTransport(), time: time, log: Log(sink: NullLogSink()))
-    let document = ConfigDocument(
-        file: "/etc/farbell/config.json", text: Array(text.utf8), environment: environment)
-    let monitor = try document.read { reader in
-        reader.ignore(["name", "farm"])
-        return reader.object("monitor") { reader in
-            reader.ignore(["kind"])
-            return HookMonitorPlugin().configure(app: "mail", reader, context) as? HookMonitor
-        }
-    }
-    guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-    return monitor
-}
-
 /// A sender's side of the format `signed`.
 struct SignedSender: Sendable {
     static let key = Array("0123456789abcdef0123456789abcdef".utf8)

@@ -67,14 +67,7 @@ struct IMAPDriver: Sendable {
     private func perform(_ actions: [IMAPSession.Action], _ session: inout IMAPSession) async throws {
         for action in actions {
             switch action {
-            case .send(let bytes):
-                do {
-                    try await stream.send(bytes)
-                } catch let error as CancellationError {
-                    throw error
-                } catch {
-                    throw MonitorFailure(.network, ServerWords.clean("sending failed: \(error)"))
-                }
+            case .send(let bytes): try await stream.write(bytes)
             case .emit(let batch):
                 try await emit(batch)
                 committed(&session)

@@ -64,8 +64,7 @@ final class IMAPMonitor: Monitor {
         do {
             try await driver.run(&watch.session)
         } catch is CancellationError {
-            // In a task of its own, because this one is cancelled; it is waited for.
-            await Task { [log, farewell = Self.farewell(of: watch)] in await driver.bid(farewell, log: log) }.value
+            await uncancelled { [log, farewell = Self.farewell(of: watch)] in await driver.bid(farewell, log: log) }
             throw CancellationError()
         }
     }

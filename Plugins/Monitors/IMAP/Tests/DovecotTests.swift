@@ -3,7 +3,7 @@ import Gateway
 import MonitorTools
 import GatewayTestKit
 import MailMonitoring
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 

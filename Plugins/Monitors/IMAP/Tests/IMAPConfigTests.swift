@@ -7,29 +7,15 @@ import Testing
 @testable import IMAPMonitor
 
 @Suite struct IMAPConfigTests {
-    static func read(_ text: String) -> Result<IMAPMonitor, ConfigError> {
-        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: ["M": "m"])
-        return Result { () throws(ConfigError) -> IMAPMonitor in
-            let monitor = try document.read { reader in
-                reader.ignore(["name", "farm"])
-                return reader.object("monitor") { reader in
-                    reader.ignore(["kind"])
-                    return IMAPMonitorPlugin().configure(app: "mail", reader, context) as? IMAPMonitor
-                }
-            }
-            guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-            return monitor
-        }
+    static func read(_ text: String) throws(ConfigError) -> IMAPMonitor {
+        try IMAPMonitor.configured(by: IMAPMonitorPlugin(), text, environment: ["M": "m"])
     }
 
-    static func monitor(_ keys: String) throws -> IMAPMonitor { try read("{\"monitor\":{\(keys)}}").get() }
+    static func monitor(_ keys: String) throws -> IMAPMonitor { try read("{\"monitor\":{\(keys)}}") }
 
     @Test("the example configuration is valid")
     func example() throws {
-        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
-        let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
+        let monitor = try Self.read(try IMAPMonitorPlugin().example())
         #expect(monitor.upstream == "mail.example.org:993")
         #expect(monitor.settings.server.encryption == .implicit && monitor.settings.idle == .seconds(540))
         #expect(
@@ -133,11 +119,7 @@ import Testing
             (#"{"monitor":{"url":"imaps://a","idleSecond":60}}"#, "did you mean 'idleSeconds'?"),
         ])
     func faults(text: String, message: String) {
-        guard case .failure(let error) = Self.read(text) else {
-            Issue.record("accepted")
-            return
-        }
-        #expect(error.description.contains(message), "\(error)")
+        #expect { try Self.read(text) } throws: { "\($0)".contains(message) }
     }
 
     @Test("without a mail client, as in `farbell check`, nothing crashes")

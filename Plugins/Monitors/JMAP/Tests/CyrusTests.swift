@@ -39,8 +39,9 @@ struct CyrusTests {
         let server = try await CyrusServer(users: ["anna"])
         try await withClient { client in
             // The clock of the monitor is faster than ours: it asks every half second.
-            let monitor = try configured(
-                "{\"monitor\":{\"url\":\"\(server.origin)\",\"pollSeconds\":10}}", transport: client,
+            let monitor = try JMAPMonitor.configured(
+                by: JMAPMonitorPlugin(), "{\"monitor\":{\"url\":\"\(server.origin)\",\"pollSeconds\":10}}",
+                transport: client,
                 time: FastTime(factor: 20))
             try await body(Rig(server: server, client: client, monitor: monitor))
         }

@@ -123,14 +123,12 @@ import Testing
 @Suite struct JMAPConfigTests {
     @Test("the example configuration is valid")
     func example() throws {
-        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(folder)/config.example.json", limit: 10_000))
-        let monitor = try configured(String(decoding: text, as: UTF8.self))
+        let monitor = try JMAPMonitor.configured(by: JMAPMonitorPlugin(), try JMAPMonitorPlugin().example())
         #expect(monitor.upstream == "https://mail.example.org")
         #expect(monitor.settings.sessionURL == "https://mail.example.org/.well-known/jmap")
         #expect(monitor.credentialFields.map(\.name) == ["username", "password"])
-        let token = try configured(
-            #"{"monitor":{"url":"https://a/jmap/session","authentication":"token"}}"#)
+        let token = try JMAPMonitor.configured(
+            by: JMAPMonitorPlugin(), #"{"monitor":{"url":"https://a/jmap/session","authentication":"token"}}"#)
         #expect(
             token.settings.sessionURL == "https://a/jmap/session" && token.credentialFields.map(\.name) == ["token"])
     }
@@ -144,7 +142,9 @@ import Testing
             (#"{"url":"https://a","mailbox":"INBOX"}"#, "did you mean 'mailboxes'?"),
         ])
     func faults(text: String, message: String) {
-        #expect { try configured("{\"monitor\":\(text)}") } throws: { "\($0)".contains(message) }
+        #expect { try JMAPMonitor.configured(by: JMAPMonitorPlugin(), "{\"monitor\":\(text)}") } throws: {
+            "\($0)".contains(message)
+        }
     }
 
     @Test("addresses of a session never lead from TLS to where there is none")

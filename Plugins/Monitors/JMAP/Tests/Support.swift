@@ -5,24 +5,6 @@ import Outbound
 
 @testable import JMAPMonitor
 
-/// Reads an app's configuration with the plugin.
-func configured(
-    _ text: String, transport: any HTTPTransport = NoTransport(), time: any TimeSource = SystemTime(),
-    log: Log = Log(sink: NullLogSink())
-) throws -> JMAPMonitor {
-    let context = PluginContext(transport: transport, time: time, log: log)
-    let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
-    let monitor = try document.read { reader in
-        reader.ignore(["name", "farm"])
-        return reader.object("monitor") { reader in
-            reader.ignore(["kind"])
-            return JMAPMonitorPlugin().configure(app: "mail", reader, context) as? JMAPMonitor
-        }
-    }
-    guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-    return monitor
-}
-
 /// The monitor against the fake, on a clock the test moves.
 final class FakeSubject: MonitorSubject {
     let fake: FakeJMAP
@@ -37,8 +19,9 @@ final class FakeSubject: MonitorSubject {
         fake = FakeJMAP(
             authorization: "Basic \(Array("anna:secret word".utf8).base64)", pushes: pushes, time: time)
         logged = sink
-        monitor = try configured(
-            "{\"monitor\":{\"url\":\"https://jmap.test\"\(keys)}}", transport: fake, time: time,
+        monitor = try JMAPMonitor.configured(
+            by: JMAPMonitorPlugin(), "{\"monitor\":{\"url\":\"https://jmap.test\"\(keys)}}", transport: fake,
+            time: time,
             log: Log(sink: sink, level: .debug))
     }
 

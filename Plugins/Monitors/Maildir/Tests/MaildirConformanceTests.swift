@@ -126,27 +126,13 @@ final class DiskSubject: MonitorSubject {
 }
 
 @Suite struct MaildirConfigTests {
-    static func read(_ text: String) -> Result<MaildirMonitor, ConfigError> {
-        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
-        return Result { () throws(ConfigError) -> MaildirMonitor in
-            let monitor = try document.read { reader in
-                reader.ignore(["name", "farm"])
-                return reader.object("monitor") { reader in
-                    reader.ignore(["kind"])
-                    return MaildirMonitorPlugin().configure(app: "mail", reader, context) as? MaildirMonitor
-                }
-            }
-            guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-            return monitor
-        }
+    static func read(_ text: String) throws(ConfigError) -> MaildirMonitor {
+        try MaildirMonitor.configured(by: MaildirMonitorPlugin(), text)
     }
 
     @Test("the example configuration is valid")
     func example() throws {
-        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
-        let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
+        let monitor = try Self.read(try MaildirMonitorPlugin().example())
         #expect(monitor.upstream == "maildir:/srv/mail/{username}/Maildir")
         #expect(monitor.credentialFields.isEmpty)
     }
@@ -160,10 +146,6 @@ final class DiskSubject: MonitorSubject {
             (#"{"monitor":{"path":"/{username}","pollSecond":3}}"#, "did you mean 'pollSeconds'?"),
         ])
     func faults(text: String, message: String) {
-        guard case .failure(let error) = Self.read(text) else {
-            Issue.record("accepted")
-            return
-        }
-        #expect(error.description.contains(message))
+        #expect { try Self.read(text) } throws: { "\($0)".contains(message) }
     }
 }

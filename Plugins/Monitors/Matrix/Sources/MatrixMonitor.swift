@@ -82,10 +82,7 @@ final class MatrixMonitor: Monitor {
     }
 
     private func start(_ target: MonitorTarget) throws -> Watch {
-        let field = settings.usesToken ? "token" : "password"
-        guard let secret = target.credentials[field], !secret.isEmpty else {
-            throw MonitorFailure(.authFailed, "the registration has no \(field)")
-        }
+        let secret = try target.credential(settings.usesToken ? "token" : "password")
         var cursor: MatrixCursor?
         if let stored = target.cursor {
             guard let decoded = MatrixCursor(stored) else {
@@ -106,9 +103,7 @@ final class MatrixMonitor: Monitor {
         if settings.usesToken {
             session = try await watch.client.session(of: watch.secret)
         } else {
-            guard let username = target.credentials["username"]?.exposed, !username.isEmpty else {
-                throw MonitorFailure(.authFailed, "the registration has no username")
-            }
+            let username = try target.credential("username").exposed
             let device = "FARBELL" + String(Hash.of(target.registration.text), radix: 36, uppercase: true)
             session = try await watch.client.logIn(
                 user: username, password: watch.secret, device: device, name: settings.deviceName)

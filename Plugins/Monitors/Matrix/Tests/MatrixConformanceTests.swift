@@ -2,7 +2,7 @@ import Base
 import Gateway
 import MonitorTools
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 
@@ -57,11 +57,9 @@ final class FakeMatrixSubject: MonitorSubject {
 }
 
 extension MatrixMonitor.Settings {
-    /// With long polls of 40 ms and deadlines of a second.
+    /// With long polls of 40 ms and deadlines of two seconds.
     static func testing(_ url: String, caFile: String? = nil) throws -> MatrixMonitor.Settings {
-        var address = try #require(ServiceAddress(url: url))
-        (address.caFile, address.timeout) = (caFile, .seconds(2))
-        var settings = MatrixMonitor.Settings(address: address)
+        var settings = MatrixMonitor.Settings(address: try .fake(url, caFile: caFile))
         settings.poll = .milliseconds(40)
         return settings
     }

@@ -1,7 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 
@@ -77,6 +77,20 @@ import Testing
             #expect(item.sender == "anna (Team)")
             server.leave("@alice:example.org", "!a:example.org")
             try await Eventually.wait("gone: \(host.gone)") { host.gone == [key] }
+        }
+    }
+
+    @Test("a receipt amid a room reads what is before it, and nothing behind it")
+    func partlyRead() async throws {
+        try await watching { server, host in
+            let keys = ["one", "two", "three"].map {
+                server.send(Self.text($0), to: "!a:example.org", from: "@anna:example.org")
+            }
+            try await host.waitForItems(3)
+            server.read(keys[1], by: "@alice:example.org")
+            try await Eventually.wait("two are read: \(host.seen)") { Set(host.seen) == Set(keys[0...1]) }
+            server.read(keys[2], by: "@alice:example.org")
+            try await Eventually.wait("all are read: \(host.seen)") { Set(host.seen) == Set(keys) }
         }
     }
 

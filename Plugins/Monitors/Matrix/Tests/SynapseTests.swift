@@ -2,7 +2,7 @@ import Base
 import MonitorTools
 import Gateway
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 

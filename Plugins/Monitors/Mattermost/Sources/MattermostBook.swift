@@ -3,7 +3,7 @@ internal import Gateway
 internal import MonitorTools
 
 /// Decides what posts and memberships mean, without network.
-struct MattermostBook: Sendable, Hashable {
+struct MattermostBook: PolledChatBook {
     /// How much later than its own time a post may be counted, in milliseconds: the server counts mentions after it
     /// has stored the post.
     static let slack: Int64 = 60_000

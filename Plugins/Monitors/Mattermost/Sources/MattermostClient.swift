@@ -2,9 +2,6 @@ internal import Base
 internal import Gateway
 internal import MonitorTools
 
-/// The server does not know our session any more.
-struct MattermostSessionEnded: Error {}
-
 /// The calls of Mattermost's REST API, version 4, that are needed here (https://docs.mattermost.com/api/reference).
 struct MattermostClient: Sendable {
     /// Memberships that a page has at least, if there is another one. The documentation calls the parameter
@@ -103,7 +100,7 @@ struct MattermostClient: Sendable {
         switch response.status {
         case 401 where call.path == "/api/v4/users/login":
             throw MonitorFailure(.authFailed, "the server refused the login (401)")
-        case 401: throw MattermostSessionEnded()
+        case 401: throw PolledChatSessionEnded()
         case 429: throw MonitorFailure(.throttled(until: time.now + pause(response)), "the server answered 429")
         default: return response
         }

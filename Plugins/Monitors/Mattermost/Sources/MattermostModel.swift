@@ -7,7 +7,7 @@ internal import MonitorTools
 enum MattermostLevel: String, Sendable { case all, mention, none }
 
 /// A logged-in user.
-struct MattermostSession: Sendable {
+struct MattermostSession: PolledChatSession {
     let token: Secret
     let user: String
     let level: MattermostLevel

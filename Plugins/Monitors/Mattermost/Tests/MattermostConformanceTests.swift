@@ -1,8 +1,8 @@
 import Base
 import Gateway
-import MonitorTools
 import GatewayTestKit
-import MailTestKit
+import MonitorTools
+import MonitorTestKit
 import Outbound
 import Testing
 
@@ -20,7 +20,7 @@ final class FakeMattermostSubject: MonitorSubject {
     init(_ client: HTTPClient, authority: TestCertificateAuthority) throws {
         server = try FakeMattermost(identity: authority.localhost)
         monitor = MattermostMonitor(
-            try .testing(server.url, caFile: authority.caFile), app: "chat", transport: client, time: SystemTime())
+            try .fake(server.url, caFile: authority.caFile), app: "chat", transport: client, time: SystemTime())
         // More than a page of memberships.
         for number in 0..<70 { server.addChannel("direct\(number)") }
     }
@@ -48,17 +48,6 @@ final class FakeMattermostSubject: MonitorSubject {
     func setSilent(_ silent: Bool) async throws { server.peer.set { $0.isSilent = silent } }
     func throttle(seconds: Int) async throws { server.peer.set { $0.throttle = seconds } }
     func setNonsense(_ nonsense: Bool) async throws { server.peer.set { $0.isNonsense = nonsense } }
-}
-
-extension MattermostMonitor.Settings {
-    /// With polls of 30 ms and deadlines of two seconds.
-    static func testing(_ url: String, caFile: String? = nil) throws -> MattermostMonitor.Settings {
-        var address = try #require(ServiceAddress(url: url))
-        (address.caFile, address.timeout) = (caFile, .seconds(2))
-        var settings = MattermostMonitor.Settings(address: address)
-        settings.poll = .milliseconds(30)
-        return settings
-    }
 }
 
 @Suite(.timeLimit(.minutes(3))) struct MattermostConformanceTests {

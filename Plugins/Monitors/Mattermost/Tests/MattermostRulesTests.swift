@@ -1,7 +1,8 @@
 import Base
 import Gateway
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
+import MonitorTools
 import Outbound
 import Testing
 
@@ -19,8 +20,7 @@ import Testing
         defer { server.peer.stop() }
         prepare(server)
         try await OutboundClient.during { client in
-            var settings = try MattermostMonitor.Settings.testing(server.url, caFile: authority.caFile)
-            settings.usesToken = usesToken
+            let settings = try PolledChatSettings.fake(server.url, caFile: authority.caFile, usesToken: usesToken)
             let monitor = MattermostMonitor(settings, app: "chat", transport: client, time: SystemTime())
             let host = RecordingMonitorHost()
             try await MonitorRun.during(monitor, credentials: credentials.mapValues { Secret($0) }, host: host) {
@@ -118,7 +118,7 @@ import Testing
         let server = try FakeMattermost(identity: authority.localhost)
         defer { server.peer.stop() }
         try await OutboundClient.during { client in
-            let settings = try MattermostMonitor.Settings.testing(server.url, caFile: authority.caFile)
+            let settings = try PolledChatSettings.fake(server.url, caFile: authority.caFile)
             let monitor = MattermostMonitor(settings, app: "chat", transport: client, time: SystemTime())
             for _ in 1...3 {
                 let host = RecordingMonitorHost()

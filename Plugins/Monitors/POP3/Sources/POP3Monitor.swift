@@ -1,6 +1,7 @@
 internal import Base
 internal import Gateway
 internal import MailMonitoring
+internal import MonitorTools
 
 /// Looks at the mailbox of each registration from time to time, over a connection made for that.
 final class POP3Monitor: Monitor {
@@ -9,6 +10,8 @@ final class POP3Monitor: Monitor {
         var authentication = MailAuthentication.password
         /// Between two looks.
         var poll = Duration.seconds(300)
+        /// Mailboxes looked at together: each look is a connection and a login.
+        var looksAtOnce = 32
         var session = POP3Session.Options()
 
         init(_ server: MailServer) { self.server = server }
@@ -16,6 +19,7 @@ final class POP3Monitor: Monitor {
 
     let settings: Settings
     private let access: MailAccess
+    private let places: Places
     private let time: any TimeSource
     private let readHeader: @Sendable ([UInt8]) -> MessageHeader
 
@@ -25,6 +29,7 @@ final class POP3Monitor: Monitor {
         time: any TimeSource, readHeader: @escaping @Sendable ([UInt8]) -> MessageHeader
     ) {
         (self.settings, self.time, self.readHeader) = (settings, time, readHeader)
+        places = Places(settings.looksAtOnce)
         access = MailAccess(
             settings.server, settings.authentication, connector: connector, transport: transport, pool: pool,
             time: time)
@@ -41,7 +46,7 @@ final class POP3Monitor: Monitor {
         var isFirst = true
         var stored = target.cursor
         while true {
-            let seen = try await look(target, stored, host)
+            let seen = try await places.within { try await look(target, stored, host) }
             stored = seen.cursor
             if isFirst { host.watching() }
             isFirst = false
@@ -108,14 +113,7 @@ final class POP3Monitor: Monitor {
     ) async throws -> Bool {
         for action in actions {
             switch action {
-            case .send(let bytes):
-                do {
-                    try await stream.send(bytes)
-                } catch let error as CancellationError {
-                    throw error
-                } catch {
-                    throw MonitorFailure(.network, ServerWords.clean("sending failed: \(error)"))
-                }
+            case .send(let bytes): try await stream.write(bytes)
             case .emit(let batch):
                 try await host.emit(batch)
                 session.committed(time.now)

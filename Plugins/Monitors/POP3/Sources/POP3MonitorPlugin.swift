@@ -14,12 +14,13 @@ package struct POP3MonitorPlugin: MonitorPlugin {
     package func configure(app: AppID, _ reader: ConfigReader, _ context: PluginContext) -> (any Monitor)? {
         let server = MailServer(reader, .pop3)
         let poll = reader.seconds("pollSeconds", in: 30...86_400, default: 300)
+        let looksAtOnce = reader.integer("looksAtOnce", in: 1...1_000, default: 32)
         let commandTimeout = reader.seconds("commandSeconds", in: 5...300, default: 30)
         let authentication = MailAuthentication(reader)
         guard let server else { return nil }
         var settings = POP3Monitor.Settings(server)
         (settings.authentication, settings.poll) = (authentication, poll)
-        settings.session.commandTimeout = commandTimeout
+        (settings.looksAtOnce, settings.session.commandTimeout) = (looksAtOnce, commandTimeout)
         let client = (context.transport as? HTTPClient).map { OutboundMailConnector(client: $0, time: context.time) }
         return POP3Monitor(
             settings, connector: connector ?? client ?? MissingMailConnector(), transport: context.transport,

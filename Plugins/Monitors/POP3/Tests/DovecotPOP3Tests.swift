@@ -2,7 +2,7 @@ import Base
 import Gateway
 import GatewayTestKit
 import MailMonitoring
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 

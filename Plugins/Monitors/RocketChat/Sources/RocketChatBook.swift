@@ -3,7 +3,7 @@ internal import Gateway
 internal import MonitorTools
 
 /// Decides what subscriptions and messages mean, without network.
-struct RocketChatBook: Sendable, Hashable {
+struct RocketChatBook: PolledChatBook {
     /// How much later than its message a subscription may change, and how much the clocks of a server's processes may
     /// differ, in milliseconds.
     static let slack: Int64 = 60_000, overlap: Int64 = 5_000

@@ -2,9 +2,6 @@ internal import Base
 internal import Gateway
 internal import MonitorTools
 
-/// The server does not know our session any more.
-struct RocketChatSessionEnded: Error {}
-
 /// The calls of Rocket.Chat's REST API that are needed here (https://developer.rocket.chat/apidocs).
 struct RocketChatClient: Sendable {
     let http: MonitorHTTP
@@ -87,7 +84,7 @@ struct RocketChatClient: Sendable {
         switch response.status {
         case 401 where call.path == "/api/v1/login":
             throw MonitorFailure(.authFailed, "the server refused the login (401)")
-        case 401: throw RocketChatSessionEnded()
+        case 401: throw PolledChatSessionEnded()
         case 429:
             throw MonitorFailure(
                 .throttled(until: time.now + pause(response)), "the server answered 429: its rate limit is too low")

@@ -3,7 +3,7 @@ internal import Gateway
 internal import MonitorTools
 
 /// Where watching an account goes on. Times are the server's, in milliseconds.
-struct RocketChatCursor: Sendable, Hashable {
+struct RocketChatCursor: PolledChatCursor, Hashable {
     private static let version: Int64 = 1
 
     /// Whose account this is: a cursor means nothing to another.

@@ -6,7 +6,7 @@ internal import MonitorTools
 enum RocketChatLevel: String, Sendable { case all, mentions, nothing }
 
 /// A logged-in user.
-struct RocketChatSession: Sendable {
+struct RocketChatSession: PolledChatSession {
     let token: Secret
     let user: String
     let level: RocketChatLevel

@@ -1,8 +1,8 @@
 import Base
 import Gateway
-import MonitorTools
 import GatewayTestKit
-import MailTestKit
+import MonitorTools
+import MonitorTestKit
 import Outbound
 import Testing
 
@@ -20,7 +20,7 @@ final class FakeRocketChatSubject: MonitorSubject {
     init(_ client: HTTPClient, authority: TestCertificateAuthority) throws {
         server = try FakeRocketChat(identity: authority.localhost)
         monitor = RocketChatMonitor(
-            try .testing(server.url, caFile: authority.caFile), app: "chat", transport: client, time: SystemTime())
+            try .fake(server.url, caFile: authority.caFile), app: "chat", transport: client, time: SystemTime())
         for number in 0..<70 { server.addRoom("direct\(number)") }
     }
 
@@ -47,17 +47,6 @@ final class FakeRocketChatSubject: MonitorSubject {
     func setSilent(_ silent: Bool) async throws { server.peer.set { $0.isSilent = silent } }
     func throttle(seconds: Int) async throws { server.peer.set { $0.throttle = seconds } }
     func setNonsense(_ nonsense: Bool) async throws { server.peer.set { $0.isNonsense = nonsense } }
-}
-
-extension RocketChatMonitor.Settings {
-    /// With polls of 30 ms and deadlines of two seconds.
-    static func testing(_ url: String, caFile: String? = nil) throws -> RocketChatMonitor.Settings {
-        var address = try #require(ServiceAddress(url: url))
-        (address.caFile, address.timeout) = (caFile, .seconds(2))
-        var settings = RocketChatMonitor.Settings(address: address)
-        settings.poll = .milliseconds(30)
-        return settings
-    }
 }
 
 @Suite(.timeLimit(.minutes(3))) struct RocketChatConformanceTests {

@@ -1,7 +1,8 @@
 import Base
 import Gateway
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
+import MonitorTools
 import Outbound
 import Testing
 
@@ -19,8 +20,7 @@ import Testing
         defer { server.peer.stop() }
         prepare(server)
         try await OutboundClient.during { client in
-            var settings = try RocketChatMonitor.Settings.testing(server.url, caFile: authority.caFile)
-            settings.usesToken = usesToken
+            let settings = try PolledChatSettings.fake(server.url, caFile: authority.caFile, usesToken: usesToken)
             let monitor = RocketChatMonitor(settings, app: "chat", transport: client, time: SystemTime())
             for _ in 0..<times {
                 let host = RecordingMonitorHost()

@@ -58,8 +58,7 @@ final class XMPPMonitor: Monitor {
         do {
             try await driver.run(&session)
         } catch is CancellationError {
-            // In a task of its own, because this one is cancelled; it is waited for.
-            if driver.hasBegun.withLock({ $0 }) { await Task { await bid(stream) }.value }
+            if driver.hasBegun.withLock({ $0 }) { await uncancelled { await self.bid(stream) } }
             throw CancellationError()
         }
     }

@@ -7,29 +7,15 @@ import XMPPTools
 @testable import XMPPMonitor
 
 @Suite struct XMPPConfigTests {
-    static func read(_ text: String) -> Result<XMPPMonitor, ConfigError> {
-        let context = PluginContext(transport: NoTransport(), time: SystemTime(), log: Log(sink: NullLogSink()))
-        let document = ConfigDocument(file: "/etc/farbell/config.json", text: Array(text.utf8), environment: [:])
-        return Result { () throws(ConfigError) -> XMPPMonitor in
-            let monitor = try document.read { reader in
-                reader.ignore(["name", "farm"])
-                return reader.object("monitor") { reader in
-                    reader.ignore(["kind"])
-                    return XMPPMonitorPlugin().configure(app: "chat", reader, context) as? XMPPMonitor
-                }
-            }
-            guard let monitor = monitor ?? nil else { throw ConfigError(problems: []) }
-            return monitor
-        }
+    static func read(_ text: String) throws(ConfigError) -> XMPPMonitor {
+        try XMPPMonitor.configured(by: XMPPMonitorPlugin(), text)
     }
 
-    static func monitor(_ keys: String) throws -> XMPPMonitor { try read("{\"monitor\":{\(keys)}}").get() }
+    static func monitor(_ keys: String) throws -> XMPPMonitor { try read("{\"monitor\":{\(keys)}}") }
 
     @Test("the example configuration is valid")
     func example() throws {
-        let file = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-        let text = try #require(FileSystem.contents(of: "/\(file)/config.example.json", limit: 10_000))
-        let monitor = try Self.read(String(decoding: text, as: UTF8.self)).get()
+        let monitor = try Self.read(try XMPPMonitorPlugin().example())
         #expect(monitor.upstream == "chat.example.org:5223")
         #expect(monitor.settings.server.isEncrypted && monitor.settings.domain == "example.org")
         #expect(monitor.credentialFields.map(\.name) == ["username", "password"])
@@ -58,11 +44,7 @@ import XMPPTools
             (#"{"monitor":{"url":"xmpps://a","pingSecond":60}}"#, "did you mean 'pingSeconds'?"),
         ])
     func faults(text: String, message: String) {
-        guard case .failure(let error) = Self.read(text) else {
-            Issue.record("accepted")
-            return
-        }
-        #expect(error.description.contains(message), "\(error)")
+        #expect { try Self.read(text) } throws: { "\($0)".contains(message) }
     }
 
     @Test("plain text on purpose")

@@ -84,17 +84,17 @@ final class ZulipMonitor: Monitor {
         return Watch(client, cursor, cursor == nil ? nil : queue, now: time.now)
     }
 
-    /// Deletes the queue, so that they do not pile up; in a task of its own, because this one is cancelled.
+    /// Deletes the queue, so that they do not pile up.
     private func end(_ target: MonitorTarget, _ watch: Watch) async {
         queues.drop(target.registration)
         guard let queue = watch.queue else { return }
-        await Task { [client = watch.client] in
+        await uncancelled { [client = watch.client] in
             do {
                 try await client.delete(queue)
             } catch {
                 // The server forgets it by itself, ten minutes after the last call.
             }
-        }.value
+        }
     }
 
     private func follow(_ watch: Watch, _ host: any MonitorHost) async throws {

@@ -2,7 +2,7 @@ import Base
 import Gateway
 import MonitorTools
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 
@@ -47,9 +47,7 @@ final class FakeZulipSubject: MonitorSubject {
 extension ZulipMonitor.Settings {
     /// With heartbeats of 40 ms and deadlines of two seconds.
     static func testing(_ url: String, caFile: String? = nil) throws -> ZulipMonitor.Settings {
-        var address = try #require(ServiceAddress(url: url))
-        (address.caFile, address.timeout) = (caFile, .seconds(2))
-        var settings = ZulipMonitor.Settings(address: address)
+        var settings = ZulipMonitor.Settings(address: try .fake(url, caFile: caFile))
         settings.longPoll = .milliseconds(100)
         return settings
     }

@@ -1,7 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
-import MailTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 

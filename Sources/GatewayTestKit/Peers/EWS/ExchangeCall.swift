@@ -50,12 +50,16 @@ struct ExchangeCall {
         (self.operation, element, self.caller, headers) = (operation.name.local, operation, caller, request.headers)
     }
 
+    /// The server that the cookie of an earlier answer names.
+    var cookieServer: String? {
+        let cookies = headers.values(of: "Cookie").flatMap { $0.split(separator: ";") }.map { String($0).trimmingSpace }
+        return cookies.first { $0.hasPrefix("X-BackEndOverrideCookie=") }
+            .map { String($0.dropFirst("X-BackEndOverrideCookie=".count)) }
+    }
+
     /// The server the request is led to: by the cookie, or else by the anchor mailbox.
     func server(generation: Int) -> String? {
-        let cookies = headers.values(of: "Cookie").flatMap { $0.split(separator: ";") }.map { String($0).trimmingSpace }
-        if let cookie = cookies.first(where: { $0.hasPrefix("X-BackEndOverrideCookie=") }) {
-            return String(cookie.dropFirst("X-BackEndOverrideCookie=".count))
-        }
+        if let cookieServer { return cookieServer }
         guard headers["X-PreferServerAffinity"] == "true", let anchor = headers["X-AnchorMailbox"] else { return nil }
         return "\(generation)-\(anchor.utf8.reduce(0) { $0 &+ Int($1) } % 3)"
     }

@@ -62,7 +62,8 @@ extension ExchangeCore {
         }
         let stream = PeerStream()
         state.withLock { state in
-            let server = call.server(generation: state.generation)
+            // The anchor's server may have changed since; only the cookie leads to where the subscriptions are.
+            let server = call.cookieServer
             let lost = ids.filter { state.subscriptions[$0].map { $0.server != server } ?? true }
             state.largestStream = max(state.largestStream, ids.count)
             stream.send(ExchangeWriter.streaming(status: "OK"))

@@ -150,64 +150,6 @@ extension ComponentSession {
         id.utf8.count <= SendOrder.nameLimit ? id : (try? SHA256.hash(Array(id.utf8)))?.hexadecimal
     }
 
-    // MARK: Presence (RFC 6121 sections 3 and 4)
-
-    /// The user does something: whoever was thought to be away is not.
-    private mutating func alive(_ account: AccountID, _ actions: inout [Action]) {
-        if linked[account]?.reach == .away { linked[account]?.reach = .unknown }
-        attach(account, &actions)
-    }
-
-    private mutating func presence(_ way: Way) -> [Action] {
-        var actions: [Action] = []
-        let (account, own) = (way.account, way.to.bare)
-        switch way.type {
-        case "":
-            let wasAvailable = linked[account]?.reach == .available
-            linked[account]?.reach = .available
-            if let resource = way.from.resource, let count = linked[account]?.resources.count,
-                count < LinkedUser.resourcesLimit
-            {
-                linked[account]?.resources.insert(resource)
-            }
-            attach(account, &actions)
-            // Whoever has the apps in the contact list sees that they are there; the server drops it for the others.
-            if !wasAvailable, let address = linked[account]?.address {
-                for app in host.apps.prefix(Self.appsShown) {
-                    if let from = names.address(.app(app.id)) { send(Stanza.presence(from: from, to: address)) }
-                }
-            }
-        case "unavailable":
-            if let resource = way.from.resource { linked[account]?.resources.remove(resource) }
-            if way.from.resource == nil || linked[account]?.resources.isEmpty == true {
-                linked[account]?.reach = .away
-                linked[account]?.resources = []
-                detach(account, &actions)
-            }
-        case "subscribe":
-            alive(account, &actions)
-            guard own.local == nil || isShown(own) else {
-                send(Stanza.presence(from: own, to: way.from.bare, type: "unsubscribed"))
-                return actions
-            }
-            send(Stanza.presence(from: own, to: way.from.bare, type: "subscribed"))
-            send(Stanza.presence(from: own, to: way.from.bare))
-        case "unsubscribe":
-            send(Stanza.presence(from: own, to: way.from.bare, type: "unsubscribed"))
-            send(Stanza.presence(from: own, to: way.from.bare, type: "unavailable"))
-        case "probe":
-            send(Stanza.presence(from: own, to: way.from, type: own.local == nil || isShown(own) ? nil : "unavailable"))
-        default: break
-        }
-        return actions
-    }
-
-    /// Apps whose presence is sent to a user who comes, at most.
-    static let appsShown = 50
-
-    /// Whether an address's presence may be seen.
-    private func isShown(_ jid: JID) -> Bool { if case .app = names.name(jid) { true } else { false } }
-
     // MARK: Queries
 
     private mutating func query(_ way: Way) {

@@ -53,28 +53,28 @@ extension ComponentSession {
             return actions
         }
         user.position = number
+        var stanza: XMLElement?
+        var key: MessageKey?
         switch event {
         case .message(let message):
-            let stanza = self.stanza(message, to: user.address, instant)
-            user.outstanding.append(
-                LinkedUser.Outstanding(
-                    number: number, key: stanza == nil ? nil : message.key, isDone: stanza == nil, echo: echo.next))
-            if let stanza {
-                serial += 1
-                user.show(
-                    message.key, from: message.sender, correlation: message.correlation ?? message.key.description,
-                    at: serial)
-                linked[account] = user
-                send(stanza)
-                sentSinceEcho.insert(account)
-                needsEcho = true
-            }
-        case .receipt(let key, let state):
-            receipt(key, state)
-            fallthrough
-        case .other, .ended:
-            user.outstanding.append(
-                LinkedUser.Outstanding(number: number, key: nil, isDone: true, echo: echo.next))
+            stanza = self.stanza(message, to: user.address, instant)
+            guard stanza != nil else { break }
+            key = message.key
+            serial += 1
+            user.show(
+                message.key, from: message.sender, correlation: message.correlation ?? message.key.description,
+                at: serial)
+        case .receipt(let key, let state): receipt(key, state)
+        case .presence(let peer, let presence): show(peer, presence, to: user.address)
+        case .contact(let peer, let state): stands(with: peer, state, account, user.address)
+        case .other, .ended: break
+        }
+        user.outstanding.append(
+            LinkedUser.Outstanding(number: number, key: key, isDone: stanza == nil, echo: echo.next))
+        if let stanza {
+            send(stanza)
+            sentSinceEcho.insert(account)
+            needsEcho = true
         }
         linked[account] = user
         settle(account, isUrgent: false, instant, &actions)

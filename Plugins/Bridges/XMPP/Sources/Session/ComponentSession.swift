@@ -30,6 +30,12 @@ struct ComponentSession: Sendable {
         let apps: [(id: AppID, name: String)]
         /// The enabled account of a name.
         let account: @Sendable (String) -> AccountID?
+        /// How a peer is for an account; nil where that may not see it.
+        let presence: @Sendable (_ peer: AccountID, AccountID) -> AccountPresence?
+        /// The contacts that an account may see.
+        let contacts: @Sendable (AccountID) -> [(peer: AccountID, presence: AccountPresence)]
+        /// How an account stands with a peer.
+        let contact: @Sendable (_ peer: AccountID, AccountID) -> ContactState?
     }
 
     enum Action: Sendable, Hashable {
@@ -39,6 +45,9 @@ struct ComponentSession: Sendable {
         case arrived(AccountID, upTo: Int64)
         case post(token: Int64, BridgeMessage)
         case read(MessageKey, by: AccountID)
+        case presence(AccountID, connection: String, AccountPresence?)
+        /// The answer is `contacted`.
+        case setContact(AccountID, of: AccountID, isWanted: Bool)
         /// The server says that the user cannot be given the message, now or ever.
         case undeliverable(AccountID, MessageKey, condition: String, isForGood: Bool)
         case fail(BridgeFailure)
