@@ -32,10 +32,29 @@ async def until(what, look, seconds=PATIENCE):
         await asyncio.sleep(0.05)
 
 
-class Browser:
-    """A browser with a profile of its own, ended with the `async with`."""
+class Tab:
+    """What a page of any browser can be asked; `run(expression)` is the browser's own."""
 
-    def __init__(self):
+    async def see(self, script, seconds=PATIENCE):
+        """Waits until JavaScript gives something that is true."""
+        async def look():
+            try:
+                return await self.run(script)
+            except Fault:
+                # Between two documents.
+                return None
+
+        return await until(script, look, seconds)
+
+    async def see_text(self, text, seconds=PATIENCE):
+        return await self.see(f"document.body.innerText.includes({json.dumps(text)})", seconds)
+
+
+class Browser:
+    """A browser with a profile of its own, ended with the `async with`; with a window if there is a `Desktop`."""
+
+    def __init__(self, desktop=None):
+        self.desktop = desktop
         self.folder = tempfile.mkdtemp(prefix="farbell-browser-")
         self.numbers = itertools.count(1)
         self.waiting = {}
@@ -45,13 +64,22 @@ class Browser:
     async def __aenter__(self):
         program = shutil.which("chromium") or shutil.which("google-chrome")
         arguments = [
-            "--headless=new", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
+            "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en-US",
             "--remote-debugging-port=0", f"--user-data-dir={self.folder}", "about:blank",
         ]
         if os.geteuid() == 0:
             arguments.insert(0, "--no-sandbox")
-        environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+        if self.desktop:
+            environment = self.desktop.environment()
+            arguments[:0] = ["--password-store=basic", "--window-position=20,20", "--window-size=1200,840"]
+            # Its offer to keep a password would cover the page.
+            profile = pathlib.Path(self.folder, "Default")
+            profile.mkdir()
+            (profile / "Preferences").write_text('{"credentials_enable_service": false}')
+        else:
+            environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+            arguments.insert(0, "--headless=new")
         # A group of its own: its helpers end with it.
         self.process = await asyncio.create_subprocess_exec(
             program, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -130,7 +158,7 @@ class Browser:
         return next((key for key, info in self.targets.items() if info["type"] == kind and fits(info["url"])), None)
 
 
-class Page:
+class Page(Tab):
     """One tab, or a worker."""
 
     def __init__(self, browser, target, session):
@@ -168,26 +196,11 @@ class Page:
 
     async def run(self, script):
         """Evaluates JavaScript, waits for a promise, and returns the value."""
-        answer = await self.send(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        answer = await self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             details = answer["exceptionDetails"]
             raise Fault(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
-
-    async def see(self, script, seconds=PATIENCE):
-        """Waits until JavaScript gives something that is true."""
-        async def look():
-            try:
-                return await self.run(script)
-            except Fault:
-                # Between two documents.
-                return None
-
-        return await until(script, look, seconds)
-
-    async def see_text(self, text, seconds=PATIENCE):
-        return await self.see(f"document.body.innerText.includes({json.dumps(text)})", seconds)
 
     async def click(self, selector):
         """Clicks as a mouse does: in the middle of what can be seen."""

@@ -23,10 +23,12 @@ def free_port():
 
 
 class Gateway:
-    def __init__(self, program):
+    account = ACCOUNT
+
+    def __init__(self, program, port=None):
         self.program = program
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="farbell-portal-"))
-        self.port = free_port()
+        self.port = port or free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
         self.config = self.folder / "farbell.json"
         self.numbers = itertools.count(1)
@@ -58,9 +60,9 @@ class Gateway:
     async def __aenter__(self):
         self.config.write_text(json.dumps(self.configuration()))
         for part in ("tmp", "new", "cur"):
-            (self.folder / "mail" / ACCOUNT / part).mkdir(parents=True)
+            (self.folder / "mail" / self.account / part).mkdir(parents=True)
         adding = await asyncio.create_subprocess_exec(
-            self.program, "account", "add", ACCOUNT, "--config", str(self.config), stdin=asyncio.subprocess.PIPE,
+            self.program, "account", "add", self.account, "--config", str(self.config), stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         output, _ = await adding.communicate(f"{PASSWORD}\n".encode())
         if adding.returncode:
@@ -105,7 +107,7 @@ class Gateway:
     def deliver(self, sender, subject, text="Hello."):
         """Delivers a mail as a mail server does: written in `tmp`, then renamed into `new`."""
         name = f"{next(self.numbers)}.portal"
-        box = self.folder / "mail" / ACCOUNT
+        box = self.folder / "mail" / self.account
         encoded = base64.b64encode(subject.encode()).decode()
         (box / "tmp" / name).write_text(
             f"From: {sender}\r\nTo: alice@example.org\r\nSubject: =?UTF-8?B?{encoded}?=\r\n"

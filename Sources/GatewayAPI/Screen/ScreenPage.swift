@@ -6,7 +6,8 @@ internal import Inbound
 ///
 /// The ticket stands behind the `#` of its address, which browsers send to nobody, and is taken out of the address
 /// at once. A page of this server's may frame it; the two talk by `postMessage`: the frame says `shown`, `ended` or
-/// `failed`, and is told `hidden` or `visible` where the portal covers it without hiding the document.
+/// `failed`, and is told `hidden` or `visible` where the portal covers it without hiding the document, and `launch` with
+/// the ticket of a tap on the app that runs.
 enum ScreenPage {
     /// - Parameter origins: where farms' screens and pages are.
     static func policy(origins: [String]) -> String {

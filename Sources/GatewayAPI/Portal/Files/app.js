@@ -2,7 +2,7 @@
 
 import { call, setProof, whenSignedOut } from "./api.js";
 import { button, choice, el, fill, toast } from "./dom.js";
-import { closeStage, openTap, whenStageChanges } from "./launch.js";
+import { closeStage, offerLink, openTap, whenStageChanges } from "./launch.js";
 import { hear } from "./live.js";
 import { announce, canShow, endPush, prepare, refreshPush, takeBack } from "./push.js";
 import {
@@ -119,8 +119,8 @@ async function begin() {
   }
 }
 
-async function follow(tap, isOwnPage, app) {
-  const shown = tap ? await openTap(tap, { isOwnPage, app }) : app;
+async function follow(tap, isOwnPage, app, openTab) {
+  const shown = tap ? await openTap(tap, { isOwnPage, app, openTab }) : app;
   if (shown) location.hash = `#app/${encodeURIComponent(shown)}`;
 }
 
@@ -178,11 +178,16 @@ function heard(name, data) {
 /** Shows what the system should show; says whether the event may be acknowledged. */
 async function announced(name, data) { return name === "notify" ? announce(data) : canShow(); }
 
-/** What the service worker says. */
-function told(message) {
+/** What the service worker says. After a click it may open tabs, which a page may not: it is answered with them. */
+async function told(message, port) {
+  if (message?.farbell === "ready") offerLink(message.app, new URL(message.url));
   if (message?.farbell !== "tap") return;
-  if (state.session) follow(message.tap, false, message.app);
+  let tab = null;
+  // An older worker, which the page was not reloaded for, opens nothing.
+  const openTab = port ? (url) => { tab = url.href; } : undefined;
+  if (state.session) await follow(message.tap, false, message.app, openTab);
   else waitingTap = { tap: message.tap, isOwnPage: false, app: message.app };
+  port?.postMessage(tab);
 }
 
 watch(() => {

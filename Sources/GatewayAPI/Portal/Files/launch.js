@@ -30,12 +30,13 @@ export async function openApp(app) {
 }
 
 /** Opens what a notification was about. `isOwnPage`: this page was opened for it, so it may become the app.
- *  Returns the app's id where the page should show its news instead; null otherwise. */
-export async function openTap(tap, { isOwnPage = false, app = null } = {}) {
+ *  `openTab(url)` opens a tab where this page may not. Returns the app's id where the page should show its news
+ *  instead; null otherwise. */
+export async function openTap(tap, { isOwnPage = false, app = null, openTab } = {}) {
   try {
     const launch = await call("POST", "/v1/launches", { tap });
-    if (running?.app === launch.app) return showStage(), null;
-    await perform(launch, isOwnPage);
+    if (running?.app === launch.app) return showItem(launch.action), null;
+    await perform(launch, isOwnPage, openTab);
     return null;
   } catch (error) {
     if (error.code === "no_farm" && app) return app;
@@ -44,13 +45,14 @@ export async function openTap(tap, { isOwnPage = false, app = null } = {}) {
   }
 }
 
-async function perform({ app, action }, isOwnPage = false) {
+async function perform({ app, action }, isOwnPage = false, openTab = null) {
   if (action.kind === "file") return saveFile(app, action);
   const url = new URL(action.url);
   if (action.embed) return showInPage(app, url);
   const isPage = url.protocol === "https:" || url.protocol === "http:";
   // An address such as rdp:// starts a program and leaves the page where it is.
   if (isOwnPage || !isPage) return location.assign(url);
+  if (openTab) return openTab(url);
   const tab = window.open("about:blank", "_blank");
   if (!tab) return offerLink(app, url);
   tab.opener = null;
@@ -58,7 +60,7 @@ async function perform({ app, action }, isOwnPage = false) {
 }
 
 /** For a browser that opens tabs only when something is clicked. */
-function offerLink(app, url) {
+export function offerLink(app, url) {
   const name = appName(app);
   toast(t("launch.ready", { app: name }), {
     seconds: 110, action: [t("launch.go", { app: name }), () => window.open(url, "_blank", "noopener")],
@@ -112,6 +114,13 @@ function showStage() {
   running.frame.contentWindow?.postMessage({ farbell: "visible" }, location.origin);
   running.frame.focus();
   whenChanged();
+}
+
+/** Brings the running app to the front, and tells its session what was tapped. */
+function showItem(action) {
+  const ticket = action.url ? new URL(action.url).hash.slice(1) : "";
+  if (ticket) running.frame.contentWindow?.postMessage({ farbell: "launch", ticket }, location.origin);
+  showStage();
 }
 
 /** Back to the portal; the app goes on behind it, and counts as hidden. */

@@ -7,12 +7,13 @@ const workerURL = "/service-worker.js";
 let registration = null;
 let service = null;
 
-/** Starts the service worker and looks for a push service of the gateway's. `handler` gets what the worker says. */
+/** Starts the service worker and looks for a push service of the gateway's. `handler` gets what the worker says, and
+ *  the port that it may expect an answer on. */
 export async function prepare(handler) {
   const { items } = await call("GET", "/v1/push");
   service = items.find((item) => item.kind === "webpush" && item.applicationServerKey) ?? null;
   if (!("serviceWorker" in navigator)) return;
-  navigator.serviceWorker.addEventListener("message", ({ data }) => handler(data));
+  navigator.serviceWorker.addEventListener("message", ({ data, ports }) => handler(data, ports[0]));
   // Only this one script may become a worker (Trusted Types).
   const policy = window.trustedTypes?.createPolicy("farbell", {
     createScriptURL(url) {

@@ -3,6 +3,8 @@
 
 const cacheName = "farbell-1";
 const shell = "/";
+/** Firefox lets a click do something for one second. */
+const patienceMilliseconds = 700;
 const hints = { en: "You have a message", zh: "您有一条新消息" };
 
 self.addEventListener("install", (event) => {
@@ -92,9 +94,33 @@ async function open({ tap, app }) {
   const portal = windows.filter((client) => new URL(client.url).pathname === "/")
     .sort((a, b) => Number(b.focused) - Number(a.focused))[0];
   if (!portal) return self.clients.openWindow(tap ? `/l/${encodeURIComponent(tap)}` : "/");
-  portal.postMessage({ farbell: "tap", tap, app });
-  // Not every browser lets every click do this; the page has its news already.
-  await portal.focus().catch(() => {});
+  // A click lets the worker do one thing: open the app's own tab, or bring the portal to the front.
+  const url = await ask(portal, { farbell: "tap", tap, app });
+  try {
+    if (url) await self.clients.openWindow(url);
+    else await portal.focus();
+  } catch {
+    // Not every browser lets every click do this; the page has its news already.
+    if (url) portal.postMessage({ farbell: "ready", app, url });
+  }
+}
+
+/** Gives a page a tap; returns what is to be opened in a tab of its own, if anything, or null where it takes long. */
+function ask(page, message) {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    let isLate = false;
+    const patience = setTimeout(() => {
+      isLate = true;
+      resolve(null);
+    }, patienceMilliseconds);
+    port1.onmessage = ({ data: url }) => {
+      clearTimeout(patience);
+      if (isLate && url) page.postMessage({ farbell: "ready", app: message.app, url });
+      resolve(url);
+    };
+    page.postMessage(message, [port2]);
+  });
 }
 
 // Swept away, not read: the message stays open, and the badge goes on counting it.
