@@ -184,6 +184,40 @@ private final class ScriptedBridge: Bridge {
         }
     }
 
+    @Test("IM-9 who is at the other side is online here, as the bridge says; its stream alone is nobody's presence")
+    func presence() async throws {
+        try await run { test, bridge in
+            let bob = try await test.device("bob", "desk", adapter: nil)
+            try await test.account()
+            let host = try await bridge.host()
+            let (inbox, _) = try await attach(host)
+            let people = test.gateway.people
+            #expect(people.present("alice").state == .offline)
+            #expect(try await host.setContact("bob", of: "alice", true) == .contact)
+            #expect(host.contact("bob", of: "alice") == .contact && host.contacts(of: "alice").map(\.peer) == ["bob"])
+            try await Eventually.wait("the contact") {
+                inbox.events.all.contains { if case .contact("bob", .contact) = $0.event { true } else { false } }
+            }
+            host.setPresence(of: "alice", connection: "phone", AccountPresence(.busy, text: "in a call"))
+            #expect(people.present("alice") == AccountPresence(.busy, text: "in a call"))
+            host.setPresence(of: "alice", connection: "desk", AccountPresence(.online))
+            host.setPresence(of: "alice", connection: "phone", nil)
+            #expect(people.present("alice").state == .online)
+            // How a contact is comes on the account's stream.
+            _ = try await test.connect(bob)
+            try await Eventually.wait("bob's presence") {
+                test.time.advance(by: .milliseconds(100))
+                return inbox.events.all.contains {
+                    if case .presence("bob", let presence) = $0.event { presence.state == .online } else { false }
+                }
+            }
+            #expect(host.presence(of: "bob", for: "alice")?.state == .online)
+            #expect(host.presence(of: "alice", for: "bob") == nil, "alice is not on bob's list")
+            bridge.end(BridgeFailure(.network, "gone"))
+            try await Eventually.wait("nobody") { people.present("alice").state == .offline }
+        }
+    }
+
     @Test("IM-7 a lost bridge is tried again with growing pauses; a refused one is not, and both are said")
     func failures() async throws {
         try await run { test, bridge in

@@ -158,6 +158,14 @@ struct XMPPBridgeTests {
             #expect(answer["body"] == "and you?" && answer["from"] == .string(address))
             // Her client confirms by itself, and he hears of it.
             try await stream.first("receipt") { $0.data["state"] == "delivered" }
+            // Each has the other as a contact: she by her client, he by the interface.
+            try alice.order("presence", ["to": .string(address), "type": "subscribe"])
+            try await alice.wait("presence") { $0["type"] == "available" && $0["from"] == .string(address) }
+            _ = try await bob.call("PUT", "/v1/status", ["status": "busy"])
+            try await alice.wait("presence") { $0["show"] == "dnd" && $0["from"] == .string(address) }
+            _ = try await bob.call("PUT", "/v1/contacts/alice")
+            try alice.order("presence", ["show": "away"])
+            try await stream.first("presence") { $0.data["account"] == "alice" && $0.data["status"] == "away" }
             // She has agreed to show whether she is there, so it is known that she is gone.
             let opened = world.log.lines("stream.closed").count
             try await alice.quit()
