@@ -13,6 +13,7 @@ package final class Gateway: Sendable {
     package let postmaster: Postmaster
     /// Contacts, blocks and presence of accounts.
     package let people: People
+    package let conversations: Conversations
     package let notifier: Notifier
     package let dispatcher: PushDispatcher
     package let monitors: MonitorSupervisor
@@ -59,7 +60,8 @@ package final class Gateway: Sendable {
         for index in configuration.apps.indices { configuration.apps[index].key = nil }
         mailroom = Mailroom(
             store: store, time: time, log: log, limits: limits, queues: stored.queues,
-            owners: Dictionary(stored.devices.map { ($0.id, $0.account) }) { first, _ in first })
+            owners: Dictionary(stored.devices.map { ($0.id, $0.account) }) { first, _ in first },
+            conversations: ConversationRules(configuration), lastEntry: stored.lastEntry)
         sessions = Sessions(time: time, log: log, limits: limits)
         streams = StreamHub(mailroom: mailroom, store: store, time: time, log: log)
         dispatcher = PushDispatcher(
@@ -78,6 +80,10 @@ package final class Gateway: Sendable {
         postmaster = Postmaster(
             directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, hub: streams,
             people: people, limits: limits, time: time, log: log)
+        conversations = Conversations(
+            directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, notifier: notifier,
+            hub: streams, store: store, time: time, log: log, limits: limits)
+        conversations.admit { [weak people] in people?.mayWrite($0, to: $1) ?? false }
         accounts = Accounts(
             directory: directory, mailroom: mailroom, security: foundation.security, time: time, log: log,
             limits: limits)
@@ -106,7 +112,8 @@ package final class Gateway: Sendable {
             configuration.bridges,
             BridgeLink.Parts(
                 apps: configuration.apps, accounts: accounts, devices: devices, streams: streams, mailroom: mailroom,
-                messages: messages, postmaster: postmaster, people: people), time: time, log: log,
+                messages: messages, postmaster: postmaster, people: people,
+                conversations: conversations), time: time, log: log,
             jitter: foundation.jitter)
         upkeep = Upkeep(
             messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,

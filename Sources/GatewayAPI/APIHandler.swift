@@ -24,6 +24,8 @@ package final class APIHandler: RequestHandler {
         routes.addQueue()
         routes.addSettlements()
         routes.addPeople()
+        routes.addConversations()
+        routes.addAccount()
         routes.addLaunches()
         routes.addFarms()
         routes.addFeed()

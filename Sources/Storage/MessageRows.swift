@@ -25,7 +25,8 @@ struct MessageDecoder {
     static let columns: SQL =
         common + """
             , settled, subject, \
-            coalesce(body, (SELECT data FROM body WHERE body.queue = message.queue AND body.seq = message.seq))
+            coalesce(body, (SELECT data FROM body WHERE body.queue = message.queue AND body.seq = message.seq)), \
+            entry, attachments
             """
     /// Of a settled message.
     static let settledColumns: SQL = common + ", at"
@@ -38,6 +39,9 @@ struct MessageDecoder {
         message.settled = row.optionalTimestamp()
         message.subject = row.optionalText()
         message.body = row.bytes()
+        message.entry = row.optionalInteger()
+        guard let attachments = Codec.attachments(row.optionalText()) else { throw row.damage("attachments") }
+        message.attachments = attachments
         return message
     }
 
@@ -81,10 +85,13 @@ struct MessageDecoder {
 struct OpenEntryDecoder {
     static let columns: SQL = """
         rowid, queue, seq, state, priority, receipts, deliveries, enqueued, expires, not_before, delivered, settled, \
-        grp, collapse, sender_id, correlation, sender
+        grp, collapse, sender_id, correlation, sender, entry, \
+        CASE WHEN entry IS NOT NULL THEN
+            (SELECT iif(from_high, high, low) FROM history WHERE number = entry) END
         """
 
     private var senders = AddressCache()
+    private var peers = AddressCache()
 
     /// - Returns: the entry and its row's number.
     mutating func entry(_ row: inout Statement.Row) throws(StoreError) -> (entry: OpenEntry, rowID: Int64) {
@@ -102,6 +109,12 @@ struct OpenEntryDecoder {
         (entry.senderID, entry.correlation) = (row.optionalText(), row.optionalText())
         if receipts != .none || entry.senderID != nil || entry.collapse != nil {
             entry.sender = try row.address("sender", &senders)
+        } else {
+            row.skip()
+        }
+        if let number = row.optionalInteger(), let peer = row.optionalText() {
+            guard let peer = peers.address(peer) else { throw row.damage("conversation") }
+            entry.talk = OpenEntry.Talk(entry: number, peer: peer)
         }
         return (entry, rowID)
     }

@@ -11,6 +11,7 @@ final class ReadConnection {
     private let streamed, inState, dead, living: Statement
     private let eventsAfter, deliveries, item, openItems: Statement
     private let people: PeopleQueries
+    let conversations: ConversationQueries
 
     /// How long a read waits for a lock (only another program's, or recovery, takes one).
     static let lockWaitMilliseconds: Int32 = 5000
@@ -56,6 +57,7 @@ final class ReadConnection {
                 WHERE message.queue = item.queue AND message.seq = item.seq AND message.state <> 4)
             FROM item WHERE registration = ? AND item = ?
             """)
+        conversations = try ConversationQueries(database)
         openItems = try prepare(
             """
             SELECT item.item, queue, seq FROM item CROSS JOIN message USING (queue, seq)
@@ -65,7 +67,7 @@ final class ReadConnection {
 
     /// Runs `body` on one state of the data: without it, what is committed between two statements
     /// would be seen by the second only.
-    private func snapshot<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    func snapshot<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
         try begin.run()
         do throws(StoreError) {
             let result = try body()
@@ -89,6 +91,7 @@ final class ReadConnection {
             try queues.each { row throws(StoreError) in registry.queues.append(try QueueRecord(row: &row)) }
             try launches.each { row throws(StoreError) in registry.launches.append(try Launch(row: &row)) }
             try people.read(into: &registry)
+            registry.lastEntry = try conversations.lastEntry()
             return registry
         }
     }

@@ -30,7 +30,7 @@ package final class SQLiteStore: Store {
     /// The database file.
     package let path: String
     private let writer: Writer
-    private let readers: ReaderPool
+    let readers: ReaderPool
     private let ended: Gate
 
     private init(path: String, writer: Writer, readers: ReaderPool, ended: Gate) {

@@ -27,8 +27,8 @@ package enum Schema {
         Migration(deviceKeys, unless: "SELECT count(*) FROM pragma_table_info('device') WHERE name = 'channels'"),
         Migration(refusals, unless: "SELECT count(*) FROM pragma_table_info('account') WHERE name = 'refusals'"),
         Migration(
-            people + "PRAGMA user_version = 5;",
-            unless: "SELECT count(*) FROM sqlite_schema WHERE name = 'contact'"),
+            people + conversations + "PRAGMA user_version = 5;",
+            unless: "SELECT count(*) FROM sqlite_schema WHERE name = 'conversation'"),
     ]
 
     private static let registry: SQL = """

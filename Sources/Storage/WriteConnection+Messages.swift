@@ -58,6 +58,8 @@ extension WriteConnection {
             statement.bind(message.settled?.milliseconds)
             statement.bind(message.subject)
             statement.bind(isLarge ? nil : message.body)
+            statement.bind(message.entry)
+            statement.bind(Codec.text(message.attachments))
         }
         if isLarge {
             known.hasBodies = true

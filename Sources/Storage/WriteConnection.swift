@@ -130,9 +130,16 @@ final class WriteConnection {
         case .putQueue(let queue): try statements.putQueue.run(binding: queue)
         case .putLaunch(let launch): try statements.putLaunch.run(binding: launch)
         case .people(let change): try statements.people.apply(change)
+        case .conversation(let change): return try apply(change)
         case .purge(let before): return try purge(before)
         }
         return false
+    }
+
+    private func apply(_ change: ConversationChange) throws(StoreError) -> Bool {
+        if case .rewrite(_, _, let body) = change, body.count > Self.inlineBodyLimit { known.hasBodies = true }
+        return try statements.conversations.apply(
+            change, inlineBodyLimit: Self.inlineBodyLimit, slice: Self.purgeSlice)
     }
 
     private func deleteQueue(of address: QueueAddress) throws(StoreError) {
@@ -146,6 +153,7 @@ final class WriteConnection {
         statements.devicesOfAccount.bind(account.text)
         try statements.devicesOfAccount.each { row in addresses.append(.device(row.identifier())) }
         for address in addresses { try deleteQueue(of: address) }
+        try statements.conversations.delete(account)
         for statement in statements.deleteOfAccount { try statement.run { $0.bind(account.text) } }
     }
 

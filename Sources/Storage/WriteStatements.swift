@@ -8,6 +8,7 @@ struct WriteStatements {
     let putRegistration, deleteRegistration, setMonitorCursor, putQueue, putLaunch: Statement
     let messages: MessageStatements
     let people: PeopleStatements
+    let conversations: ConversationStatements
     let putDelivery, insertEvent: Statement
     let devicesOfAccount, queueNumber: Statement
     /// All that belongs to a queue's number; the items must go before the messages.
@@ -51,6 +52,7 @@ struct WriteStatements {
 
         messages = try MessageStatements(database)
         people = try PeopleStatements(database)
+        conversations = try ConversationStatements(database)
         putDelivery = try prepare(
             "INSERT OR REPLACE INTO delivery (" + DeliveryRecord.columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
         insertEvent = try prepare("INSERT INTO event (" + StoredEvent.columns + ") VALUES (?, ?, ?, ?, ?, ?)")
@@ -124,7 +126,8 @@ struct MessageStatements {
     init(_ database: Database) throws(StoreError) {
         func prepare(_ sql: SQL) throws(StoreError) -> Statement { try database.prepare(sql, .write) }
         insertMessage = try prepare(
-            "INSERT INTO message (" + Self.common + ", settled, subject, body) VALUES (" + Self.question + ", ?, ?, ?)")
+            "INSERT INTO message (" + Self.common + ", settled, subject, body, entry, attachments) VALUES ("
+                + Self.question + ", ?, ?, ?, ?, ?)")
         insertSettled = try prepare(
             "INSERT INTO settled (" + Self.common + ", at) SELECT " + Self.question + ", ?"
                 + " WHERE NOT EXISTS (SELECT 1 FROM message WHERE queue = ?1 AND seq = ?2)")

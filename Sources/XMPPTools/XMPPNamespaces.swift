@@ -38,6 +38,8 @@ package enum XMPPNamespace {
     package static let chatStates = "http://jabber.org/protocol/chatstates"
     /// XEP-0184.
     package static let receipts = "urn:xmpp:receipts"
+    /// XEP-0334.
+    package static let hints = "urn:xmpp:hints"
     /// XEP-0359.
     package static let stanzaIDs = "urn:xmpp:sid:0"
     /// XEP-0461.

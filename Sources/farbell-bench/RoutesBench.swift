@@ -137,6 +137,12 @@ private final class ForgetfulStore: Store {
     func deliveries(of messages: [MessageKey]) async throws -> [DeliveryRecord] { [] }
     func items(registration: RegistrationID, keys: [String]) async throws -> [String: StoredItem] { [:] }
     func openItems(registration: RegistrationID) async throws -> [String: MessageKey] { [:] }
+    func conversations(_ query: ConversationQuery) async throws -> [ConversationView] { [] }
+    func history(
+        _ pair: ConversationPair, _ range: HistoryRange, limit: Int
+    ) async throws -> [HistoryEntry] { [] }
+    func entry(_ number: Int64) async throws -> HistoryEntry? { nil }
+    func entry(of message: MessageKey) async throws -> HistoryEntry? { nil }
     func freeBytes() -> Int64? { nil }
     func close() async { thread.stop() }
 }

@@ -41,6 +41,7 @@ import Testing
     private static let gateway = [
         "notify": "notify", "limits": "limits", "farms": "farms", "apps": "apps", "pushes": "push",
         "contacts": "people",
+        "history": "history",
     ]
     /// The last word of each path; `gateway` is the core's own part of the file.
     private static let daemon = [

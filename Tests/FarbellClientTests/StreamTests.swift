@@ -38,6 +38,7 @@ import Testing
             case .receipt(let receipt): names.append("receipt \(receipt.state == .delivered)")
             case .presence(let presence): names.append("presence \(presence.status)")
             case .contact(let contact): names.append("contact \(contact.account) \(contact.state)")
+            case .conversation(let news): names.append("conversation \(news.peer)")
             case .launch(let launch): names.append("launch \(launch.app)")
             case .unknown(let name, let data): names.append("unknown \(name) \(data)")
             }

@@ -28,6 +28,7 @@ import Testing
             try await sessions(api, phone)
             try await people(api, phone)
             try await queue(api, phone)
+            try await conversations(api, phone)
             try await farms(api, phone)
             try await administration(api, phone, registration)
             try await portal(api)
@@ -207,6 +208,24 @@ import Testing
         expect(200, try await api.admin("POST", "devices/\(phone.id)/test"))
         expect(200, try await api.admin("PATCH", "registrations/\(registration.id)", ["enabled": false]))
         expect(202, try await api.admin("POST", "reload"))
+    }
+
+    private func conversations(_ api: TestAPI, _ phone: Client) async throws {
+        let id = try await api.send(to: ["account": "alice"], as: TestAPI.deskKey, "Text of a message").id
+        let reply = try await api.call(
+            "POST", "/v1/messages/\(id)/reply", token: phone.token, ["body": "Text of a message"])
+        let own = reply["messages"]?[0]?.id ?? ""
+        expect(200, try await api.call("GET", "/v1/conversations?limit=1", token: phone.token))
+        let history = try await api.call("GET", "/v1/conversations/app%2Fdesk", token: phone.token)
+        expect(200, history)
+        expect(204, try await api.read("desk", upTo: history.items.first?.entryNumber, as: phone.token))
+        try await api.typing("desk", "composing", as: phone.token)
+        expect(200, try await api.call("PATCH", "/v1/messages/\(own)", token: phone.token, ["body": "New text"]))
+        expect(204, try await api.call("DELETE", "/v1/messages/\(own)", token: phone.token))
+        expect(200, try await api.call("GET", "/v1/account/export", token: phone.token))
+        expect(200, try await api.admin("GET", "accounts/alice/export?limit=2"))
+        try await api.test.account("mallory")
+        expect(204, try await api.call("DELETE", "/v1/account", basic: ("mallory", TestAPI.password)))
     }
 
     private func portal(_ api: TestAPI) async throws {

@@ -218,6 +218,55 @@ private final class ScriptedBridge: Bridge {
         }
     }
 
+    @Test("IM-4 IM-10 typing, corrections and withdrawals go both ways")
+    func conversation() async throws {
+        try await run { test, bridge in
+            let bob = try await test.device("bob", "desk", adapter: nil)
+            try await test.account()
+            let host = try await bridge.host()
+            let (inbox, _) = try await attach(host)
+            let stream = try await test.connect(bob)
+            try await Eventually.wait("the stream") {
+                let device = test.gateway.devices.devices(of: "alice").first
+                return device.map { test.gateway.streams.isLive($0.id) } ?? false
+            }
+            host.typing(.composing, from: "alice", to: .account("bob"))
+            test.gateway.conversations.typing(.composing, from: .account("bob"), to: .account("alice"))
+            try await Eventually.wait("both") {
+                let there = stream.entries.all.contains {
+                    if case .typing(.account("alice"), .composing) = $0.event { true } else { false }
+                }
+                return there
+                    && inbox.events.all.contains {
+                        if case .typing(.account("bob"), .composing) = $0.event { true } else { false }
+                    }
+            }
+            let key = try await host.post(BridgeMessage(from: "alice", to: .account("bob"), body: "wrnog"))
+            try await host.edit(key, by: "alice", body: "right")
+            #expect(try await test.store.message(key)?.body == Array("right".utf8))
+            try await host.withdraw(key, by: "alice")
+            #expect(!test.gateway.mailroom.isOpen(key))
+            await #expect(throws: GatewayError.self) { try await host.edit(key, by: "alice", body: "again") }
+            let posted = try await test.gateway.postmaster.send(
+                try test.gateway.postmaster.prepare(
+                    {
+                        var order = SendOrder(to: [.account("alice")])
+                        (order.from, order.body) = (.account, Array("helo".utf8))
+                        return order
+                    }(), by: .device(bob)))
+            let theirs = try #require(posted.first?.key)
+            _ = try await test.gateway.conversations.edit(
+                theirs, by: .account("bob"), subject: nil, body: Array("hello".utf8))
+            try await test.gateway.conversations.withdraw(theirs, by: .account("bob"))
+            try await Eventually.wait("the changes") {
+                let bodies = inbox.events.all.compactMap { event -> [UInt8]?? in
+                    if case .edited(theirs, .account("bob"), _, let body) = event.event { .some(body) } else { nil }
+                }
+                return bodies == [.some(Array("hello".utf8)), .some(nil)]
+            }
+        }
+    }
+
     @Test("IM-7 a lost bridge is tried again with growing pauses; a refused one is not, and both are said")
     func failures() async throws {
         try await run { test, bridge in

@@ -236,6 +236,29 @@ struct MigrationTests {
         await store.close()
     }
 
+    @Test("messages of version 4 are in no history; what comes from now on is")
+    func messagesOfVersionFour() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(4))
+        _ = await failure(opening: folder.database, options: old)
+        var store = try await SQLiteStore.open(path: folder.database)
+        let key = MessageKey(queue: 1, seq: 7)
+        let message = try #require(try await store.message(key))
+        #expect(message.entry == nil && message.attachments.isEmpty)
+        #expect(try await store.openEntries(after: nil, limit: 9).entries.allSatisfy { $0.talk == nil })
+        #expect(try await store.registry().lastEntry == 0)
+        let entry = StoreSamples.fullEntry(1)
+        try await store.commit([.conversation(.insert(entry))])
+        await store.close()
+        store = try await SQLiteStore.open(path: folder.database)
+        #expect(try await store.entry(1) == entry)
+        await store.close()
+        let verdict = try Database(path: folder.database, access: .readOnly).text("PRAGMA integrity_check")
+        #expect(verdict == "ok")
+    }
+
     @Test("a word no version wrote is damage")
     func unknownWords() async throws {
         let folder = try TemporaryFolder()

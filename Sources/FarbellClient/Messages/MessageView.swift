@@ -72,11 +72,16 @@ public struct MessageView: Sendable, Hashable, Identifiable {
     public let priority: MessagePriority?
     /// When it ends, in lists.
     public let expires: Date?
+    /// Files that lie elsewhere.
+    public let attachments: [Attachment]
+    /// Its number in the conversation with its sender, where that is remembered.
+    public let entry: Int64?
 }
 
 extension MessageView: Decodable {
     private enum Key: String, CodingKey {
         case id, seq, queue, app, header, subject, body, sender, enqueued, correlation, state, priority, expires
+        case attachments, entry
     }
 
     /// Reads a message.
@@ -96,6 +101,8 @@ extension MessageView: Decodable {
         state = try object.decodeIfPresent(MessageState.self, forKey: .state)
         priority = try object.decodeIfPresent(String.self, forKey: .priority).flatMap { MessagePriority(rawValue: $0) }
         expires = try object.decodeIfPresent(Date.self, forKey: .expires)
+        attachments = try object.decodeIfPresent([Attachment].self, forKey: .attachments) ?? []
+        entry = try object.decodeIfPresent(Int64.self, forKey: .entry)
     }
 }
 

@@ -87,6 +87,8 @@ public struct OutgoingMessage: Sendable, Hashable {
     public var from: Origin?
     /// nil for `final` from devices and `none` from applications.
     public var receipts: Receipts?
+    /// At most 10 files that lie elsewhere.
+    public var attachments: [Attachment] = []
 
     /// A message with a text.
     public init(_ body: String, subject: String? = nil) { (self.body, self.subject) = (body, subject) }
@@ -95,7 +97,7 @@ public struct OutgoingMessage: Sendable, Hashable {
 extension OutgoingMessage: Encodable {
     private enum Key: String, CodingKey {
         case id, app, header, subject, body, priority, ttlSeconds, notBefore, group, collapse, correlation, from
-        case receipts
+        case receipts, attachments
     }
 
     /// Writes the message as the gateway reads it.
@@ -114,6 +116,7 @@ extension OutgoingMessage: Encodable {
         try object.encodeIfPresent(correlation, forKey: .correlation)
         try object.encodeIfPresent(from, forKey: .from)
         try object.encodeIfPresent(receipts, forKey: .receipts)
+        if !attachments.isEmpty { try object.encode(attachments, forKey: .attachments) }
     }
 }
 

@@ -18,6 +18,8 @@ public struct StreamEvent: Sendable, Hashable {
         case presence(ContactPresence)
         /// Somebody asks to be a contact, has agreed, or is one no more.
         case contact(ContactChange)
+        /// Something has happened in a conversation.
+        case conversation(ConversationEvent)
         /// A launch of this device was confirmed.
         case launch(LaunchNews)
         /// An event that this library does not know, or cannot read, with its data.
@@ -126,6 +128,7 @@ extension StreamEvent {
                 case "receipt": .receipt(try Codec.decode(DeliveryReceipt.self, from: bytes))
                 case "presence": .presence(try Codec.decode(ContactPresence.self, from: bytes))
                 case "contact": .contact(try Codec.decode(ContactChange.self, from: bytes))
+                case "conversation": .conversation(try Codec.decode(ConversationEvent.self, from: bytes))
                 case "launch": .launch(try Codec.decode(LaunchNews.self, from: bytes))
                 default: .unknown(name: name, data: data)
                 }

@@ -12,6 +12,7 @@ final class BridgeLink: BridgeHost {
         let messages: Messages
         let postmaster: Postmaster
         let people: People
+        let conversations: Conversations
     }
 
     private let name: String
@@ -159,6 +160,21 @@ final class BridgeLink: BridgeHost {
             throw GatewayError(.unknownRecipient, "nobody takes the message")
         }
         return sent.key
+    }
+
+    func edit(_ key: MessageKey, by account: AccountID, body: String) async throws {
+        let party = try party(account)
+        _ = try await parts.conversations.edit(
+            key, by: .account(party.account), subject: nil, body: Array(body.utf8))
+    }
+
+    func withdraw(_ key: MessageKey, by account: AccountID) async throws {
+        try await parts.conversations.withdraw(key, by: .account(try party(account).account))
+    }
+
+    func typing(_ state: TypingState, from account: AccountID, to peer: QueueAddress) {
+        guard device(account) != nil else { return }
+        parts.conversations.typing(state, from: .account(account), to: peer)
     }
 
     func read(_ key: MessageKey, by account: AccountID) async throws {

@@ -35,6 +35,11 @@ final class BridgeStream: DeviceStream {
                 return .other
             }
             return .contact(AccountID(peer), data["state"]?.string.flatMap { ContactState(rawValue: $0) })
+        case .typing(let peer, let state): return .typing(peer, state)
+        case .entry(let entry, let peer) where entry.sender == peer && entry.withdrawn != nil:
+            return .edited(entry.message, by: peer, subject: nil, body: nil)
+        case .entry(let entry, let peer) where entry.sender == peer && entry.edited != nil:
+            return .edited(entry.message, by: peer, subject: entry.subject, body: entry.body)
         case .presence(let peer, let presence): return .presence(of: peer, presence)
         default: return .other
         }

@@ -63,6 +63,10 @@ package enum BridgeEvent: Sendable, Hashable {
     case presence(of: AccountID, AccountPresence)
     /// How the account stands with another one now; nil: not at all.
     case contact(AccountID, ContactState?)
+    /// A peer writes to the account, or has stopped.
+    case typing(QueueAddress, TypingState)
+    /// A message that a peer sent has a new text; nil: it was taken back.
+    case edited(MessageKey, by: QueueAddress, subject: String?, body: [UInt8]?)
     /// Something that is no business of a bridge's.
     case other
     /// The stream has ended: nothing follows until the account is attached again.
@@ -114,6 +118,14 @@ package protocol BridgeHost: AnyObject, Sendable {
     /// Puts another account on the account's list, agrees to its wish, or takes it away; returns how they stand then.
     /// - Throws: `GatewayError`; the store's failure.
     func setContact(_ peer: AccountID, of account: AccountID, _ isWanted: Bool) async throws -> ContactState?
+    /// The account has given a message that it sent a new text.
+    /// - Throws: `GatewayError`, such as `too_late`; the store's failure.
+    func edit(_ key: MessageKey, by account: AccountID, body: String) async throws
+    /// The account has taken back a message that it sent.
+    /// - Throws: as `edit`.
+    func withdraw(_ key: MessageKey, by account: AccountID) async throws
+    /// The account writes to a peer, or has stopped: passed on now or never.
+    func typing(_ state: TypingState, from account: AccountID, to peer: QueueAddress)
     /// The account has read a message on the other side. One that is settled already is no fault.
     func read(_ key: MessageKey, by account: AccountID) async throws
 }

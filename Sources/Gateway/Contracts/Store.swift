@@ -39,6 +39,13 @@ package protocol Store: Sendable {
     func items(registration: RegistrationID, keys: [String]) async throws -> [String: StoredItem]
     /// The messages with a state that is not terminal which came from a registration's items.
     func openItems(registration: RegistrationID) async throws -> [String: MessageKey]
+    /// Conversations as their ends see them.
+    func conversations(_ query: ConversationQuery) async throws -> [ConversationView]
+    /// A part of a conversation's history, oldest first.
+    func history(_ pair: ConversationPair, _ range: HistoryRange, limit: Int) async throws -> [HistoryEntry]
+    func entry(_ number: Int64) async throws -> HistoryEntry?
+    /// The entry of a message: of the first, where it was sent as several.
+    func entry(of message: MessageKey) async throws -> HistoryEntry?
     /// Bytes that may still be written where the store lives; nil when that is unknown.
     func freeBytes() -> Int64?
     /// Finishes what was submitted and closes the store.
@@ -71,6 +78,14 @@ package struct OpenEntry: Sendable, Hashable {
     package var sender: QueueAddress?
     package var senderID: String?
     package var correlation: String?
+    /// Its entry in a history, and the end of the conversation that wrote it; nil where there is none any more.
+    package var talk: Talk?
+
+    package struct Talk: Sendable, Hashable {
+        package let entry: Int64
+        package let peer: QueueAddress
+        package init(entry: Int64, peer: QueueAddress) { (self.entry, self.peer) = (entry, peer) }
+    }
 
     /// Of a message as it is stored.
     package init(_ message: Message) {
@@ -145,6 +160,8 @@ package struct StoredRegistry: Sendable, Hashable {
     package var contacts: [ContactEdge] = []
     package var blocks: [Block] = []
     package var statuses: [AccountID: OwnStatus] = [:]
+    /// No entry of a history, and no mark, has a higher number.
+    package var lastEntry: Int64 = 0
 
     package init() {}
 }
@@ -152,7 +169,8 @@ package struct StoredRegistry: Sendable, Hashable {
 /// One change of what is stored. `put` inserts or replaces by id.
 package enum StoreChange: Sendable, Hashable {
     case putAccount(Account)
-    /// With its devices, registrations, queue and messages, its contacts, blocks and status, and others' wishes for it.
+    /// With its devices, registrations, queue and messages, its contacts, blocks and status, others' wishes for it, and its
+    /// conversations: their other ends lose them, too.
     case deleteAccount(AccountID)
     case putDevice(Device)
     /// With its queue and messages.
@@ -176,6 +194,7 @@ package enum StoreChange: Sendable, Hashable {
     case insertEvent(StoredEvent)
     case putLaunch(Launch)
     case people(PeopleChange)
+    case conversation(ConversationChange)
     /// Drops settled messages, their deliveries, and events older than this, and launches expired before it.
     case purge(before: Timestamp)
 }

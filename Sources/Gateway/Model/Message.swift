@@ -62,6 +62,9 @@ package struct Message: Sendable, Hashable {
     /// The sender's own id of the message, for finding repeats.
     package var senderID: String?
     package let origin: Origin?
+    package var attachments: [Attachment] = []
+    /// The entry of its conversation's history, where there is one.
+    package var entry: Int64?
     package var state: State
     /// What the sender wants to be told of.
     package var receipts = Receipts.none
@@ -150,6 +153,8 @@ package struct StoredEvent: Sendable, Hashable {
         case monitor
         /// The account and another one stand differently than before.
         case contact
+        /// An entry of a conversation is new or has changed, which the data names; or a mark has risen.
+        case conversation
     }
 
     package let queue: Int64

@@ -20,6 +20,8 @@ package struct App: Sendable {
     package var callbackPresence = false
     /// The file the key stands in, or is to stand in once it is made.
     package var keyFile: String?
+    /// How long what it and accounts say to one another is kept; zero: not at all.
+    package var history: Duration = .seconds(ConversationRules.defaultDays * 86_400)
 
     /// Characters of the shortest key.
     package static let keyLength = 32

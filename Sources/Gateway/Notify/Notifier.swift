@@ -103,6 +103,13 @@ package final class Notifier: Service {
         }
     }
 
+    /// How far the announcing of a message is: whether it goes on, and which devices show it.
+    func standing(_ key: MessageKey) -> (isPending: Bool, devices: [DeviceID]) {
+        machine.withLock { machine in
+            (machine.isPending(key), Set(machine.shown(of: key).map(\.device)).sorted())
+        }
+    }
+
     /// The data of a `clear` event. It is sent even when no device shows a notification: clients that list the
     /// message learn that it is read.
     package func clearData(_ key: MessageKey, _ shown: [NotifierMachine.Shown]) -> JSON {

@@ -46,6 +46,9 @@ extension NotifierMachine {
     /// What devices show of a message.
     package func shown(of key: MessageKey) -> [Shown] { shown[key].map { Array($0.values) } ?? [] }
 
+    /// Whether the announcing of a message is not finished.
+    func isPending(_ key: MessageKey) -> Bool { entries[key] != nil }
+
     /// Says at start that a device shows a notification of an open message.
     package mutating func restore(_ key: MessageKey, _ item: Shown) {
         shown[key, default: [:]][item.device] = item

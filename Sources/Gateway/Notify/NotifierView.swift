@@ -11,9 +11,9 @@ package struct Subject: Sendable, Hashable {
     package let registration: RegistrationID?
     package let priority: Message.Priority
     package let expires: Timestamp
-    package let targets: NotifyPreferences.Targets
+    package var targets: NotifyPreferences.Targets
     package let quietHours: NotifyPreferences.QuietHours?
-    package let group: Duration
+    package var group: Duration
     package let hold: Duration
     /// How long what was sent somewhere has to be acknowledged before the next device or channel is tried.
     package let escalation: Duration

@@ -100,7 +100,7 @@ extension Mailroom {
     }
 
     /// Looks at the disk now and then: asking at each message would cost a system call.
-    private func checkSpace(at now: Moment) throws(GatewayError) {
+    func checkSpace(at now: Moment) throws(GatewayError) {
         let hasRoom = space.withLock { space in
             if now < space.nextLook { return space.hasRoom }
             space.nextLook = now + Self.spaceInterval
@@ -166,7 +166,11 @@ extension Mailroom {
         if draft.receipts != .none {
             _ = state.queue(Recipient(draft.sender, owner: draft.senderOwner), rules, &changes)
         }
-        let shared = SharedMessage(draft.message(key, to: posting.to.address, at: timestamp))
+        var message = draft.message(key, to: posting.to.address, at: timestamp)
+        if let remembering = remembering(posting, at: timestamp) {
+            remember(&message, remembering, &state, &changes, &effects)
+        }
+        let shared = SharedMessage(message)
         changes.append(.insertMessage(shared.message))
         if let send { state.sends.insert(send, key.seq, ends: now + Self.repeatWindow) }
         var posted = Posted(key: key, address: posting.to.address, shared: shared)
@@ -179,7 +183,9 @@ extension Mailroom {
         _ shared: SharedMessage, into state: inout State, _ changes: inout [StoreChange], _ effects: inout Effects,
         _ now: Moment, _ timestamp: Timestamp
     ) -> MessageKey? {
-        let (key, entry) = (shared.message.key, OpenEntry(shared.message))
+        let key = shared.message.key
+        var entry = OpenEntry(shared.message)
+        entry.talk = state.queues[key.queue]?.talks[key.seq]
         state.cache.insert(shared)
         let older = state.queues[key.queue]?.machine.insert(entry, isStored: false, at: now) {
             now + ($0 - timestamp)
@@ -189,7 +195,7 @@ extension Mailroom {
         let old = MessageKey(queue: key.queue, seq: older.seq)
         state.cache.remove(old)
         tell([.expired], old, older.isDelivered, nil, &state, &changes, &effects, timestamp)
-        state.queues[key.queue]?.receipts[older.seq] = nil
+        state.queues[key.queue]?.forget(older.seq)
         changes.append(.settleMessage(old, MessageUpdate(.expired, at: timestamp, reason: "collapsed")))
         return old
     }
@@ -203,7 +209,8 @@ extension Mailroom {
         }
         // Of messages for all of an account's devices the arrival matters only to senders that asked.
         guard let isStreamed = state.queues[key.queue]?.address.isStreamed, isStreamed,
-            state.device(of: key.queue) != nil || receipts != .none, entry.state != .scheduled, !entry.isDelivered
+            state.device(of: key.queue) != nil || receipts != .none || entry.talk != nil, entry.state != .scheduled,
+            !entry.isDelivered
         else {
             return
         }

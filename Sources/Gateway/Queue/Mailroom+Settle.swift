@@ -42,6 +42,8 @@ extension Mailroom {
         /// Receipts that became messages of an application's queue.
         var posted: [MessageKey] = []
         var dead: [(key: MessageKey, change: QueueMachine.Change)] = []
+        /// Where the entries stand among the changes that messages for single devices have made so far.
+        var entries: [ConversationPair: Int] = [:]
     }
 
     /// Settles messages that a consumer has locked; each order stands for itself.
@@ -238,7 +240,7 @@ extension Mailroom {
         _ changes: inout [StoreChange], _ effects: inout Effects
     ) {
         state.cache.remove(key)
-        state.queues[key.queue]?.receipts[key.seq] = nil
+        state.queues[key.queue]?.forget(key.seq)
         changes.append(.settleMessage(key, update))
         effects.settled.append(key)
         effects.touched.append(key.queue)
@@ -256,6 +258,7 @@ extension Mailroom {
         _ receipts: [ReceiptState], _ key: MessageKey, _ isDelivered: Bool, _ device: String?, _ state: inout State,
         _ changes: inout [StoreChange], _ effects: inout Effects, _ now: Timestamp
     ) {
+        if !isDelivered, receipts.contains(.delivered) { noteArrival(key, state, &changes) }
         guard let order = state.queues[key.queue]?.receipts[key.seq] else { return }
         for receipt in receipts {
             switch receipt {

@@ -92,6 +92,10 @@ extension Mailroom {
                 (update.consumer, update.receiptToken) = (message.consumer, message.receiptToken)
                 changes.append(.updateMessage(key, update))
                 effects.touched.append(key.queue)
+                if let remembering = remembering(message, state, at: timestamp) {
+                    remember(&message, remembering, &state, &changes, &effects)
+                    if let entry = message.entry { changes.append(.conversation(.link(key, entry: entry))) }
+                }
                 // Also one that a consumer has put back for a time: a device may have been away meanwhile, and a
                 // replay leaves out what is not due.
                 guard let account = state.account(of: key.queue) else { continue }
@@ -101,7 +105,9 @@ extension Mailroom {
                         StoredEvent(
                             queue: state.queues[key.queue]?.series ?? key.queue, number: number, kind: .due,
                             device: device, data: JSON.string(key.description).serializedBytes, at: timestamp)))
-                note(message.receipts, OpenEntry(message), &state, number: number)
+                var entry = OpenEntry(message)
+                entry.talk = state.queues[key.queue]?.talks[key.seq]
+                note(message.receipts, entry, &state, number: number)
                 due.append(Due(message: message, number: number))
                 effects.publications.append((account, .message(message, number: number, device: device)))
             }
@@ -152,6 +158,7 @@ extension Mailroom {
     private func restore(_ entry: OpenEntry, _ state: inout State, _ now: Moment, _ timestamp: Timestamp) {
         let key = entry.key
         _ = state.queues[key.queue]?.machine.insert(entry, isStored: true, at: now) { now + ($0 - timestamp) }
+        if let talk = entry.talk { state.queues[key.queue]?.talks[key.seq] = talk }
         guard entry.state != .dead else { return }
         // One that came up late has a number on the stream that is not known here, below the next.
         let series = state.queues[key.queue]?.series ?? key.queue

@@ -40,6 +40,8 @@ package final class Mailroom: Sendable {
         var receipts: [Int64: ReceiptOrder] = [:]
         /// Messages whose arrival at a device matters, in the order of the numbers they have on the stream.
         var unacknowledged: [(number: Int64, seq: Int64)] = []
+        /// Those messages that stand in a conversation's history.
+        var talks: [Int64: OpenEntry.Talk] = [:]
 
         var ahead = ReadAhead()
 
@@ -48,6 +50,9 @@ package final class Mailroom: Sendable {
             (next, reserved) = (record.reserved, record.reserved)
             machine = QueueMachine(rules: rules)
         }
+
+        /// Nobody hears of the message any more.
+        func forget(_ seq: Int64) { (receipts[seq], talks[seq]) = (nil, nil) }
     }
 
     struct State: Sendable {
@@ -60,6 +65,8 @@ package final class Mailroom: Sendable {
         var deadlines = Heap<Deadline>()
         var waiting: [UInt64: Waiting] = [:]
         var nextWaiter: UInt64 = 1
+        /// The highest number of an entry in a history.
+        var lastEntry: Int64 = 0
 
         init(_ limits: Limits) {
             cache = MessageCache(limit: limits.messageCacheBytes)
@@ -80,10 +87,12 @@ package final class Mailroom: Sendable {
         case event(StoredEvent)
         /// Sent now or never, to one device or to all of the account's.
         case passing(StreamEvent, number: Int64, device: DeviceID?)
+        /// An entry of one of the account's conversations that is new to it or has changed.
+        case entry(HistoryEntry, number: Int64)
 
         var number: Int64 {
             switch self {
-            case .message(_, let number, _), .passing(_, let number, _): number
+            case .message(_, let number, _), .passing(_, let number, _), .entry(_, let number): number
             case .event(let event): event.number
             }
         }
@@ -94,6 +103,7 @@ package final class Mailroom: Sendable {
     let time: any TimeSource
     let limits: Limits
     let rules: QueueMachine.Rules
+    let conversations: ConversationRules
     let log: Log
     let drawToken: @Sendable () -> Int64
     let alarm: Alarm
@@ -102,10 +112,13 @@ package final class Mailroom: Sendable {
 
     /// - Parameters:
     ///   - owners: the devices' accounts.
+    ///   - conversations: which are remembered.
+    ///   - lastEntry: the highest number of an entry in a history so far.
     ///   - drawToken: draws a lock's token: positive, unpredictable, never twice.
     package init(
         store: any Store, time: any TimeSource, log: Log, limits: Limits, queues: [QueueRecord],
         owners: [DeviceID: AccountID] = [:],
+        conversations: ConversationRules = ConversationRules(), lastEntry: Int64 = 0,
         drawToken: @escaping @Sendable () -> Int64 = { Int64.random(in: 1 ... .max) }
     ) {
         var rules = QueueMachine.Rules()
@@ -123,7 +136,9 @@ package final class Mailroom: Sendable {
             state.queues[record.number] = Queue(record, series: series, rules: rules)
             state.nextNumber = max(state.nextNumber, record.number + 1)
         }
+        state.lastEntry = lastEntry
         keeper = StateKeeper(state, store: store)
+        self.conversations = conversations
         (self.store, self.time, self.log, self.limits, self.rules) = (store, time, log, limits, rules)
         (self.drawToken, alarm) = (drawToken, Alarm(time: time))
     }

@@ -19,10 +19,14 @@ package struct MessageDraft: Sendable {
     package var senderID: String?
     package var receipts = Message.Receipts.none
     package var origin: Message.Origin?
+    package var attachments: [Attachment] = []
     /// Known but rings for nothing: stored as done.
     package var isKnown = false
 
     package init(sender: QueueAddress, app: AppID?) { (self.sender, self.app) = (sender, app) }
+
+    /// The end of a conversation that it comes from: a device's is its account.
+    var end: QueueAddress { senderOwner.map { .account($0) } ?? sender }
 
     /// The message with its number.
     func message(_ key: MessageKey, to address: QueueAddress, at now: Timestamp) -> Message {
@@ -32,7 +36,7 @@ package struct MessageDraft: Sendable {
         if isKnown { (message.settled, message.settledReason) = (now, "known") }
         if let notBefore, notBefore > now { (message.notBefore, message.state) = (notBefore, .scheduled) }
         (message.group, message.collapse, message.correlation) = (group, collapse, correlation)
-        (message.senderID, message.receipts) = (senderID, receipts)
+        (message.senderID, message.receipts, message.attachments) = (senderID, receipts, attachments)
         return message
     }
 }
@@ -44,6 +48,8 @@ package struct Recipient: Sendable, Hashable {
     package let owner: AccountID?
 
     package init(_ address: QueueAddress, owner: AccountID? = nil) { (self.address, self.owner) = (address, owner) }
+    /// The end of a conversation that it is for.
+    var end: QueueAddress { owner.map { .account($0) } ?? address }
     package static func account(_ id: AccountID) -> Recipient { Recipient(.account(id)) }
     package static func device(_ device: Device) -> Recipient { Recipient(.device(device.id), owner: device.account) }
 }

@@ -13,6 +13,7 @@ package final class Messages: Sendable {
     private let time: any TimeSource
     private let log: Log
     private let defaults: NotifyDefaults
+    private let reader = Locked<Callback<@Sendable (AccountID, QueueAddress, Int64) async throws -> Void>?>(nil)
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, notifier: Notifier, store: any Store,
@@ -21,6 +22,11 @@ package final class Messages: Sendable {
         (self.directory, self.mailroom, self.notifier, self.store) = (directory, mailroom, notifier, store)
         self.apps = Dictionary(uniqueKeysWithValues: apps.map { ($0.id, $0) })
         (self.time, self.log, self.defaults) = (time, log, defaults)
+    }
+
+    /// Who is told that an account has read a message of a conversation: whose, and its entry's number.
+    func onRead(_ body: @escaping @Sendable (AccountID, QueueAddress, Int64) async throws -> Void) {
+        reader.withLock { $0 = Callback(body) }
     }
 
     /// Announces what was just stored; what it takes the place of is announced no more, and where it was shown
@@ -108,11 +114,16 @@ package final class Messages: Sendable {
     }
 
     /// Settles messages, clears what devices show of them, and tells the streams.
-    /// - Parameter by: the device that did it, which needs no clearing.
+    /// - Parameters:
+    ///   - by: the device that did it, which needs no clearing.
+    ///   - marks: whether having read raises the conversation's mark.
     @discardableResult
     package func settle(
-        _ keys: [MessageKey], account: AccountID, as state: Message.State, reason: String, by device: DeviceID?
+        _ keys: [MessageKey], account: AccountID, as state: Message.State, reason: String, by device: DeviceID?,
+        marks: Bool = true
     ) async throws -> [MessageKey] {
+        let isRead = marks && (reason == Self.readReason || reason == Self.openedReason)
+        let talks = isRead ? mailroom.talks(of: keys) : [:]
         var shown = notifier.settled(keys)
         let known = shown
         let settled = try await mailroom.settle(
@@ -130,7 +141,29 @@ package final class Messages: Sendable {
         }
         // Of two who settle a message at once, one may have found what is shown and the other the message.
         for key in keys { notifier.withdraw(account, key, shown[key] ?? [], except: device) }
+        if !talks.isEmpty { try await read(settled.compactMap { talks[$0] }, account) }
         return settled
+    }
+
+    private func read(_ talks: [OpenEntry.Talk], _ account: AccountID) async throws {
+        guard let reader = reader.withLock({ $0 }) else { return }
+        for (peer, entries) in Dictionary(grouping: talks, by: \.peer) {
+            if let newest = entries.map(\.entry).max() { try await reader.function(account, peer, newest) }
+        }
+    }
+
+    /// Messages have a new text: where one is shown it is shown anew, with the same name, and where it is still to be
+    /// announced it is announced as it is now.
+    func announceAnew(_ keys: [MessageKey]) async throws {
+        for message in try await store.messages(keys) where message.state == .ready {
+            let (isPending, devices) = notifier.standing(message.key)
+            guard isPending || !devices.isEmpty else { continue }
+            _ = notifier.settled([message.key])
+            guard var subject = subject(message, number: mailroom.lastNumber(message.address)) else { continue }
+            // It takes the place of what is shown: it needs no digest, and no other device.
+            if !devices.isEmpty { (subject.targets, subject.group) = (.devices(devices), .zero) }
+            notifier.announce([subject])
+        }
     }
 
     /// Stores what came of a source, settles what was read there or is gone, and notes where its monitor goes on: all
@@ -290,6 +323,9 @@ package final class Messages: Sendable {
 
     /// Drops tombstones and events nobody needs any more.
     package func purge() async throws {
-        try await store.commit([.purge(before: time.timestamp + (.zero - Mailroom.eventRetention))])
+        let now = time.timestamp
+        try await store.commit([
+            .purge(before: now + (.zero - Mailroom.eventRetention)), .conversation(.purge(before: now)),
+        ])
     }
 }

@@ -60,6 +60,7 @@ package struct SendOrder: Sendable {
     package var collapse: String?
     package var correlation: String?
     package var receipts: Message.Receipts?
+    package var attachments: [Attachment] = []
 
     package init(to: [Target]) { self.to = to }
 }
@@ -93,6 +94,7 @@ package final class Postmaster: Sendable {
     let people: People
     /// Of messages between accounts.
     let rates: Locked<(senders: AccountRates, recipients: AccountRates)>
+    private let attachmentBytes: Int
     let time: any TimeSource
     private let log: Log
 
@@ -102,6 +104,7 @@ package final class Postmaster: Sendable {
     ) {
         (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
         (self.apps, self.people, self.time, self.log) = (Set(apps.map(\.id)), people, time, log)
+        attachmentBytes = limits.attachmentBytes
         rates = Locked(
             (
                 AccountRates(limits.messagesPerSenderPerMinute, in: .seconds(60)),
@@ -157,7 +160,7 @@ package final class Postmaster: Sendable {
         // Counted from when it comes up, or a scheduled one might never be seen.
         draft.expires = order.lifetime.map { max(time.timestamp, order.notBefore ?? time.timestamp) + $0 }
         (draft.group, draft.collapse) = (order.group, order.collapse)
-        (draft.correlation, draft.senderID) = (order.correlation, order.id)
+        (draft.correlation, draft.senderID, draft.attachments) = (order.correlation, order.id, order.attachments)
         return draft
     }
 
@@ -297,7 +300,8 @@ package final class Postmaster: Sendable {
 
     private func recipient(_ address: QueueAddress) -> Recipient? {
         switch address {
-        case .account(let id): directory.read { $0.accounts[id] }.map { _ in Recipient(address) }
+        // As it is stored: names are equal that are written in other bytes.
+        case .account(let id): directory.read { $0.accounts[id] }.map { Recipient.account($0.id) }
         case .device(let id): directory.read { $0.devices[id] }.map(Recipient.device)
         case .app(let id): apps.contains(id) ? Recipient(address) : nil
         }
@@ -356,8 +360,30 @@ package final class Postmaster: Sendable {
         if let lifetime = order.lifetime, !SendOrder.lifetimes.contains(lifetime) {
             throw .invalid("ttlSeconds", "expected 1 to 31536000")
         }
+        try check(order.attachments)
         if let app = order.app, !apps.contains(app) {
             throw GatewayError(.unknownApp, "there is no app '\(app)'", field: "app")
+        }
+    }
+    private func check(_ attachments: [Attachment]) throws(GatewayError) {
+        guard attachments.count <= Attachment.limit else {
+            throw .invalid("attachments", "at most \(Attachment.limit) attachments")
+        }
+        for (index, attachment) in attachments.enumerated() {
+            let field = "attachments[\(index)]"
+            do throws(WebAddress.Fault) {
+                guard try WebAddress(attachment.url).isSecure else { throw .insecure }
+            } catch {
+                throw .invalid("\(field).url", error.description)
+            }
+            guard (0...Int64(attachmentBytes)).contains(attachment.sizeBytes) else {
+                throw .invalid("\(field).sizeBytes", "expected 0 to \(attachmentBytes) (limits.attachmentBytes)")
+            }
+            for (name, text) in [("contentType", attachment.contentType), ("name", attachment.name ?? "-")] {
+                guard (1...Attachment.nameLimit).contains(text.utf8.count) else {
+                    throw .invalid("\(field).\(name)", "expected 1 to \(Attachment.nameLimit) bytes")
+                }
+            }
         }
     }
 }

@@ -10,6 +10,10 @@ package enum StreamEvent: Sendable {
     case presence(account: AccountID, AccountPresence)
     /// The running session of an app is asked to come to the front.
     case launch(LaunchID, app: AppID)
+    /// An entry of a conversation with `peer`, as it is now.
+    case entry(HistoryEntry, peer: QueueAddress)
+    /// The peer is writing, or has stopped.
+    case typing(peer: QueueAddress, TypingState)
 }
 
 /// A connection that takes events; made by whoever speaks the wire protocol.

@@ -135,7 +135,7 @@ package final class StreamHub: Service {
 
     /// Passes on what was published, to the connections that are live and have not had it from the store.
     private func publish(_ account: AccountID, _ publication: Mailroom.Publication) {
-        let (event, number, only) = Self.event(publication)
+        let (event, number, only) = Self.event(publication, account)
         state.withLock { state in
             for device in state.byAccount[account] ?? [] where only == nil || only == device {
                 guard let connection = state.connections[device], case .live = connection.mode,
@@ -146,11 +146,15 @@ package final class StreamHub: Service {
         }
     }
 
-    private static func event(_ publication: Mailroom.Publication) -> (StreamEvent, Int64, DeviceID?) {
+    private static func event(
+        _ publication: Mailroom.Publication, _ account: AccountID
+    ) -> (StreamEvent, Int64, DeviceID?) {
         switch publication {
         case .message(let message, let number, let device): (.message(message), number, device)
         case .event(let event): (.stored(event), event.number, event.device)
         case .passing(let event, let number, let device): (event, number, device)
+        case .entry(let entry, let number):
+            (.entry(entry, peer: entry.pair.peer(of: .account(account))), number, nil)
         }
     }
 
@@ -221,10 +225,24 @@ package final class StreamHub: Service {
                 let key = (try? JSONParser.parse(event.data))?.string.flatMap { MessageKey($0) }
                 let message = try await store.messages(key.map { [$0] } ?? []).first
                 entries.append((entry.number, message.map { .message($0) }))
+            case .event(let event) where event.kind == .conversation:
+                entries.append((entry.number, try await conversation(event, of: account)))
             case .event(let event): entries.append((entry.number, .stored(event)))
             }
         }
         return entries
+    }
+
+    /// What a conversation's event says now: an entry is sent as it has become. Nil when it is gone.
+    private func conversation(_ event: StoredEvent, of account: AccountID) async throws -> StreamEvent? {
+        guard let data = try? JSONParser.parse(event.data), let number = data["number"]?.integer else {
+            return .stored(event)
+        }
+        // With a conversation's end its numbers may come to stand for others.
+        guard let entry = try await store.entry(number), let peer = data["peer"]?.string.flatMap({ QueueAddress($0) }),
+            ConversationPair(.account(account), peer) == entry.pair
+        else { return nil }
+        return .entry(entry, peer: peer)
     }
 
     private func replaying(_ device: DeviceID, _ epoch: Int64) -> (any DeviceStream, AccountID, Int64)? {

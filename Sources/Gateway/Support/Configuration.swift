@@ -123,14 +123,17 @@ package struct GatewayConfiguration: Sendable {
     package var apps: [App] = []
     package var pushes: [ConfiguredPush] = []
     package var bridges: [ConfiguredBridge] = []
+    /// How long what accounts say to one another is kept; zero: not at all.
+    package var history: Duration = .seconds(ConversationRules.defaultDays * 86_400)
 
     package init() {}
 
-    /// Reads `notify`, `limits`, `people`, `farms`, `apps`, `push` and `bridges`. Does not connect to anything.
+    /// Reads `notify`, `limits`, `history`, `people`, `farms`, `apps`, `push` and `bridges`. Does not connect to anything.
     package init(_ reader: ConfigReader, plugins: PluginCatalog, context: PluginContext) {
         notify = reader.object("notify") { NotifyDefaults($0) } ?? NotifyDefaults()
         limits = reader.object("limits") { Limits($0) } ?? Limits()
         contacts = reader.object("people") { $0.choice("contacts", default: .directory) } ?? .directory
+        history = reader.object("history", Self.retention) ?? history
         farms = reader.map("farms") { name, reader in
             guard let plugin = Self.plugin(of: plugins.farms, kind: \.kind, reader) else { return nil }
             return plugin.configure(farm: FarmID(name), reader, context)
@@ -171,6 +174,12 @@ package struct GatewayConfiguration: Sendable {
                 "key", "the key has fewer than \(App.keyLength) characters; 'farbell app key NAME' makes a good one")
         }
         return (key.isEmpty ? nil : key, file)
+    }
+
+    private static func retention(_ reader: ConfigReader) -> Duration {
+        let days = reader.integer(
+            "retentionDays", in: ConversationRules.days, default: ConversationRules.defaultDays)
+        return .seconds(days * 86_400)
     }
 
     private static func plugin<Plugin>(
@@ -225,6 +234,7 @@ package struct GatewayConfiguration: Sendable {
             id: id, name: name, farm: farm?.id, farmLink: farm?.farm, launch: target, monitorKind: kind,
             monitor: monitor)
         app.ownAddresses = reader.strings("ownAddresses")
+        app.history = reader.object("history", retention) ?? app.history
         (app.key, app.keyFile) = key(reader)
         if let callback = plugins.callback {
             app.callback =

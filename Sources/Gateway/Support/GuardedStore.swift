@@ -85,6 +85,16 @@ package final class GuardedStore: Store, Service {
     package func openItems(registration: RegistrationID) async throws -> [String: MessageKey] {
         try await store.openItems(registration: registration)
     }
+    package func conversations(_ query: ConversationQuery) async throws -> [ConversationView] {
+        try await store.conversations(query)
+    }
+    package func history(
+        _ pair: ConversationPair, _ range: HistoryRange, limit: Int
+    ) async throws -> [HistoryEntry] {
+        try await store.history(pair, range, limit: limit)
+    }
+    package func entry(_ number: Int64) async throws -> HistoryEntry? { try await store.entry(number) }
+    package func entry(of message: MessageKey) async throws -> HistoryEntry? { try await store.entry(of: message) }
     package func freeBytes() -> Int64? { store.freeBytes() }
     package func close() async { await store.close() }
 }

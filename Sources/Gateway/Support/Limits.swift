@@ -46,6 +46,10 @@ package struct Limits: Sendable, Hashable {
     package var messagesPerSenderPerMinute = 120
     /// Messages one account may be sent by others in a minute, on average; 0: no limit.
     package var messagesPerRecipientPerMinute = 600
+    /// How long after it was sent a message can be edited or withdrawn, in seconds.
+    package var editSeconds = 86_400
+    /// Size that an attachment may be said to have, in bytes.
+    package var attachmentBytes = 100 << 20
 
     package init() {}
 
@@ -80,5 +84,7 @@ package struct Limits: Sendable, Hashable {
             "messagesPerSenderPerMinute", in: 0...10_000_000, default: messagesPerSenderPerMinute)
         messagesPerRecipientPerMinute = reader.integer(
             "messagesPerRecipientPerMinute", in: 0...10_000_000, default: messagesPerRecipientPerMinute)
+        editSeconds = reader.integer("editSeconds", in: 0...31_536_000, default: editSeconds)
+        attachmentBytes = reader.integer("attachmentBytes", in: 0...(1 << 50), default: attachmentBytes)
     }
 }

@@ -44,6 +44,8 @@ extension LogEvent {
     package static let messageLockExpired = LogEvent("message.lock_expired")
     package static let messageExpired = LogEvent("message.expired")
     package static let messageDead = LogEvent("message.dead")
+    package static let conversationEdited = LogEvent("conversation.edited")
+    package static let conversationWithdrawn = LogEvent("conversation.withdrawn")
     package static let notificationDecided = LogEvent("notification.decided")
     package static let notificationSent = LogEvent("notification.sent")
     package static let notificationRetry = LogEvent("notification.retry")

@@ -1,7 +1,7 @@
 package import Base
 package import Gateway
 
-/// What an application's callback carries: `{type:"message"|"receipt"|"presence", …}`.
+/// What an application's callback carries: `{type:"message"|"receipt"|"presence"|"read"|"edit"|"withdraw", …}`.
 package enum CallbackDocument {
     /// The document of a message in an application's queue; for a receipt, what it says of which message.
     package static func document(of message: Message, attempt: Int) -> JSON {
@@ -11,6 +11,7 @@ package enum CallbackDocument {
         return switch message.header["type"] {
         case "receipt": receipt(message)
         case "presence": presence(message)
+        case "read", "edit", "withdraw": change(message)
         default: self.message(message, attempt)
         }
     }
@@ -33,6 +34,24 @@ package enum CallbackDocument {
         ] {
             if let value { document.append(name, .string(value)) }
         }
+        if !message.attachments.isEmpty {
+            document.append("attachments", ConversationCodec.json(message.attachments))
+        }
+        if let entry = message.entry { document.append("entry", .integer(entry)) }
+        return .object(document)
+    }
+
+    /// What somebody has done in a conversation with the application.
+    private static func change(_ message: Message) -> JSON {
+        let type = message.header["type"] ?? ""
+        var document: JSONObject = ["type": .string(type), "from": .string(message.header["from"] ?? "")]
+        if let id = message.header["message"] { document.append("message", .string(id)) }
+        if let number = message.header["upTo"].flatMap({ Int64($0) }) { document.append("upTo", .integer(number)) }
+        if type == "edit" {
+            document.append("subject", message.subject.map { .string($0) } ?? .null)
+            document.append("body", .string(String(decoding: message.body, as: UTF8.self)))
+        }
+        document.append("at", .timestamp(message.enqueued))
         return .object(document)
     }
 

@@ -31,6 +31,8 @@ enum MessageCodec {
         text.add("enqueued", message.enqueued)
         if let correlation = message.correlation { text.add("correlation", correlation) }
         if let group = message.group { text.add("group", group) }
+        if !message.attachments.isEmpty { ConversationCodec.write(message.attachments, to: &text) }
+        if let entry = message.entry { text.add("entry", entry) }
     }
 
     // MARK: Lists

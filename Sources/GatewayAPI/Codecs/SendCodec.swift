@@ -7,7 +7,7 @@ internal import Inbound
 struct SendCodec {
     private static let fields = [
         "to", "from", "id", "app", "header", "subject", "body", "priority", "ttlSeconds", "notBefore", "group",
-        "collapse", "correlation", "receipts",
+        "collapse", "correlation", "receipts", "attachments",
     ]
 
     private var order = SendOrder(to: [])
@@ -48,6 +48,7 @@ struct SendCodec {
         case "priority": order.priority = try Self.choice(name, value)
         case "from": order.from = try Self.choice(name, value) as SendOrder.Origin
         case "receipts": order.receipts = try Self.receipts(value)
+        case "attachments": order.attachments = try Self.attachments(value)
         case "ttlSeconds":
             guard let seconds = value.integer else {
                 throw Self.fault(name, "expected an integer, found \(value.kind)")
@@ -105,6 +106,20 @@ struct SendCodec {
             header[member.key] = text
         }
         return header
+    }
+
+    private static func attachments(_ value: JSON) throws(Problem) -> [Attachment] {
+        var object = JSONObject()
+        object.append("attachments", value)
+        var reader = FieldReader(object, path: "")
+        return try reader.optionalObjects("attachments", limit: Attachment.limit) { reader throws(Problem) in
+            guard let size = reader.value("sizeBytes")?.integer else {
+                throw reader.fault("sizeBytes", "expected an integer")
+            }
+            return Attachment(
+                url: try reader.string("url"), contentType: try reader.string("contentType"),
+                name: try reader.optionalString("name"), sizeBytes: size)
+        } ?? []
     }
 
     private static func targets(_ value: JSON) throws(Problem) -> [SendOrder.Target] {

@@ -17,6 +17,8 @@ enum StreamEventCodec {
             var object: JSONObject = ["account": .string(account.text)]
             PeopleCodec.add(presence, to: &object)
             return ("presence", JSON.object(object).serializedBytes)
+        case .entry(let entry, let peer): return ("conversation", ConversationCodec.event(entry, peer: peer))
+        case .typing(let peer, let state): return ("conversation", ConversationCodec.event(state, peer: peer))
         case .launch(let launch, let app):
             let json: JSON = ["launch": .string(launch.text), "app": .string(app.text)]
             return ("launch", json.serializedBytes)

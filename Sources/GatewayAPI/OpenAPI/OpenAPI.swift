@@ -59,6 +59,7 @@ package enum OpenAPI {
             + farmOperations
             + queueOperations
             + peopleOperations
+            + conversationOperations
             + adminOperations
             + hookOperations
     }

@@ -7,7 +7,8 @@ extension OpenAPI {
         ("id", Schema.string), ("seq", Schema.integer), ("queue", Schema.string), ("app?", Schema.string),
         ("header", Schema.stringMap), ("subject", Schema.nullableString), ("body", Schema.string),
         ("sender", Schema.string("The queue an answer goes to")), ("enqueued", Schema.time),
-        ("correlation?", Schema.string), ("group?", Schema.string),
+        ("correlation?", Schema.string), ("group?", Schema.string), ("attachments?", Schema.named("Attachments")),
+        ("entry?", Schema.integer),
     ]
     private static let viewFields =
         messageFields + [
@@ -23,6 +24,7 @@ extension OpenAPI {
         ("group?", Schema.string("Messages of one group are given out one after the other")),
         ("collapse?", Schema.string("Replaces an older one with the same value that nobody has taken")),
         ("correlation?", Schema.string), ("receipts?", Schema.words(SendCodec.receiptWords)),
+        ("attachments?", Schema.named("Attachments")),
     ]
 
     static let queues: KeyValuePairs<String, JSON> = [

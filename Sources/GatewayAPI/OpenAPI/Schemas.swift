@@ -6,7 +6,8 @@ extension OpenAPI {
     static func schemas() -> JSONObject {
         var all = JSONObject()
         for group in [
-            common, devices, registrations, sessions, queues, consumers, launches, administration, hooks, people,
+            common, devices, registrations, sessions, queues, consumers, conversations, launches, administration, hooks,
+            people,
         ] {
             for (name, schema) in group { all.append(name, schema) }
         }

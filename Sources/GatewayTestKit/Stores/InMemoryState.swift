@@ -7,6 +7,8 @@ struct InMemoryState: Sendable {
     struct DeliveryKey: Hashable { let message: MessageKey, device: DeviceID }
     struct PeerKey: Hashable { let account, peer: AccountID }
     struct EventKey: Hashable { let queue, number: Int64 }
+    struct ConversationKey: Hashable { let owner, peer: QueueAddress }
+    struct ConversationRow: Sendable { var last: Int64, marks = ConversationMarks() }
 
     private(set) var accounts: [AccountID: Account] = [:]
     private(set) var devices: [DeviceID: Device] = [:]
@@ -16,13 +18,15 @@ struct InMemoryState: Sendable {
     private(set) var contacts: [PeerKey: ContactEdge] = [:]
     private(set) var blocks: [PeerKey: Block] = [:]
     private(set) var statuses: [AccountID: OwnStatus] = [:]
-    private(set) var messages: [MessageKey: Message] = [:]
+    var messages: [MessageKey: Message] = [:]
     /// The messages' places in the order in which they were stored.
     private(set) var places: [MessageKey: Int64] = [:]
     private var lastPlace: Int64 = 0
     private(set) var items: [Message.Origin: MessageKey] = [:]
     private(set) var deliveries: [DeliveryKey: DeliveryRecord] = [:]
     private(set) var events: [EventKey: StoredEvent] = [:]
+    var history: [Int64: HistoryEntry] = [:]
+    var conversations: [ConversationKey: ConversationRow] = [:]
 
     /// What takes back the changes of the submission under way, newest last.
     private var undo: [@Sendable (inout InMemoryState) -> Void] = []
@@ -38,7 +42,7 @@ struct InMemoryState: Sendable {
         }
     }
 
-    private mutating func set<Key: Hashable & Sendable, Value: Sendable>(
+    mutating func set<Key: Hashable & Sendable, Value: Sendable>(
         _ path: any WritableKeyPath<InMemoryState, [Key: Value]> & Sendable, _ key: Key, _ value: Value?
     ) {
         let old = self[keyPath: path][key]
@@ -46,7 +50,7 @@ struct InMemoryState: Sendable {
         self[keyPath: path][key] = value
     }
 
-    private static func refused(_ reason: String) -> StoreError {
+    static func refused(_ reason: String) -> StoreError {
         StoreError(.refused, "a change contradicts what is stored", context: ["reason": reason])
     }
 
@@ -91,6 +95,7 @@ struct InMemoryState: Sendable {
             set(\.events, key, event)
         case .putLaunch(let launch): set(\.launches, launch.id, launch)
         case .people(let change): apply(change)
+        case .conversation(let change): try apply(change)
         case .purge(let before): purge(before)
         }
     }
@@ -109,7 +114,7 @@ struct InMemoryState: Sendable {
         if messages[message.key] != nil { throw Self.refused("the message's key is used") }
         var stored = message
         if message.state.isTerminal {
-            (stored.subject, stored.body) = (nil, [])
+            (stored.subject, stored.body, stored.attachments, stored.entry) = (nil, [], [], nil)
             stored.settled = message.settled ?? message.enqueued
         }
         if let origin = message.origin {
@@ -125,7 +130,7 @@ struct InMemoryState: Sendable {
         if !update.state.isTerminal { throw Self.refused("the state is not terminal") }
         guard var message = messages[key], !message.state.isTerminal else { return }
         message.note(update)
-        (message.subject, message.body) = (nil, [])
+        (message.subject, message.body, message.attachments, message.entry) = (nil, [], [], nil)
         set(\.messages, key, message)
     }
 
@@ -167,6 +172,7 @@ struct InMemoryState: Sendable {
         for key in blocks.keys where key.account == account { set(\.blocks, key, nil) }
         set(\.statuses, account, nil)
         set(\.accounts, account, nil)
+        deleteConversations(of: .account(account))
     }
 
     private mutating func purge(_ before: Timestamp) {
@@ -189,6 +195,7 @@ struct InMemoryState: Sendable {
         registry.blocks = blocks.values.sorted { ($0.account, $0.peer) < ($1.account, $1.peer) }
         registry.statuses = statuses
         registry.launches = launches.values.sorted { $0.id < $1.id }
+        registry.lastEntry = lastEntry
         return registry
     }
 
@@ -207,7 +214,7 @@ struct InMemoryState: Sendable {
         }.sorted { $0.value < $1.value }
         let page = open.prefix(max(0, limit))
         let next = page.count < open.count ? page.last?.value ?? position ?? 0 : nil
-        return (page.compactMap { messages[$0.key].map { OpenEntry($0) } }, next)
+        return (page.compactMap { messages[$0.key].map(openEntry) }, next)
     }
 
     func messages(_ keys: [MessageKey]) -> [Message] {

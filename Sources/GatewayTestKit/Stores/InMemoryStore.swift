@@ -186,6 +186,18 @@ package final class InMemoryStore: Store {
     package func openItems(registration: RegistrationID) async throws -> [String: MessageKey] {
         try read { $0.openItems(registration: registration) }
     }
+    package func conversations(_ query: ConversationQuery) async throws -> [ConversationView] {
+        try read { $0.views(query) }
+    }
+    package func history(
+        _ pair: ConversationPair, _ range: HistoryRange, limit: Int
+    ) async throws -> [HistoryEntry] { try read { $0.history(pair, range, limit: limit) } }
+    package func entry(_ number: Int64) async throws -> HistoryEntry? { try read { $0.history[number] } }
+    package func entry(of message: MessageKey) async throws -> HistoryEntry? {
+        try read { state in
+            state.history.values.filter { $0.message == message }.max { $0.number < $1.number }
+        }
+    }
     package func freeBytes() -> Int64? { shared.withLock { $0.freeBytes } }
 
     package func close() async {

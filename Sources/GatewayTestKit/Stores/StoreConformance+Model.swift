@@ -71,6 +71,7 @@ extension StoreConformance {
             try expect(
                 await store.deliveries(of: keys), await other.deliveries(of: keys), "deliveries of queue \(queue)")
         }
+        try await compareConversations(store, other)
         let items = RandomChanges.items + ["item"]
         for registration in registrations {
             try expect(
@@ -79,6 +80,30 @@ extension StoreConformance {
             try expect(
                 await store.openItems(registration: registration), await other.openItems(registration: registration),
                 "open items of \(registration)")
+        }
+    }
+}
+
+extension StoreConformance {
+    private func compareConversations(_ store: any Store, _ other: any Store) async throws {
+        for owner in RandomChanges.ends {
+            for before in [Int64.max, 20] {
+                let query = ConversationQuery.list(owner, before: before, limit: 3)
+                try expect(
+                    await store.conversations(query), await other.conversations(query), "conversations of \(owner)")
+            }
+            for after in ["", "account/bob"] {
+                let query = ConversationQuery.named(owner, after: after, limit: 3)
+                try expect(await store.conversations(query), await other.conversations(query), "by name of \(owner)")
+            }
+            for peer in RandomChanges.ends {
+                guard let pair = ConversationPair(owner, peer) else { continue }
+                for range in [HistoryRange.before(.max), .before(20), .after(10)] {
+                    try expect(
+                        await store.history(pair, range, limit: 5), await other.history(pair, range, limit: 5),
+                        "the history of \(owner) and \(peer)")
+                }
+            }
         }
     }
 }
@@ -106,6 +131,7 @@ struct RandomChanges {
     static let queues: [Int64] = [1, 2, 3, 4]
     static let items = ["a", "b", "c", "d", "e", "f"]
     static let seqLimit: Int64 = 24
+    static let ends: [QueueAddress] = [.account("alice"), .account("bob"), .account("çağla"), .app("oa")]
 
     var random: SeededRandom
     private var minute: Int64 = 0
@@ -136,7 +162,8 @@ struct RandomChanges {
 
     mutating func next() -> StoreChange {
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<35: .insertMessage(message())
+        case 0..<27: .insertMessage(message())
+        case 27..<35: .conversation(conversation())
         case 35..<43: .settleMessage(key(), update(chance(2) ? .deferred : terminal()))
         case 43..<48: .updateMessage(key(), update(chance(2) ? terminal() : open()))
         case 48..<50: .setDelivered(key(), at: time())
@@ -149,7 +176,8 @@ struct RandomChanges {
         case 79..<83: .putRegistration(registration())
         case 83..<86: .setMonitorCursor(pick(Self.registrations), bytes())
         case 86..<89: .putQueue(queue())
-        case 89..<92: .putLaunch(launch())
+        case 89..<91: .putLaunch(launch())
+        case 91..<92: .conversation(conversation())
         case 92..<94: .deleteDevice(pick(Self.devices))
         case 94..<95: .deleteRegistration(pick(Self.registrations))
         case 95..<96: .deleteAccount(pick(Self.accounts))
@@ -189,8 +217,33 @@ struct RandomChanges {
         (message.receipts, message.delivered) = (pick(Message.Receipts.allCases), pick([nil, nil, time()]))
         (message.deliveries, message.receiptToken) = (Int.random(in: 0...9, using: &random), pick([nil, 1 << 40]))
         (message.consumer, message.settledReason) = (optionalText(), optionalText())
+        message.entry = chance(30) ? Int64.random(in: 1...40, using: &random) : nil
         message.settled = pick([nil, time()])
         return message
+    }
+
+    private mutating func conversation() -> ConversationChange {
+        let number = Int64.random(in: 1...40, using: &random)
+        let owner = pick(Self.ends)
+        let peers = Self.ends.filter { ConversationPair(owner, $0) != nil }
+        switch Int.random(in: 0..<20, using: &random) {
+        case 0..<10:
+            var entry = StoreSamples.entry(number, from: owner, to: pick(peers), message: key())
+            (entry.subject, entry.body, entry.correlation) = (optionalText(), bytes(), optionalText())
+            if chance(20) { entry.also = [key(), key()] }
+            return .insert(entry)
+        case 10..<11: return .link(key(), entry: number)
+        case 11..<12: return .edit(number, subject: optionalText(), body: bytes(), at: time())
+        case 12..<14: return .withdraw(number, at: time())
+        case 14..<16: return .rewrite(key(), subject: optionalText(), body: bytes())
+        case 16..<19:
+            return .mark(
+                owner, peer: pick(peers),
+                ConversationMarks(
+                    read: Int64.random(in: 0...40, using: &random), delivered: Int64.random(in: 0...40, using: &random))
+            )
+        default: return .purge(before: StoreSamples.noon + .seconds(Int64.random(in: 0...20, using: &random)))
+        }
     }
 
     private mutating func delivery() -> DeliveryRecord {

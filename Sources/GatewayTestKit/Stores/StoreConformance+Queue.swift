@@ -12,7 +12,15 @@ extension StoreConformance {
             position = page.next
         } while position != nil
         let messages = try await store.messages(entries.map(\.key))
-        try expect(entries, messages.map { OpenEntry($0) }, "the entries of the open messages")
+        var expected: [OpenEntry] = []
+        for message in messages {
+            var entry = OpenEntry(message)
+            if let number = message.entry, let sender = try await store.entry(number)?.sender {
+                entry.talk = OpenEntry.Talk(entry: number, peer: sender)
+            }
+            expected.append(entry)
+        }
+        try expect(entries, expected, "the entries of the open messages")
         return messages
     }
 

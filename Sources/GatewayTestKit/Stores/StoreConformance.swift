@@ -42,6 +42,12 @@ package struct StoreConformance: Sendable {
         case largePurge = "a purge of thousands ends"
         case emptySubmission = "a submission without changes is answered"
         case closed = "a closed store refuses"
+        case historyRoundTrip = "entries of a history come back with every field, by number and by message"
+        case historyPages = "a history and a list of conversations are paged both ways"
+        case conversationMarks = "marks rise and never fall, and what is unread follows"
+        case conversationChanges = "edits and withdrawals change the entry and the open message"
+        case historyPurge = "a purge drops what is over and keeps numbers rising"
+        case historyOfDeleted = "an account's conversations end with it, for both ends"
         case model = "random changes leave the same as in the model, across reopening"
 
         package var description: String { rawValue }
@@ -115,6 +121,12 @@ package struct StoreConformance: Sendable {
         case .largePurge: try await largePurge(store)
         case .emptySubmission: try await store.commit([])
         case .closed: try await closed(store)
+        case .historyRoundTrip: try await historyRoundTrip(&store)
+        case .historyPages: try await historyPages(store)
+        case .conversationMarks: try await conversationMarks(&store)
+        case .conversationChanges: try await conversationChanges(&store)
+        case .historyPurge: try await historyPurge(&store)
+        case .historyOfDeleted: try await historyOfDeleted(&store)
         case .model: try await model(seed: 20_261_121, steps: 400)
         }
     }

@@ -64,6 +64,29 @@ package enum StoreSamples {
             queue: queue, number: number, kind: .clear, device: nil, data: Array("{\"n\":\(number)}".utf8), at: at)
     }
 
+    package static func entry(
+        _ number: Int64, from: QueueAddress, to: QueueAddress, message: MessageKey? = nil
+    ) -> HistoryEntry {
+        guard let pair = ConversationPair(from, to) else { preconditionFailure("no conversation of these two") }
+        return HistoryEntry(
+            number: number, pair: pair, sender: from, message: message ?? MessageKey(queue: 50, seq: number),
+            at: noon, until: noon + .seconds(number), body: Array("Hello \(number)".utf8))
+    }
+
+    /// An entry with every field set.
+    package static func fullEntry(_ number: Int64) -> HistoryEntry {
+        var entry = entry(number, from: .app("oa"), to: .account("bob"), message: MessageKey(queue: 1, seq: 1))
+        entry.also = [MessageKey(queue: 2, seq: 9), MessageKey(queue: 3, seq: 1)]
+        (entry.correlation, entry.header, entry.subject) = ("correlation", ["a": "1", "ä": ""], "Grüße 🔔")
+        entry.attachments = [
+            Attachment(url: "https://files.example/a?b", contentType: "image/png", name: "ä.png", sizeBytes: 1 << 40),
+            Attachment(url: "https://files.example/c", contentType: "text/plain", name: nil, sizeBytes: 0),
+        ]
+        entry.body = [0, 1, 254, 255]
+        entry.edited = noon + .seconds(5)
+        return entry
+    }
+
     package static func launch(_ id: String, of account: String, expires: Timestamp = noon) -> Launch {
         Launch(
             id: LaunchID(id), account: AccountID(account), device: "d1", app: "mail",

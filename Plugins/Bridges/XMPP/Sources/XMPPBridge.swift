@@ -189,7 +189,8 @@ final class BridgeConnection: Sendable {
             case .undeliverable(let account, let key, let condition, let isForGood):
                 note(account, key, condition, isForGood)
             case .attach(let account, _, _), .detach(let account), .arrived(let account, _), .read(_, let account),
-                .presence(let account, _, _), .setContact(_, let account, _):
+                .presence(let account, _, _), .setContact(_, let account, _), .typing(_, let account, _),
+                .edit(_, _, let account, _), .withdraw(_, _, let account):
                 jobs[lane(account)].sink.yield(action)
             case .post(_, let message): jobs[lane(message.from)].sink.yield(action)
             }
@@ -232,11 +233,18 @@ final class BridgeConnection: Sendable {
                     "bridge.late", "Something arrived for a device that is gone", ["code": .string(error.code.name)])
             }
         case .post(let token, let message):
-            do {
-                queue.put(.posted(token: token, .success(try await host.post(message))))
-            } catch let error as GatewayError {
-                queue.put(.posted(token: token, .failure(error)))
+            try await answer(token) { [host] in try await host.post(message) }
+        case .edit(let token, let key, let account, let body):
+            try await answer(token) { [host] in
+                try await host.edit(key, by: account, body: body)
+                return key
             }
+        case .withdraw(let token, let key, let account):
+            try await answer(token) { [host] in
+                try await host.withdraw(key, by: account)
+                return key
+            }
+        case .typing(let state, let account, let peer): host.typing(state, from: account, to: peer)
         case .read(let key, let account): try await host.read(key, by: account)
         case .presence(let account, let connection, let presence):
             host.setPresence(of: account, connection: connection, presence)
@@ -248,6 +256,15 @@ final class BridgeConnection: Sendable {
                 queue.put(.contacted(peer, account, nil))
             }
         case .connected, .fail, .undeliverable: break
+        }
+    }
+
+    /// Asks the host something and brings the session its answer.
+    private func answer(_ token: Int64, _ body: @Sendable () async throws -> MessageKey) async throws {
+        do {
+            queue.put(.posted(token: token, .success(try await body())))
+        } catch let error as GatewayError {
+            queue.put(.posted(token: token, .failure(error)))
         }
     }
 }

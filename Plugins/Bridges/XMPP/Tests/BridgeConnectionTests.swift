@@ -76,6 +76,9 @@ final class RecordingBridgeHost: BridgeHost {
         return MessageKey(queue: 1, seq: Int64(posted.all.count))
     }
     func read(_ key: MessageKey, by account: AccountID) async throws {}
+    func edit(_ key: MessageKey, by account: AccountID, body: String) async throws {}
+    func withdraw(_ key: MessageKey, by account: AccountID) async throws {}
+    func typing(_ state: TypingState, from account: AccountID, to peer: QueueAddress) {}
     func setPresence(of account: AccountID, connection: String, _ presence: AccountPresence?) {}
     func presence(of peer: AccountID, for account: AccountID) -> AccountPresence? { nil }
     func contacts(of account: AccountID) -> [(peer: AccountID, presence: AccountPresence)] { [] }

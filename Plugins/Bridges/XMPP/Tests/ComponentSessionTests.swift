@@ -138,6 +138,73 @@ import XMPPTools
         #expect(rig.takeSent().first?.condition == "recipient-unavailable")
     }
 
+    @Test("IM-4 a correction and a retraction change the message they name; unknown ones are a new message, or nothing")
+    func changes() throws {
+        var rig = try SessionRig()
+        try rig.say("wrnog", id: "a")
+        guard case .post(let token, _)? = rig.takeActions().last else { return }
+        rig.post(token, .success(Self.key))
+        let replace = "<replace xmlns='\(XMPPNamespace.correct)' id='a'/>"
+        try rig.say("right", id: "b", more: replace + "<request xmlns='\(XMPPNamespace.receipts)'/>")
+        guard case .edit(let edit, Self.key, "alice", "right")? = rig.takeActions().last else {
+            Issue.record("no edit")
+            return
+        }
+        rig.post(edit, .success(Self.key))
+        #expect(rig.takeSent().first?.child("received", in: XMPPNamespace.receipts)?.attribute("id") == "b")
+        try rig.say("mine?", from: "bob@x/p", id: "c", more: replace)
+        guard case .post(_, let message)? = rig.takeActions().last else {
+            Issue.record("somebody else's message was changed")
+            return
+        }
+        #expect(message.from == "bob")
+        let retract = { (id: String) in "<retract xmlns='\(XMPPNamespace.retract)' id='\(id)'/>" }
+        try rig.take("<message from='alice@x/p' to='oa@farbell.x' id='d'>\(retract("a"))</message>")
+        guard case .withdraw(let last, Self.key, "alice")? = rig.takeActions().last else {
+            Issue.record("not withdrawn")
+            return
+        }
+        rig.post(last, .failure(GatewayError(.forbidden, "too late")))
+        #expect(rig.takeSent().first?.condition == "service-unavailable")
+        try rig.take("<message from='alice@x/p' to='oa@farbell.x' id='e'>\(retract("none"))</message>")
+        #expect(rig.takeActions().isEmpty)
+    }
+
+    @Test("IM-4 what a peer changes comes as a correction or a retraction")
+    func changed() throws {
+        var rig = try SessionRig()
+        try rig.say("hi")
+        _ = rig.takeSent()
+        rig.hear(.edited(Self.key, by: .account("bob"), subject: nil, body: Array("new".utf8)), 6)
+        rig.hear(.edited(Self.key, by: .account("bob"), subject: nil, body: nil), 7)
+        let sent = rig.takeSent()
+        #expect(sent[0].text(of: "body") == "new" && sent[0].attribute("from") == "bob@farbell.x")
+        #expect(sent[0].child("replace", in: XMPPNamespace.correct)?.attribute("id") == "m1-5")
+        #expect(sent[1].child("retract", in: XMPPNamespace.retract)?.attribute("id") == "m1-5")
+        #expect(sent[1].child("body") == nil)
+    }
+
+    @Test("IM-10 typing goes both ways; a message speaks for itself")
+    func typing() throws {
+        var rig = try SessionRig()
+        try rig.say("hi", more: "<active xmlns='\(XMPPNamespace.chatStates)'/>")
+        _ = (rig.takeActions(), rig.takeSent())
+        for state in ["composing", "paused", "gone"] {
+            try rig.take(
+                "<message from='alice@x/p' to='bob@farbell.x'><\(state) xmlns='\(XMPPNamespace.chatStates)'/></message>"
+            )
+        }
+        #expect(
+            rig.takeActions() == [
+                .typing(.composing, from: "alice", to: .account("bob")),
+                .typing(.paused, from: "alice", to: .account("bob")),
+                .typing(.paused, from: "alice", to: .account("bob")),
+            ])
+        rig.hear(.typing(.account("bob"), .composing), 5)
+        let sent = try #require(rig.takeSent().first)
+        #expect(sent.child("composing", in: XMPPNamespace.chatStates) != nil && sent.child("body") == nil)
+    }
+
     @Test("IM-6 a receipt that overtakes the answer is not lost")
     func early() throws {
         var rig = try SessionRig()

@@ -99,6 +99,8 @@ extension ComponentSession {
             settle(account, isUrgent: true, instant, &actions)
             for key in linked[account]?.read(upTo: key, from: peer) ?? [] { actions.append(.read(key, by: account)) }
         }
+        if let peer = address(way.to) { typing(way, peer, &actions) }
+        if let action = withdrawal(way) { return actions + [action] }
         guard let body = stanza.text(of: "body"), !body.isEmpty else { return actions }
         guard ["", "chat", "normal", "headline"].contains(way.type), let peer = address(way.to) else {
             refuse(way, .unavailable)
@@ -120,13 +122,46 @@ extension ComponentSession {
         return actions
     }
 
-    private mutating func post(_ way: Way, _ body: String, to peer: QueueAddress) -> Action {
+    /// What the user does at the keyboard (XEP-0085); with a text it has said itself.
+    private func typing(_ way: Way, _ peer: QueueAddress, _ actions: inout [Action]) {
+        let states = way.stanza.children.filter { $0.name.namespace == XMPPNamespace.chatStates }
+        guard let state = states.first?.name.local, way.stanza.child("body") == nil else { return }
+        actions.append(.typing(state == "composing" ? .composing : .paused, from: way.account, to: peer))
+    }
+
+    /// The message that a correction or retraction is of, if it is known still.
+    private func original(_ id: String?, _ way: Way) -> MessageKey? {
+        guard let id else { return nil }
+        return sent.first {
+            $0.value.id == id && $0.value.from.bare == way.from.bare && $0.value.to.bare == way.to.bare
+        }?.key
+    }
+
+    /// The user takes a message back (XEP-0424); one that is not known any more is left as it is.
+    private mutating func withdrawal(_ way: Way) -> Action? {
+        guard let id = way.stanza.child("retract", in: XMPPNamespace.retract)?.attribute("id"),
+            let key = original(id, way), pending.count < Self.pendingLimit
+        else { return nil }
+        wait(for: way, isChange: true)
+        return .withdraw(token: serial, key, by: way.account)
+    }
+
+    /// Notes a message that the gateway is asked to take.
+    private mutating func wait(for way: Way, isChange: Bool) {
         serial += 1
-        let stanza = way.stanza
         pending[serial] = Pending(
             from: way.from, to: way.to, type: way.type.isEmpty ? "normal" : way.type, id: way.id,
-            wantsReceipt: stanza.child("request", in: XMPPNamespace.receipts) != nil,
-            wantsMarker: stanza.child("markable", in: XMPPNamespace.markers) != nil)
+            wantsReceipt: way.stanza.child("request", in: XMPPNamespace.receipts) != nil,
+            wantsMarker: way.stanza.child("markable", in: XMPPNamespace.markers) != nil, isChange: isChange)
+    }
+
+    private mutating func post(_ way: Way, _ body: String, to peer: QueueAddress) -> Action {
+        let stanza = way.stanza
+        if let key = original(stanza.child("replace", in: XMPPNamespace.correct)?.attribute("id"), way) {
+            wait(for: way, isChange: true)
+            return .edit(token: serial, key, by: way.account, body: body)
+        }
+        wait(for: way, isChange: false)
         var message = BridgeMessage(from: way.account, to: peer, body: body)
         message.subject = stanza.text(of: "subject").flatMap {
             $0.isEmpty || $0.utf8.count > SendOrder.subjectLimit ? nil : $0
@@ -181,7 +216,7 @@ extension ComponentSession {
         }
         let features = [
             XMPPNamespace.discoInfo, XMPPNamespace.discoItems, XMPPNamespace.ping, XMPPNamespace.receipts,
-            XMPPNamespace.markers,
+            XMPPNamespace.markers, XMPPNamespace.chatStates, XMPPNamespace.correct,
         ]
         let identity = XMLElement(
             "identity", in: XMPPNamespace.discoInfo, ["category": category, "type": type, "name": name])

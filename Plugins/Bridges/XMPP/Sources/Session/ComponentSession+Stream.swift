@@ -67,6 +67,14 @@ extension ComponentSession {
         case .receipt(let key, let state): receipt(key, state)
         case .presence(let peer, let presence): show(peer, presence, to: user.address)
         case .contact(let peer, let state): stands(with: peer, state, account, user.address)
+        case .typing(let peer, let state):
+            if let from = names.address(peer) {
+                send(
+                    Stanza.make(
+                        "message", from: from, to: user.address, type: "chat",
+                        [XMLElement(state.rawValue, in: XMPPNamespace.chatStates)]))
+            }
+        case .edited(let key, let peer, let subject, let body): edited(key, peer, subject, body, to: user.address)
         case .other, .ended: break
         }
         user.outstanding.append(
@@ -85,12 +93,7 @@ extension ComponentSession {
     private func stanza(_ message: Message, to: JID, _ instant: Instant) -> XMLElement? {
         guard message.origin == nil, let from = names.address(message.sender) else { return nil }
         if let expires = message.expires, expires <= instant.wall { return nil }
-        var text = String(decoding: message.body, as: UTF8.self)
-        if let subject = message.subject, !subject.isEmpty { text = text.isEmpty ? subject : "\(subject)\n\(text)" }
-        if text.utf8.count > options.messageBytes {
-            text = String(decoding: text.utf8.prefix(options.messageBytes), as: UTF8.self) + "…"
-        }
-        guard !text.isEmpty else { return nil }
+        guard let text = text(message.subject, message.body) else { return nil }
         var children = [
             Stanza.text("body", text), XMLElement("request", in: XMPPNamespace.receipts),
             XMLElement("markable", in: XMPPNamespace.markers),
@@ -102,6 +105,32 @@ extension ComponentSession {
                     "delay", in: XMPPNamespace.delay, ["stamp": message.enqueued.description, "from": component]))
         }
         return Stanza.make("message", from: from, to: to, type: "chat", id: message.key.description, children)
+    }
+
+    /// Subject and text as one, within its bounds; nil when there is none.
+    private func text(_ subject: String?, _ body: [UInt8]) -> String? {
+        var text = String(decoding: body, as: UTF8.self)
+        if let subject, !subject.isEmpty { text = text.isEmpty ? subject : "\(subject)\n\(text)" }
+        if text.utf8.count > options.messageBytes {
+            text = String(decoding: text.utf8.prefix(options.messageBytes), as: UTF8.self) + "…"
+        }
+        return text.isEmpty ? nil : text
+    }
+
+    /// A message that the user was sent has changed: a correction (XEP-0308), or a retraction (XEP-0424).
+    private mutating func edited(
+        _ key: MessageKey, _ peer: QueueAddress, _ subject: String?, _ body: [UInt8]?, to user: JID
+    ) {
+        guard let from = names.address(peer) else { return }
+        serial += 1
+        var children = [XMLElement("retract", in: XMPPNamespace.retract, ["id": key.description])]
+        if let text = body.flatMap({ text(subject, $0) }) {
+            children = [
+                Stanza.text("body", text), XMLElement("replace", in: XMPPNamespace.correct, ["id": key.description]),
+            ]
+        }
+        children.append(XMLElement("store", in: XMPPNamespace.hints))
+        send(Stanza.make("message", from: from, to: user, type: "chat", id: "e\(serial)", children))
     }
 
     /// Acknowledges what has arrived; what no sender waits for may wait a little itself.
@@ -196,6 +225,11 @@ extension ComponentSession {
     mutating func posted(_ token: Int64, _ result: Result<MessageKey, GatewayError>) {
         guard let message = pending.removeValue(forKey: token) else { return }
         switch result {
+        case .success where message.isChange:
+            // It is durable; whether it was seen, nobody says.
+            if message.wantsReceipt, let id = message.id {
+                answer(message, XMLElement("received", in: XMPPNamespace.receipts, ["id": id]))
+            }
         case .success(let key):
             if sent[key] == nil {
                 if sentOrder.count >= Self.sentLimit { sent[sentOrder.removeFirst()] = nil }

@@ -45,6 +45,10 @@ struct ComponentSession: Sendable {
         case arrived(AccountID, upTo: Int64)
         case post(token: Int64, BridgeMessage)
         case read(MessageKey, by: AccountID)
+        /// The answer is `posted`, as for `post`.
+        case edit(token: Int64, MessageKey, by: AccountID, body: String)
+        case withdraw(token: Int64, MessageKey, by: AccountID)
+        case typing(TypingState, from: AccountID, to: QueueAddress)
         case presence(AccountID, connection: String, AccountPresence?)
         /// The answer is `contacted`.
         case setContact(AccountID, of: AccountID, isWanted: Bool)
@@ -79,6 +83,8 @@ struct ComponentSession: Sendable {
         let id: String?
         let wantsReceipt: Bool
         let wantsMarker: Bool
+        /// It changes a message that was sent before.
+        var isChange = false
     }
 
     /// Users at once.
