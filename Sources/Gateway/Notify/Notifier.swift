@@ -51,7 +51,8 @@ package final class Notifier: Service {
     ) -> [MessageKey: NotifierMachine.Decision] {
         var decisions: [MessageKey: NotifierMachine.Decision] = [:]
         for subject in subjects {
-            let devices = directory.read { $0.devices(of: subject.account).map(\.id) }
+            // A bridge passes on what it gets by itself: it has nothing to ring.
+            let devices = directory.read { $0.devices(of: subject.account).filter { !$0.isBridge }.map(\.id) }
             let actions = decide { [mailroom] machine, view in
                 // Somebody may have read it on a stream before we come here.
                 guard mailroom.isOpen(subject.key) else { return [] }

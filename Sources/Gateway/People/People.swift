@@ -46,7 +46,9 @@ package final class People: Service {
         (self.time, self.log) = (time, log)
         asks = Locked(AccountRates(limits.contactAsksPerHour, in: .seconds(3600)))
         alarm = Alarm(time: time)
-        hub.onChange { [weak self] device, account, isOpen in
+        hub.onChange { [weak self, directory] device, account, isOpen in
+            // Whether somebody is there at the other side of a bridge, the bridge says.
+            if directory.read({ $0.devices[device]?.isBridge }) == true { return }
             self?.step { $0.stream(account, device, isOpen: isOpen, $1) }
         }
         sessions.onChange { [weak self] in self?.changed($0) }
