@@ -22,7 +22,7 @@ package struct Commands: Sendable {
           farbell push test DEVICE              send a test notification and say what became of it
           farbell monitor try APP               log in to an app's server and say what would ring; the credentials
                                                 are asked for, or one line each of standard input   [--account NAME]
-          farbell sessions                      who runs what where, live
+          farbell sessions                      who runs what where: on a terminal drawn anew each second   [--once]
           farbell status                        how the running gateway does
           farbell demo                          walk through the story with a mailbox of its own
           farbell --version
@@ -232,23 +232,19 @@ package struct Commands: Sendable {
         }
     }
 
+    /// Ends by a signal with success.
     private func sessions(_ arguments: Arguments) async throws {
-        let isLive = !arguments.has("once") && Terminal.isInteractive
+        guard !arguments.has("once"), Terminal.isInteractive else {
+            return try await withAdmin(arguments) { try await SessionsScreen($0, environment).printOnce() }
+        }
+        let signals = SignalHub(SignalWatcher.watch())
         try await withAdmin(arguments) { client in
-            repeat {
-                let items = try await client.all("sessions")
-                if isLive { environment.print("\u{1B}[2J\u{1B}[H") }
-                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE\tFARM\tIN FRONT")
-                for item in items {
-                    let cells = ["account", "app", "device", "state"].map { item[$0]?.string ?? "" }
-                    let rest = [
-                        "\(item["leaseSeconds"]?.integer ?? 0) s", item["farm"]?.string ?? "",
-                        item["foreground"]?.bool == true ? "yes" : "no",
-                    ]
-                    environment.print((cells + rest).joined(separator: "\t"))
-                }
-                if isLive { try await environment.time.sleep(for: .seconds(1)) }
-            } while isLive
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { _ = await signals.ending { nil } }
+                group.addTask { try await SessionsScreen(client, environment).follow() }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
         }
     }
 

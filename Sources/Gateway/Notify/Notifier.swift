@@ -156,7 +156,10 @@ package final class Notifier: Service {
             channels: { [directory, dispatcher] id in
                 directory.read { $0.devices[id]?.channels.map(\.adapter) ?? [] }.filter(dispatcher.has)
             },
-            acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } })
+            acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } },
+            isShownByFarm: { [sessions] device, app in
+                app.map { sessions.isShownByFarm(device: device, app: $0) } ?? false
+            })
         let (actions, deadline) = machine.withLock { machine in
             let actions = body(&machine, view)
             return (actions, machine.nextDeadline)
