@@ -45,6 +45,16 @@ extension Conversations {
         tell(.withdrawn(entry))
     }
 
+    /// Takes what an account wrote to others out of their queues, before the account and its conversations end. What
+    /// it sent to applications is theirs to work on.
+    func takeBackAll(of account: AccountID) async throws {
+        let keys = mailroom.openMessages(from: .account(account))
+        for (recipient, keys) in Dictionary(grouping: keys, by: \.recipient) {
+            try await messages.settle(
+                keys.map(\.key), account: recipient, as: .done, reason: "sender_deleted", by: nil, marks: false)
+        }
+    }
+
     /// An entry that the caller wrote and may still change.
     /// - Throws: `not_found`, also for what is neither from nor for the caller; `forbidden`, `too_late`.
     private func own(_ key: MessageKey, of owner: QueueAddress) async throws -> HistoryEntry {
