@@ -125,6 +125,29 @@ import Testing
         }
     }
 
+    @Test("IM-3 an event of a conversation that ended shows no other's, though its number is given out again")
+    func numbersAgain() async throws {
+        try await TestGateway.run { test in
+            let bob = try await test.device("bob")
+            let laptop = try await test.device("bob", "laptop")
+            for name in ["alice", "carol", "dave"] { try await test.account(name) }
+            let carol = try await test.device("carol")
+            let first = try await Self.send(test, bob, "to alice", to: .account("alice"))
+            let number = try #require(try await test.store.entry(of: first)).number
+            try await test.gateway.deleteAccount("alice")
+            try await test.restart()
+            let other = try await Self.send(test, carol, "between carol and dave", to: .account("dave"))
+            #expect(try #require(try await test.store.entry(of: other)).number == number, "the case in question")
+            let stream = try await test.connect(laptop, after: 0)
+            #expect(stream.entries.all.allSatisfy { if case .entry = $0.event { false } else { true } })
+            // Its own news comes all the same.
+            _ = try await Self.send(test, bob, "to carol", to: .account("carol"))
+            try await Eventually.wait("the news") {
+                stream.entries.all.contains { if case .entry = $0.event { true } else { false } }
+            }
+        }
+    }
+
     @Test("What has no history costs the store what it did: one change a message") func cost() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
