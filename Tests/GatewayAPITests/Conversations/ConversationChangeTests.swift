@@ -87,7 +87,7 @@ import Testing
         parts.notify.devicePerMinute = 5
         try await TestAPI.run(parts) { api in
             let (alice, laptop) = (try await api.device("alice"), try await api.device("alice", "laptop"))
-            try await api.device("bob")
+            _ = try await api.device("bob")
             let id = try await api.say("0", to: "bob", as: alice.token)
             _ = try await api.test.push.alerts(count: 1)
             var statuses: [Int] = []
