@@ -15,6 +15,10 @@ extension Conversations {
         if entry.withdrawn != nil {
             throw GatewayError(.withdrawn, "the message '\(key)' was withdrawn")
         }
+        // An edit is one more way to write to somebody; taking back is none.
+        guard isHeard(owner, by: entry.recipient) else {
+            throw GatewayError(.notFound, "there is no message '\(key)' in a conversation of yours")
+        }
         (entry.subject, entry.body, entry.edited) = (subject, body, time.timestamp)
         try await mailroom.edit(entry)
         log.info(.conversationEdited, "A message has a new text", ["messageId": .key(entry.message)])

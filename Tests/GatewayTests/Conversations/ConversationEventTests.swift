@@ -99,6 +99,24 @@ import Testing
         }
     }
 
+    @Test("IM-6 whoever may not write to somebody may not edit what it wrote before, but may take it back")
+    func blocked() async throws {
+        try await TestGateway.run { test in
+            let phone = try await test.device("alice")
+            try await test.device("bob")
+            let conversations = test.gateway.conversations
+            let key = try await Self.send(test, phone, "before", to: .account("bob"))
+            conversations.admit { _, _ in false }
+            let error = await #expect(throws: GatewayError.self) {
+                _ = try await conversations.edit(key, by: .account("alice"), subject: nil, body: [1])
+            }
+            #expect(error?.code == .notFound)
+            #expect(try await test.store.entry(of: key)?.body == Array("before".utf8))
+            try await conversations.withdraw(key, by: .account("alice"))
+            #expect(try await test.store.entry(of: key)?.withdrawn != nil)
+        }
+    }
+
     @Test("IM-3 a crash between any two steps leaves message, entry and marks as they were answered")
     func crash() async throws {
         try await TestGateway.run { test in
