@@ -17,6 +17,9 @@ package struct Commands: Sendable {
           farbell account list                  list accounts
           farbell account password NAME         set a password
           farbell account disable|enable NAME   refuse or allow log-in
+          farbell account export NAME           print all that is kept of an account, a line of JSON for each thing;
+                                                of the running gateway
+          farbell account delete NAME --yes     end an account with all it has, for good; at the running gateway
           farbell app key NAME                  make the key a web application calls with, write it to the file
                                                 of apps.NAME.key, and print it once   [--replace]
           farbell push test DEVICE              send a test notification and say what became of it
@@ -92,6 +95,7 @@ package struct Commands: Sendable {
             let file = try config(parsed)
             _ = try environment.load(file, http: HTTPClient(), log: Log(sink: NullLogSink()))
             environment.print("\(file): no problems")
+        case ("account", 3) where ["export", "delete"].contains(words[1]): try await accountData(parsed)
         case ("account", 2...): try await account(parsed)
         case ("app", 3) where words[1] == "key": try appKey(parsed, app: words[2])
         case ("push", 3) where words[1] == "test": try await pushTest(parsed, device: words[2])
@@ -110,7 +114,8 @@ package struct Commands: Sendable {
     }
 
     private static func parse(_ arguments: [String]) throws(DaemonError) -> Arguments {
-        try Arguments(arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace", "standby"])
+        try Arguments(
+            arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace", "standby", "yes"])
     }
 
     func config(_ arguments: Arguments) throws -> String {
@@ -152,6 +157,17 @@ package struct Commands: Sendable {
         } catch let error as StoreError where error.code == .inUse {
             // The gateway runs: it does the work itself.
             try await withAdmin(arguments) { try await edit($0, words[1], name, password, kind) }
+        }
+    }
+
+    private func accountData(_ arguments: Arguments) async throws {
+        let (verb, name) = (arguments.words[1], arguments.words[2])
+        if verb == "delete", !arguments.has("yes") {
+            throw DaemonError(.usage, "'account delete' ends '\(name)' for good; say --yes if that is meant")
+        }
+        try await withAdmin(arguments) { [environment] client in
+            let data = AccountData(client: client, environment: environment)
+            if verb == "delete" { try await data.delete(name) } else { try await data.export(name) }
         }
     }
 

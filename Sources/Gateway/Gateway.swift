@@ -194,6 +194,7 @@ package final class Gateway: Sendable {
     /// - Throws: `not_found`.
     package func deleteAccount(_ id: AccountID) async throws {
         guard accounts.account(id) != nil else { throw GatewayError(.notFound, "there is no account '\(id)'") }
+        try await conversations.takeBackAll(of: id)
         for device in devices.devices(of: id) { try await devices.delete(device.id, of: id) }
         for registration in registrations.registrations(of: id) {
             try await registrations.delete(registration.id, of: id)

@@ -81,6 +81,30 @@ import Testing
         }
     }
 
+    @Test("IM-3 edits are limited, for each may ring: a flood of them is 429, and rings no more than other news")
+    func flood() async throws {
+        var parts = TestAPI.withKeys
+        parts.notify.devicePerMinute = 5
+        try await TestAPI.run(parts) { api in
+            let (alice, laptop) = (try await api.device("alice"), try await api.device("alice", "laptop"))
+            _ = try await api.device("bob")
+            let id = try await api.say("0", to: "bob", as: alice.token)
+            _ = try await api.test.push.alerts(count: 1)
+            var statuses: [Int] = []
+            for number in 1...30 {
+                let token = number % 2 == 0 ? alice.token : laptop.token
+                let reply = try await api.call(
+                    "PATCH", "/v1/messages/\(id)", token: token, ["body": .string("\(number)")])
+                statuses.append(reply.status)
+                if reply.status == 429 { #expect(reply.headers["Retry-After"] == "1") }
+            }
+            #expect(statuses == Array(repeating: 200, count: 20) + Array(repeating: 429, count: 10))
+            #expect(api.test.push.alerts.count <= 5)
+            api.test.time.advance(by: .seconds(1))
+            #expect(try await api.call("DELETE", "/v1/messages/\(id)", token: alice.token).status == 204)
+        }
+    }
+
     @Test("IM-3 attachments are spoken of, never fetched: URL, type, size and number are checked")
     func attachments() async throws {
         try await TestAPI.runQueue { limits in
