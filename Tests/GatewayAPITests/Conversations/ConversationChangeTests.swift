@@ -184,6 +184,8 @@ import Testing
             }
             try await api.test.account("eve")
             try await api.say("not alice's", to: "eve", as: bob.token)
+            _ = try await api.call("PUT", "/v1/contacts/bob", token: alice.token)
+            _ = try await api.call("PUT", "/v1/blocks/eve", token: alice.token)
             func everything(_ page: (String) async throws -> Reply) async throws -> [JSON] {
                 var (items, next): ([JSON], String?) = ([], "?limit=3")
                 while let query = next {
@@ -197,7 +199,11 @@ import Testing
             let own = try await everything { query in
                 try await api.call("GET", "/v1/account/export\(query)", token: alice.token)
             }
-            #expect(own.prefix(3).map { $0["type"]?.string } == ["account", "device", "registration"])
+            #expect(
+                own.prefix(6).map { $0["type"]?.string } == [
+                    "account", "device", "registration", "status", "contact", "block",
+                ])
+            #expect(own[4]["account"] == "bob" && own[5]["account"] == "eve")
             let messages = own.filter { $0["type"]?.string == "message" }
             #expect(Set(messages.map(\.body)) == Set((1...7).flatMap { ["a\($0)", "d\($0)"] }))
             #expect(messages.count == 14)
