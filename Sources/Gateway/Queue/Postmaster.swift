@@ -103,7 +103,6 @@ package final class Postmaster: Sendable {
         people: People, limits: Limits, time: any TimeSource, log: Log
     ) {
         (self.directory, self.mailroom, self.messages, self.hub) = (directory, mailroom, messages, hub)
-        attachmentBytes = limits.attachmentBytes
         (self.apps, self.people, self.time, self.log) = (Set(apps.map(\.id)), people, time, log)
         attachmentBytes = limits.attachmentBytes
         rates = Locked(
