@@ -93,6 +93,9 @@ class Talking(Walk):
         await bob.see("document.querySelector('.log .own p.quiet').textContent.includes('read')")
         if "At nine" in await alice.run("document.getElementById('toasts').textContent"):
             raise Fault("what is read is announced, too")
+        await alice.dark(False)
+        await alice.run("window.scrollTo(0, 0)")
+        await self.picture("talk")
         self.say("they talk: typing, delivered and read marks")
 
     async def change(self):
@@ -144,7 +147,8 @@ class Talking(Walk):
         await alice.type("noodles")
         await alice.enter()
         await bob.see_text("At lunch: noodles")
-        await self.picture("talks-light")
+        await alice.run("window.scrollTo(0, 0)")
+        await self.picture("talks")
         await self.check("conversations, contacts and status")
         await alice.run("document.getElementById('toasts').replaceChildren()")
         self.say("a status with own words shows at the other side")
@@ -169,7 +173,6 @@ class Talking(Walk):
         await self.picture("phone-talk-chinese")
         await self.language("en")
         await alice.size(1100, 720)
-        await self.picture("talk-light")
 
     async def language(self, tag):
         await self.page.run(
