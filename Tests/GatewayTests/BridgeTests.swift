@@ -259,10 +259,11 @@ private final class ScriptedBridge: Bridge {
                 theirs, by: .account("bob"), subject: nil, body: Array("hello".utf8))
             try await test.gateway.conversations.withdraw(theirs, by: .account("bob"))
             try await Eventually.wait("the changes") {
-                let bodies = inbox.events.all.compactMap { event -> [UInt8]?? in
-                    if case .edited(theirs, .account("bob"), _, let body) = event.event { .some(body) } else { nil }
+                let texts = inbox.events.all.compactMap { item -> String? in
+                    guard case .edited(theirs, .account("bob"), _, let body) = item.event else { return nil }
+                    return body.map { String(decoding: $0, as: UTF8.self) } ?? "(withdrawn)"
                 }
-                return bodies == [.some(Array("hello".utf8)), .some(nil)]
+                return texts == ["hello", "(withdrawn)"]
             }
         }
     }

@@ -157,7 +157,11 @@ struct XMPPBridgeTests {
             let answer = try await alice.wait("message")
             #expect(answer["body"] == "and you?" && answer["from"] == .string(address))
             // Her client confirms by itself, and he hears of it.
-            try await stream.first("receipt") { $0.data["state"] == "delivered" }
+            _ = try await stream.first("receipt") { $0.data["state"] == "delivered" }
+            try alice.order("state", ["to": .string(address), "state": "composing"])
+            _ = try await stream.first("conversation") { $0.data["typing"]?["state"] == "composing" }
+            _ = try await bob.call("POST", "/v1/conversations/alice/typing", ["state": "composing"])
+            try await alice.wait("state") { $0["state"] == "composing" && $0["from"] == .string(address) }
             // Each has the other as a contact: she by her client, he by the interface.
             try alice.order("presence", ["to": .string(address), "type": "subscribe"])
             try await alice.wait("presence") { $0["type"] == "available" && $0["from"] == .string(address) }
@@ -165,7 +169,7 @@ struct XMPPBridgeTests {
             try await alice.wait("presence") { $0["show"] == "dnd" && $0["from"] == .string(address) }
             _ = try await bob.call("PUT", "/v1/contacts/alice")
             try alice.order("presence", ["show": "away"])
-            try await stream.first("presence") { $0.data["account"] == "alice" && $0.data["status"] == "away" }
+            _ = try await stream.first("presence") { $0.data["account"] == "alice" && $0.data["status"] == "away" }
             // She has agreed to show whether she is there, so it is known that she is gone.
             let opened = world.log.lines("stream.closed").count
             try await alice.quit()
@@ -235,7 +239,7 @@ struct XMPPBridgeTests {
             try await second.wait("message") { $0["body"] == "while it was down" }
             // A client without receipts: after a while the server's word counts.
             let stream = try await bob.stream(after: "0")
-            try await stream.first("receipt") { $0.data["state"] == "delivered" }
+            _ = try await stream.first("receipt") { $0.data["state"] == "delivered" }
             try await world.gateway.kill()
             try await world.gateway.start()
             try await world.log.wait(for: "bridge.connected", after: 2)
