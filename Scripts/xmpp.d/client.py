@@ -38,7 +38,7 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("receipt_received", lambda m: tell("receipt", id=m["receipt"], **way(m)))
         self.add_event_handler("marker_displayed", lambda m: tell("displayed", id=m["displayed"]["id"], **way(m)))
         self.add_event_handler("failed_auth", lambda _: tell("failed"))
-        for kind in ("subscribe", "subscribed", "unsubscribed", "unsubscribe", "available", "unavailable"):
+        for kind in ("subscribe", "subscribed", "unsubscribed", "unsubscribe", "available", "unavailable", "away", "dnd"):
             self.add_event_handler(f"presence_{kind}", self.presence)
         for state in ("active", "composing", "paused"):
             self.add_event_handler(f"chatstate_{state}", lambda m, s=state: tell("state", state=s, **way(m)))
