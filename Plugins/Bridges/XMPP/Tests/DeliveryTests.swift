@@ -150,6 +150,21 @@ import XMPPTools
         #expect(rig.takeActions() == [.arrived("alice", upTo: 256), .attach("alice", generation: 2, after: 256)])
     }
 
+    @Test("IM-7 a stream that ended by itself is opened again; one whose device was deleted waits for the next stanza")
+    func ended() throws {
+        for isLinked in [true, false] {
+            var rig = try SessionRig(isLinked: isLinked)
+            try rig.say("hi")
+            rig.attached()
+            rig.hear(message: "t", 5)
+            _ = rig.takeActions()
+            rig.hear(.ended, nil)
+            #expect(rig.takeActions() == (isLinked ? [.attach("alice", generation: 2, after: 5)] : []))
+            try rig.say("again", id: "2")
+            #expect(rig.takeActions().contains(.attach("alice", generation: 1, after: 0)) == !isLinked)
+        }
+    }
+
     @Test("accounts linked before are looked after in steps: their presence is asked for, and then they are attached")
     func relinked() throws {
         let names = (0..<450).map { "u\($0)" }

@@ -30,6 +30,8 @@ struct ComponentSession: Sendable {
         let apps: [(id: AppID, name: String)]
         /// The enabled account of a name.
         let account: @Sendable (String) -> AccountID?
+        /// Whether the account still has its device.
+        let isLinked: @Sendable (AccountID) -> Bool
         /// How a peer is for an account; nil where that may not see it.
         let presence: @Sendable (_ peer: AccountID, AccountID) -> AccountPresence?
         /// The contacts that an account may see.
