@@ -15,7 +15,6 @@ import json
 import sys
 
 import slixmpp
-from slixmpp.xmlstream import ET
 
 
 def tell(event, **fields):
@@ -38,7 +37,7 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("receipt_received", lambda m: tell("receipt", id=m["receipt"], **way(m)))
         self.add_event_handler("marker_displayed", lambda m: tell("displayed", id=m["displayed"]["id"], **way(m)))
         self.add_event_handler("failed_auth", lambda _: tell("failed"))
-        for kind in ("subscribe", "subscribed", "unsubscribed", "unsubscribe", "available", "unavailable"):
+        for kind in ("subscribe", "subscribed", "unsubscribed", "unsubscribe", "available", "unavailable", "away", "dnd"):
             self.add_event_handler(f"presence_{kind}", self.presence)
         for state in ("active", "composing", "paused"):
             self.add_event_handler(f"chatstate_{state}", lambda m, s=state: tell("state", state=s, **way(m)))
@@ -55,7 +54,7 @@ class Client(slixmpp.ClientXMPP):
                  delayed=message.xml.find("{urn:xmpp:delay}delay") is not None, **way(message))
 
     def error(self, message):
-        tell("error", id=message["id"], condition=message["error"]["condition"], **way(message))
+        tell("error", id=message["id"], condition=condition(message), **way(message))
 
     def presence(self, presence):
         if presence["type"] == "subscribe":
@@ -63,7 +62,7 @@ class Client(slixmpp.ClientXMPP):
         tell("presence", type=presence["type"], show=presence["show"], status=presence["status"], **way(presence))
 
     async def commands(self):
-        reader = asyncio.StreamReader()
+        reader = asyncio.StreamReader(limit=1 << 20)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
             order = json.loads(line)
@@ -89,12 +88,19 @@ class Client(slixmpp.ClientXMPP):
                     answer = await self["xep_0030"].get_items(jid=order["to"], timeout=10)
                     tell("disco", items=sorted(str(item[0]) for item in answer["disco_items"]["items"]))
                 except slixmpp.exceptions.IqError as error:
-                    tell("disco", condition=error.iq["error"]["condition"])
+                    tell("disco", condition=condition(error.iq))
             elif what == "raw":
                 self.send_raw(order["xml"])
             elif what == "quit":
                 break
         self.disconnect()
+
+
+def condition(stanza):
+    """As it stands there: the library knows those of an older RFC only."""
+    space = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+    names = [child.tag.removeprefix(space) for child in stanza["error"].xml if child.tag.startswith(space)]
+    return next((name for name in names if name != "text"), "")
 
 
 def way(stanza):

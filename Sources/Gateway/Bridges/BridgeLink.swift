@@ -43,6 +43,8 @@ final class BridgeLink: BridgeHost {
         parts.devices.bridged(by: name).filter { account($0.text) != nil }
     }
 
+    func isLinked(_ account: AccountID) -> Bool { device(account) != nil && self.account(account.text) != nil }
+
     // MARK: Streams
 
     func attach(_ account: AccountID, _ inbox: any BridgeInbox, after: Int64) async throws -> Bool {

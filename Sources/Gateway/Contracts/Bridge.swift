@@ -92,6 +92,8 @@ package protocol BridgeHost: AnyObject, Sendable {
     func account(_ name: String) -> AccountID?
     /// The accounts that have been attached once and may be attached again.
     func linked() -> [AccountID]
+    /// Whether the account is enabled and has its device of this bridge.
+    func isLinked(_ account: AccountID) -> Bool
     /// The connection stands: it counts as good for the pause before the next try.
     func connected()
     /// Opens the account's stream: what it has not acknowledged and every new event comes to the inbox.

@@ -183,7 +183,7 @@ struct XMPPBridgeTests {
         }
     }
 
-    @Test("IM-7 strangers and unknown addresses hear the same from a real server, and a user's 300 KB end nothing")
+    @Test("IM-7 strangers and unknown addresses hear the same from a real server, and a text of 100 KB ends nothing")
     func strangers() async throws {
         try await run(.prosody) { world, server in
             try await world.gateway.start()

@@ -134,7 +134,7 @@ final class BridgeConnection: Sendable {
         }
         let (component, secret, users) = (settings.component, settings.secret, settings.users)
         let names = ComponentSession.Names(
-            apps: host.apps, account: { [host] in host.account($0) },
+            apps: host.apps, account: { [host] in host.account($0) }, isLinked: { [host] in host.isLinked($0) },
             presence: { [host] in host.presence(of: $0, for: $1) }, contacts: { [host] in host.contacts(of: $0) },
             contact: { [host] in host.contact($0, of: $1) })
         var session = ComponentSession(

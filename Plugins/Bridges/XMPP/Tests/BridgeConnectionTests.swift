@@ -64,6 +64,7 @@ final class RecordingBridgeHost: BridgeHost {
 
     func account(_ name: String) -> AccountID? { name == "alice" ? "alice" : nil }
     func linked() -> [AccountID] { [] }
+    func isLinked(_ account: AccountID) -> Bool { true }
     func connected() { connections.append(true) }
     func attach(_ account: AccountID, _ inbox: any BridgeInbox, after: Int64) async throws -> Bool {
         inboxes.withLock { $0[account] = inbox }

@@ -150,15 +150,37 @@ import XMPPTools
         #expect(rig.takeActions() == [.arrived("alice", upTo: 256), .attach("alice", generation: 2, after: 256)])
     }
 
-    @Test("accounts linked before are looked after in steps: each is asked for its presence and attached")
+    @Test("IM-7 a stream that ended by itself is opened again; one whose device was deleted waits for the next stanza")
+    func ended() throws {
+        for isLinked in [true, false] {
+            var rig = try SessionRig(isLinked: isLinked)
+            try rig.say("hi")
+            rig.attached()
+            rig.hear(message: "t", 5)
+            _ = rig.takeActions()
+            rig.hear(.ended, nil)
+            #expect(rig.takeActions() == (isLinked ? [.attach("alice", generation: 2, after: 5)] : []))
+            try rig.say("again", id: "2")
+            #expect(rig.takeActions().contains(.attach("alice", generation: 1, after: 0)) == !isLinked)
+        }
+    }
+
+    @Test("accounts linked before are looked after in steps: their presence is asked for, and then they are attached")
     func relinked() throws {
         let names = (0..<450).map { "u\($0)" }
         var rig = try SessionRig(accounts: Set(names), linked: names.map { AccountID($0) })
         rig.pass(.zero)
-        #expect(rig.takeActions().count == 200)
+        #expect(rig.takeSent().count == 200)
         rig.pass(.milliseconds(50))
         rig.pass(.milliseconds(50))
-        #expect(rig.takeActions().count == 250)
-        #expect(rig.takeSent().allSatisfy { $0.attribute("type") == "probe" })
+        let probes = rig.takeSent()
+        #expect(probes.count == 250 && probes.allSatisfy { $0.attribute("type") == "probe" })
+        #expect(rig.takeActions().isEmpty, "first it is heard whether they are there")
+        try rig.take("<presence from='u1@x/p' to='farbell.x'/>")
+        #expect(rig.takeActions().first == .attach("u1", generation: 1, after: 0))
+        try rig.take("<presence from='u2@x' to='farbell.x' type='unavailable'/>")
+        rig.pass(ComponentSession.probeWait)
+        let attached = Set(rig.takeActions())
+        #expect(attached.count == 448 && !attached.contains(.attach("u2", generation: 1, after: 0)))
     }
 }

@@ -22,10 +22,11 @@ struct SessionRig {
     init(
         accounts: Set<String> = ["alice", "bob", "oa"], linked: [AccountID] = [],
         options: ComponentSession.Options = .init(), contacts: [AccountID: AccountPresence] = [:],
-        asking: Set<AccountID> = [], isReady: Bool = true
+        asking: Set<AccountID> = [], isLinked: Bool = true, isReady: Bool = true
     ) throws {
         let names = ComponentSession.Names(
             apps: [(id: "oa", name: "Office")], account: { accounts.contains($0) ? AccountID($0) : nil },
+            isLinked: { isLinked && accounts.contains($0.text) },
             presence: { peer, _ in contacts[peer] }, contacts: { _ in contacts.map { ($0.key, $0.value) } },
             contact: { peer, _ in contacts[peer] == nil ? asking.contains(peer) ? .asking : nil : .contact })
         session = ComponentSession(

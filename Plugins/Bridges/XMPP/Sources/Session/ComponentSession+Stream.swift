@@ -43,6 +43,11 @@ extension ComponentSession {
         guard let number else {
             // It ended without our doing: such as when there was too much waiting, or the device was deleted.
             linked[account]?.link = .none
+            // Whoever deleted the device does not want it back before there is a reason.
+            guard host.isLinked(account) else {
+                linked[account] = nil
+                return actions
+            }
             if user.reach != .away { attach(account, &actions) }
             return actions
         }

@@ -30,6 +30,8 @@ struct ComponentSession: Sendable {
         let apps: [(id: AppID, name: String)]
         /// The enabled account of a name.
         let account: @Sendable (String) -> AccountID?
+        /// Whether the account still has its device.
+        let isLinked: @Sendable (AccountID) -> Bool
         /// How a peer is for an account; nil where that may not see it.
         let presence: @Sendable (_ peer: AccountID, AccountID) -> AccountPresence?
         /// The contacts that an account may see.
@@ -73,6 +75,8 @@ struct ComponentSession: Sendable {
         case echo(Int64)
         /// More of the accounts linked are looked after.
         case linking
+        /// A user's server has had its time to say whether the user is there.
+        case unknown(AccountID)
     }
 
     /// A message under way into the gateway.
@@ -96,6 +100,8 @@ struct ComponentSession: Sendable {
     /// Accounts that are linked again in one go at the start.
     static let linkingStep = 200
     static let linkingPause: Duration = .milliseconds(50)
+    /// How long a server has to say whether a user is there, before it is given the user's messages all the same.
+    static let probeWait: Duration = .seconds(3)
     /// What needs no hurry is acknowledged after this.
     static let settlePause: Duration = .seconds(5)
 
@@ -226,7 +232,8 @@ struct ComponentSession: Sendable {
                 if echo.waiting == id {
                     return [.fail(BridgeFailure(.network, "the server returned nothing any more"))]
                 }
-            case .linking: linkMore(instant, &actions)
+            case .linking: linkMore(instant)
+            case .unknown(let account): if linked[account]?.reach == .unknown { attach(account, &actions) }
             case .receipts(let account): handedLongEnough(account, instant, &actions)
             case .settle(let account): settle(account, isUrgent: true, instant, &actions)
             }
@@ -236,13 +243,13 @@ struct ComponentSession: Sendable {
     }
 
     /// Takes up the accounts that were linked before, some at a time.
-    private mutating func linkMore(_ instant: Instant, _ actions: inout [Action]) {
+    private mutating func linkMore(_ instant: Instant) {
         for account in toLink.prefix(Self.linkingStep) {
             guard linked[account] == nil, let address = users.address(of: account) else { continue }
             linked[account] = LinkedUser(address, perMinute: options.perMinute)
             // Whoever shares presence with us answers; of the others it stays unknown.
             send(Stanza.presence(from: JID(local: nil, domain: component), to: address, type: "probe"))
-            attach(account, &actions)
+            timers.insert(.unknown(account), due: instant.now + Self.probeWait)
         }
         toLink = toLink.dropFirst(Self.linkingStep)
         if !toLink.isEmpty { timers.insert(.linking, due: instant.now + Self.linkingPause) }
