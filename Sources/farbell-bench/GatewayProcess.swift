@@ -23,6 +23,8 @@ final class GatewayProcess: Sendable {
         var launch: JSON?
         /// How often a device may be rung in a minute; 0: no limit; nil: the default.
         var devicePerMinute: Int?
+        /// How long what is announced on a stream has to be acknowledged; nil: the default.
+        var ackSeconds: Int?
     }
 
     static let teamID = "BENCHTEAM1"
@@ -105,6 +107,7 @@ final class GatewayProcess: Sendable {
         if let launch = settings.launch { app.append("launch", launch) }
         var notify: JSONObject = ["groupSeconds": 0]
         if let limit = settings.devicePerMinute { notify.append("devicePerMinute", .integer(limit)) }
+        if let seconds = settings.ackSeconds { notify.append("ackSeconds", .integer(seconds)) }
         return [
             "listen": ["address": "127.0.0.1", "port": .integer(port)],
             "data": ["sqlite": ["path": "farbell.sqlite"]],

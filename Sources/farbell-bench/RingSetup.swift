@@ -70,6 +70,15 @@ final class RingSetup: Sendable {
                 apnsKey: apnsKey, caFile: authority.caFile, farm: farm, launch: launch, devicePerMinute: 0))
     }
 
+    /// Starts a gateway whose accounts talk to one another. Nobody acknowledges on the streams, as nobody does at the
+    /// servers it is compared with: what follows from that would come after `ackSeconds`.
+    func talkingGateway(accounts: Int) async throws -> GatewayProcess {
+        var seed = Seed(accounts: accounts)
+        seed.isWatched = false
+        return try await GatewayProcess(
+            .init(seed: seed, apnsURL: apns.origin, apnsKey: apnsKey, caFile: authority.caFile, ackSeconds: 3600))
+    }
+
     /// Starts a gateway with a monitor of any kind, at the default rate.
     func gateway(_ seed: Seed, monitor: JSON) async throws -> GatewayProcess {
         try await GatewayProcess(

@@ -64,7 +64,7 @@ package struct SessionTable: Sendable {
         if session.isFarms {
             farms.insert(session.id)
         } else {
-            for id in farms where sessions[id]?.device == session.device && sessions[id]?.app == session.app {
+            for id in byDevice[session.device] ?? [] where farms.contains(id) && sessions[id]?.app == session.app {
                 remove(id)
             }
         }

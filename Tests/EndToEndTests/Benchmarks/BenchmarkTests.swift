@@ -71,6 +71,16 @@ import Testing
         }
     }
 
+    @Test("the im benchmark loses and doubles nothing that people say to one another")
+    func talk() async throws {
+        let (exit, output, errors) = try await Self.run("im", "--quick", "--peers", "farbell,prosody")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        let row = output.split(separator: "\n").first { $0.contains("| farbell ") } ?? ""
+        let cells = row.split(separator: "|").map { String($0).trimmingSpace }
+        #expect(cells.contains("yes: synced before the answer"), "\(output)")
+        #expect(cells.count > 8 && cells[7] == "0" && cells[8] == "0", "\(output)")
+    }
+
     @Test(
         "the presence benchmark has all its beats taken",
         .enabled(if: FileSystem.exists("/usr/bin/wrk"), "needs wrk"))
