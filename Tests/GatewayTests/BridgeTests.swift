@@ -146,12 +146,11 @@ private final class ScriptedBridge: Bridge {
             let host = try await bridge.host()
             let message = BridgeMessage(from: "alice", to: .account("bob"), body: "x")
             await #expect(throws: GatewayError.self) { try await host.post(message) }
-            #expect(host.account("nobody") == nil)
             await #expect(throws: GatewayError.self) { try await attach(host, "nobody") }
             let (inbox, _) = try await attach(host)
             try await test.gateway.setDisabled("alice", true)
             try await Eventually.wait("the end") { inbox.isEnded }
-            #expect(host.account("alice") == nil && host.linked().isEmpty)
+            #expect(host.account("alice") == nil && host.account("nobody") == nil && host.linked().isEmpty)
             await #expect(throws: GatewayError.self) { try await host.post(message) }
             await #expect(throws: GatewayError.self) { try await attach(host) }
         }
