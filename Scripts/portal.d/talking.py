@@ -93,8 +93,7 @@ class Talking(Walk):
         await bob.see("document.querySelector('.log .own p.quiet').textContent.includes('read')")
         if "At nine" in await alice.run("document.getElementById('toasts').textContent"):
             raise Fault("what is read is announced, too")
-        await alice.dark(False)
-        await alice.run("window.scrollTo(0, 0)")
+        await alice.run("document.getElementById('toasts').replaceChildren(); window.scrollTo(0, 0)")
         await self.picture("talk")
         self.say("they talk: typing, delivered and read marks")
 
@@ -147,10 +146,9 @@ class Talking(Walk):
         await alice.type("noodles")
         await alice.enter()
         await bob.see_text("At lunch: noodles")
-        await alice.run("window.scrollTo(0, 0)")
-        await self.picture("talks")
         await self.check("conversations, contacts and status")
-        await alice.run("document.getElementById('toasts').replaceChildren()")
+        await alice.run("document.getElementById('toasts').replaceChildren(); window.scrollTo(0, 0)")
+        await self.picture("talks")
         self.say("a status with own words shows at the other side")
 
     async def talk_looks(self):

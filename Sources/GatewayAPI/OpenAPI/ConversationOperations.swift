@@ -39,7 +39,7 @@ extension OpenAPI {
             method: "GET", path: "/v1/account/export", access: .device,
             summary: """
                 Everything that is kept of the account, page by page; no token, credential or key. Each item has a \
-                type: account, device, registration, conversation, message
+                type: account, device, registration, status, contact, block, conversation, message
                 """,
             query: ["limit", "after"], answers: [(200, .json("ExportPage"))]),
         Operation(
@@ -86,7 +86,9 @@ extension OpenAPI {
             "items": Schema.array([
                 "type": "object", "required": ["type"],
                 "properties": [
-                    "type": Schema.words(["account", "device", "registration", "conversation", "message"])
+                    "type": Schema.words([
+                        "account", "device", "registration", "status", "contact", "block", "conversation", "message",
+                    ])
                 ],
             ]), "next": Schema.nullableString,
         ]),

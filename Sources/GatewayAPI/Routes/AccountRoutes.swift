@@ -91,6 +91,15 @@ struct AccountExport: Sendable {
         for registration in gateway.registrations.registrations(of: account) {
             items.append(item("registration", gateway.json(of: registration)))
         }
+        let people = gateway.people
+        items.append(
+            item("status", PeopleCodec.json(of: people.status(of: account), seen: people.presence(of: account))))
+        for contact in people.contacts(of: account).sorted(by: { $0.peer < $1.peer }) {
+            items.append(item("contact", people.json(of: contact, for: account)))
+        }
+        for block in people.blocks(of: account).sorted(by: { $0.peer < $1.peer }) {
+            items.append(item("block", PeopleCodec.json(of: block)))
+        }
         return items
     }
 

@@ -59,7 +59,7 @@ extension DeviceCall {
 }
 
 extension People {
-    fileprivate func json(of contact: Contact, for account: AccountID) -> JSON {
+    func json(of contact: Contact, for account: AccountID) -> JSON {
         PeopleCodec.json(
             of: contact, kind: kind(of: contact), presence: presence(of: contact.peer, for: account),
             isBlocked: hasBlocked(account, contact.peer))
