@@ -75,7 +75,7 @@ let plugins: [Plugin] = [
         testUses: ["MonitorTestKit"]),
     Plugin(
         "Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
-    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML"]),
+    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML", "XMPPTools"]),
     Plugin("Monitors/Zulip", "ZulipMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),
@@ -87,6 +87,7 @@ let plugins: [Plugin] = [
     Plugin("Push/SMTP", "SMTPPush", uses: ["Outbound", "Mail"]),
     Plugin("Push/WebPush", "WebPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/Webhook", "WebhookPush", uses: ["Cryptography"], testUses: ["Outbound"]),
+    Plugin("Bridges/XMPP", "XMPPBridge", uses: ["Cryptography", "Outbound", "XML", "XMPPTools"]),
     Plugin("Farms/Guacamole", "GuacamoleFarm", uses: ["Cryptography", "FarmTools"]),
     Plugin("Farms/Link", "LinkFarm"),
     Plugin("Farms/NoVNC", "NoVNCFarm", uses: ["Cryptography", "FarmTools"]),
@@ -127,6 +128,8 @@ let package = Package(
         // What monitors have in common: calls with typed failures, grants, lists without a cursor, chats.
         module("MonitorTools", ["Base", "Gateway"]),
         module("MailMonitoring", ["Base", "Gateway", "Mail", "MonitorTools", "Outbound"]),
+        // What speaks to XMPP servers: connections, what is taken of their streams, names.
+        module("XMPPTools", ["Base", "Outbound", "XML"]),
         module("Storage", ["Gateway", "Base", "CSQLite"]),
         // What farms have in common: programs that open sessions, and asking again what a farm sees.
         module("FarmTools", ["Gateway", "Base", "Cryptography"]),

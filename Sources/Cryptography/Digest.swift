@@ -17,6 +17,23 @@ package enum SHA256 {
     }
 }
 
+/// SHA-1 (FIPS 180-4), for protocols that ask for it and for nothing else: it does not withstand collisions.
+package enum SHA1 {
+    /// Bytes of a hash.
+    package static let size = 20
+
+    /// The 20-byte hash of a message.
+    /// - Throws: `CryptographyError.libraryFailure`.
+    package static func hash(_ message: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        var result = [UInt8](repeating: 0, count: size)
+        var count: UInt32 = 0
+        guard unsafe EVP_Digest(message, message.count, &result, &count, EVP_sha1(), nil) == 1, count == 20 else {
+            throw .openSSL("SHA-1 failed")
+        }
+        return result
+    }
+}
+
 /// HMAC with SHA-256 (RFC 2104, RFC 4231).
 package enum HMACSHA256 {
     /// The 32-byte code of a message.

@@ -17,12 +17,15 @@ package struct Commands: Sendable {
           farbell account list                  list accounts
           farbell account password NAME         set a password
           farbell account disable|enable NAME   refuse or allow log-in
+          farbell account export NAME           print all that is kept of an account, a line of JSON for each thing;
+                                                of the running gateway
+          farbell account delete NAME --yes     end an account with all it has, for good; at the running gateway
           farbell app key NAME                  make the key a web application calls with, write it to the file
                                                 of apps.NAME.key, and print it once   [--replace]
           farbell push test DEVICE              send a test notification and say what became of it
           farbell monitor try APP               log in to an app's server and say what would ring; the credentials
                                                 are asked for, or one line each of standard input   [--account NAME]
-          farbell sessions                      who runs what where, live
+          farbell sessions                      who runs what where: on a terminal drawn anew each second   [--once]
           farbell status                        how the running gateway does
           farbell demo                          walk through the story with a mailbox of its own
           farbell --version
@@ -92,6 +95,7 @@ package struct Commands: Sendable {
             let file = try config(parsed)
             _ = try environment.load(file, http: HTTPClient(), log: Log(sink: NullLogSink()))
             environment.print("\(file): no problems")
+        case ("account", 3) where ["export", "delete"].contains(words[1]): try await accountData(parsed)
         case ("account", 2...): try await account(parsed)
         case ("app", 3) where words[1] == "key": try appKey(parsed, app: words[2])
         case ("push", 3) where words[1] == "test": try await pushTest(parsed, device: words[2])
@@ -110,7 +114,8 @@ package struct Commands: Sendable {
     }
 
     private static func parse(_ arguments: [String]) throws(DaemonError) -> Arguments {
-        try Arguments(arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace", "standby"])
+        try Arguments(
+            arguments, valued: ["config", "kind", "account"], flags: ["help", "once", "replace", "standby", "yes"])
     }
 
     func config(_ arguments: Arguments) throws -> String {
@@ -152,6 +157,17 @@ package struct Commands: Sendable {
         } catch let error as StoreError where error.code == .inUse {
             // The gateway runs: it does the work itself.
             try await withAdmin(arguments) { try await edit($0, words[1], name, password, kind) }
+        }
+    }
+
+    private func accountData(_ arguments: Arguments) async throws {
+        let (verb, name) = (arguments.words[1], arguments.words[2])
+        if verb == "delete", !arguments.has("yes") {
+            throw DaemonError(.usage, "'account delete' ends '\(name)' for good; say --yes if that is meant")
+        }
+        try await withAdmin(arguments) { [environment] client in
+            let data = AccountData(client: client, environment: environment)
+            if verb == "delete" { try await data.delete(name) } else { try await data.export(name) }
         }
     }
 
@@ -232,23 +248,19 @@ package struct Commands: Sendable {
         }
     }
 
+    /// Ends by a signal with success.
     private func sessions(_ arguments: Arguments) async throws {
-        let isLive = !arguments.has("once") && Terminal.isInteractive
+        guard !arguments.has("once"), Terminal.isInteractive else {
+            return try await withAdmin(arguments) { try await SessionsScreen($0, environment).printOnce() }
+        }
+        let signals = SignalHub(SignalWatcher.watch())
         try await withAdmin(arguments) { client in
-            repeat {
-                let items = try await client.all("sessions")
-                if isLive { environment.print("\u{1B}[2J\u{1B}[H") }
-                environment.print("ACCOUNT\tAPP\tDEVICE\tSTATE\tLEASE\tFARM\tIN FRONT")
-                for item in items {
-                    let cells = ["account", "app", "device", "state"].map { item[$0]?.string ?? "" }
-                    let rest = [
-                        "\(item["leaseSeconds"]?.integer ?? 0) s", item["farm"]?.string ?? "",
-                        item["foreground"]?.bool == true ? "yes" : "no",
-                    ]
-                    environment.print((cells + rest).joined(separator: "\t"))
-                }
-                if isLive { try await environment.time.sleep(for: .seconds(1)) }
-            } while isLive
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { _ = await signals.ending { nil } }
+                group.addTask { try await SessionsScreen(client, environment).follow() }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
         }
     }
 

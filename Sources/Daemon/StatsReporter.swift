@@ -56,6 +56,9 @@ struct StatsReporter: Service {
             fields.append("callback.\(callback.app).inHand", .count(callback.inHand))
             fields.append("callback.\(callback.app).ready", .bool(callback.isProven && !callback.isOpen))
         }
+        for bridge in gateway.bridges.statistics() {
+            fields.append("bridge.\(bridge.name).connected", .bool(bridge.isConnected))
+        }
         let usage = ProcessUsage.now()
         if let cpu = usage.cpuSeconds { fields.append("cpuMilliseconds", .integer(Int64(cpu * 1000))) }
         if let resident = usage.residentBytes { fields.append("residentKiB", .count(resident / 1024)) }

@@ -21,6 +21,7 @@ package final class Gateway: Sendable {
     package let hooks: Hooks
     package let launches: LaunchRelay
     package let callbacks: Callbacks
+    package let bridges: Bridges
     package let identities: Identities
     let appKeys: AppKeys
     package let store: GuardedStore
@@ -107,6 +108,13 @@ package final class Gateway: Sendable {
         callbacks = Callbacks(apps: configuration.apps, mailroom: mailroom, time: time, log: log) {
             (jitter: foundation.jitter(), challenge: identities.makeChallenge())
         }
+        bridges = Bridges(
+            configuration.bridges,
+            BridgeLink.Parts(
+                apps: configuration.apps, accounts: accounts, devices: devices, streams: streams, mailroom: mailroom,
+                messages: messages, postmaster: postmaster, people: people,
+                conversations: conversations), time: time, log: log,
+            jitter: foundation.jitter)
         upkeep = Upkeep(
             messages: messages, mailroom: mailroom, store: store, reserve: Int64(limits.diskReserveBytes), time: time,
             log: log)
@@ -124,7 +132,7 @@ package final class Gateway: Sendable {
 
     /// The parts that run, in starting order; whoever takes requests comes after them.
     package var services: [any Service] {
-        [store, sessions, streams, dispatcher, notifier, people, launches, upkeep, callbacks, monitors]
+        [store, sessions, streams, dispatcher, notifier, people, launches, upkeep, callbacks, monitors, bridges]
     }
 
     /// Takes up what was left at the last stop: counts open messages, announces what was not announced, and
@@ -186,6 +194,7 @@ package final class Gateway: Sendable {
     /// - Throws: `not_found`.
     package func deleteAccount(_ id: AccountID) async throws {
         guard accounts.account(id) != nil else { throw GatewayError(.notFound, "there is no account '\(id)'") }
+        try await conversations.takeBackAll(of: id)
         for device in devices.devices(of: id) { try await devices.delete(device.id, of: id) }
         for registration in registrations.registrations(of: id) {
             try await registrations.delete(registration.id, of: id)

@@ -90,6 +90,8 @@ final class APIContext: Sendable {
     let gateway: Gateway
     let options: APIOptions
     let rates: Locked<RateTable>
+    /// Edits and withdrawals: each may ring the other side's devices anew, and is a write for both.
+    let changes = Locked(RateTable(perSecond: 2))
     /// Answers by status since the start.
     let requests = Locked<[Int: Int]>([:])
     let streamEnds: StreamEnds

@@ -11,6 +11,11 @@ struct FarbellBench {
             RingBench.options
         ),
         ("queue", "messages through HTTP; beside other durable queues", QueueBench.options),
+        (
+            "launch", "from the tap to the app's window on real farms, Farbell's own share, and presence to decision",
+            LaunchBench.options
+        ),
+        ("im", "people in conversation over streams; beside Prosody and ejabberd", ImBench.options),
         ("presence", "presence beats a second through HTTP, driven by wrk", PresenceBench.options),
         ("answers", "requests a second through the HTTP server alone, by kind of answer", AnswersBench.options),
         ("streams", "one event to each of many connected streams: time and memory", StreamsBench.options),
@@ -53,6 +58,8 @@ struct FarbellBench {
             switch name {
             case "queue": return try await QueueBench(options).run() ? 0 : 1
             case "ring": return try await RingBench(options).run() ? 0 : 1
+            case "im": return try await ImBench(options).run() ? 0 : 1
+            case "launch": return try await LaunchBench(options).run() ? 0 : 1
             case "answers": return try await AnswersBench(options).run() ? 0 : 1
             case "streams": return try await StreamsBench(options).run() ? 0 : 1
             case "routes": return try await RoutesBench(options).run() ? 0 : 1

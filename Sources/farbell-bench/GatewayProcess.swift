@@ -18,6 +18,13 @@ final class GatewayProcess: Sendable {
         var statsSeconds = 0
         /// Whether monitors start at the rate that is the default, instead of as fast as they can.
         var hasDefaultRate = false
+        /// The farm of the app, and what the app is to it.
+        var farm: JSON?
+        var launch: JSON?
+        /// How often a device may be rung in a minute; 0: no limit; nil: the default.
+        var devicePerMinute: Int?
+        /// How long what is announced on a stream has to be acknowledged; nil: the default.
+        var ackSeconds: Int?
     }
 
     static let teamID = "BENCHTEAM1"
@@ -96,12 +103,18 @@ final class GatewayProcess: Sendable {
                 ])
         }
         if let monitor = settings.monitor { app.append("monitor", monitor) }
+        if settings.farm != nil { app.append("farm", "bench") }
+        if let launch = settings.launch { app.append("launch", launch) }
+        var notify: JSONObject = ["groupSeconds": 0]
+        if let limit = settings.devicePerMinute { notify.append("devicePerMinute", .integer(limit)) }
+        if let seconds = settings.ackSeconds { notify.append("ackSeconds", .integer(seconds)) }
         return [
             "listen": ["address": "127.0.0.1", "port": .integer(port)],
             "data": ["sqlite": ["path": "farbell.sqlite"]],
             "keyFile": "farbell.key",
             "admin": ["tokenFile": "admin.token"],
             "log": ["format": "json", "level": "info", "statsSeconds": .integer(settings.statsSeconds)],
+            "farms": settings.farm.map { ["bench": $0] } ?? [:],
             "apps": ["mail": .object(app)],
             "push": [
                 "apple": [
@@ -109,7 +122,7 @@ final class GatewayProcess: Sendable {
                     "topic": .string(topic), "url": .string(settings.apnsURL), "caFile": .string(settings.caFile),
                 ]
             ],
-            "notify": ["groupSeconds": 0],
+            "notify": .object(notify),
             "limits": settings.hasDefaultRate
                 ? ["requestsPerSecond": 1_000_000]
                 : ["requestsPerSecond": 1_000_000, "monitorStartsPerSecond": 1000, "monitorConnects": 64],

@@ -30,6 +30,16 @@ final class RingSetup: Sendable {
         Moment(nanoseconds: (timestamp.milliseconds + 1) * 1_000_000 - wallOffset)
     }
 
+    /// The moment of a time of the machine's clock.
+    /// - Parameter text: seconds since 1970 with six digits after the point, as bash writes `EPOCHREALTIME`.
+    func moment(ofSeconds text: String) -> Moment? {
+        let parts = text.split(separator: ".")
+        guard parts.count == 2, parts[1].count == 6, let microseconds = Int64(String(parts[0] + parts[1])) else {
+            return nil
+        }
+        return Moment(nanoseconds: microseconds * 1000 - wallOffset)
+    }
+
     func mailServer() throws -> SyntheticIMAPServer {
         try SyntheticIMAPServer(identity: authority.localhost)
     }
@@ -47,6 +57,26 @@ final class RingSetup: Sendable {
             .init(
                 seed: seed, mailURL: port.map { "imaps://127.0.0.1:\($0)" }, apnsURL: apns.origin, apnsKey: apnsKey,
                 caFile: authority.caFile, reconcileSeconds: reconcile, hasDefaultRate: hasDefaultRate))
+    }
+
+    /// Starts a gateway with so many mailboxes whose devices may be rung as often as there is mail.
+    /// - Parameters:
+    ///   - farm: the app's; nil for an app without one.
+    ///   - launch: what the app is to the farm.
+    func gateway(mailboxes: Int, port: Int, farm: JSON?, launch: JSON?) async throws -> GatewayProcess {
+        try await GatewayProcess(
+            .init(
+                seed: Seed(accounts: mailboxes), mailURL: "imaps://127.0.0.1:\(port)", apnsURL: apns.origin,
+                apnsKey: apnsKey, caFile: authority.caFile, farm: farm, launch: launch, devicePerMinute: 0))
+    }
+
+    /// Starts a gateway whose accounts talk to one another. Nobody acknowledges on the streams, as nobody does at the
+    /// servers it is compared with: what follows from that would come after `ackSeconds`.
+    func talkingGateway(accounts: Int) async throws -> GatewayProcess {
+        var seed = Seed(accounts: accounts)
+        seed.isWatched = false
+        return try await GatewayProcess(
+            .init(seed: seed, apnsURL: apns.origin, apnsKey: apnsKey, caFile: authority.caFile, ackSeconds: 3600))
     }
 
     /// Starts a gateway with a monitor of any kind, at the default rate.

@@ -1,4 +1,4 @@
-// The load client of `Scripts/bench queue`: one thread, one epoll, many connections, five protocols.
+// The load client of `Scripts/bench queue` and `im`: one thread, one epoll, many connections, six protocols.
 // It does as little as a client can, because it shares the processors with the server it measures.
 #pragma once
 
@@ -94,7 +94,7 @@ struct protocol {
 };
 
 extern const struct protocol farbell_protocol, beanstalkd_protocol, redis_protocol, rabbitmq_protocol,
-    postgresql_protocol, postgresql_open_protocol;
+    postgresql_protocol, postgresql_open_protocol, xmpp_protocol;
 
 // MARK: The run
 
@@ -111,6 +111,8 @@ struct settings {
     bool has_ids;
     /// Farbell: the app and its key.
     const char *app, *secret;
+    /// Of `talk`: messages a second.
+    double rate;
     /// PostgreSQL: the database role.
     const char *user;
     /// When the server was started, on the monotonic clock.
@@ -166,3 +168,4 @@ void handoff_mode(void);
 void drain_mode(void);
 void first_mode(void);
 void ready_mode(void);
+void talk_mode(void);

@@ -13,7 +13,7 @@ bool is_preparing;
 
 static const struct protocol *const protocols[] = {
     &farbell_protocol,  &beanstalkd_protocol, &redis_protocol,
-    &rabbitmq_protocol, &postgresql_protocol, &postgresql_open_protocol,
+    &rabbitmq_protocol, &postgresql_protocol, &postgresql_open_protocol, &xmpp_protocol,
 };
 
 static const struct {
@@ -21,7 +21,7 @@ static const struct {
     void (*run)(void);
 } modes[] = {
     {"put", put_mode}, {"take", take_mode}, {"handoff", handoff_mode}, {"drain", drain_mode}, {"first", first_mode},
-    {"ready", ready_mode},
+    {"ready", ready_mode}, {"talk", talk_mode},
 };
 
 /// The first line of a file.
@@ -43,6 +43,8 @@ static void set(const char *name, const char *value) {
         settings.batch = atoi(value);
     } else if (strcmp(name, "--seconds") == 0) {
         settings.seconds = atof(value);
+    } else if (strcmp(name, "--rate") == 0) {
+        settings.rate = atof(value);
     } else if (strcmp(name, "--count") == 0) {
         settings.count = atol(value);
     } else if (strcmp(name, "--rounds") == 0) {
@@ -66,9 +68,9 @@ static void set(const char *name, const char *value) {
 
 int main(int count, char **words) {
     if (count < 3) {
-        fprintf(stderr, "usage: farbell-load PEER put|take|handoff|drain|first|ready --port N [--clients N] [--batch N]\n"
+        fprintf(stderr, "usage: farbell-load PEER put|take|handoff|drain|first|ready|talk --port N [--clients N] [--batch N]\n"
                         "  [--seconds S] [--count N] [--rounds N] [--body BYTES] [--ids 0|1] [--app NAME]\n"
-                        "  [--secret-file FILE] [--user NAME] [--since NANOSECONDS]\n");
+                        "  [--secret-file FILE] [--user NAME] [--since NANOSECONDS] [--rate N]\n");
         return 64;
     }
     signal(SIGPIPE, SIG_IGN);

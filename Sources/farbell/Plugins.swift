@@ -26,6 +26,7 @@ internal import UnifiedPush
 internal import WNSPush
 internal import WebPush
 internal import WebhookPush
+internal import XMPPBridge
 internal import XMPPMonitor
 internal import XpraFarm
 internal import XrdpFarm
@@ -58,5 +59,6 @@ enum Plugins {
         ],
         farms: [
             GuacamolePlugin(), LinkPlugin(), NoVNCPlugin(), RDPPlugin(), XpraPlugin(), XrdpPlugin(),
-        ])
+        ],
+        bridges: [XMPPBridgePlugin()])
 }

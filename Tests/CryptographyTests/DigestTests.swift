@@ -3,6 +3,12 @@ import Base
 import Testing
 
 @Suite struct DigestTests {
+    @Test("SHA-1 of nothing and of FIPS 180's example")
+    func sha1() throws {
+        #expect(try SHA1.hash([]).hexadecimal == "da39a3ee5e6b4b0d3255bfef95601890afd80709")
+        #expect(try SHA1.hash(Array("abc".utf8)).hexadecimal == "a9993e364706816aba3e25717850c26c9cd0d89d")
+    }
+
     @Test("SHA-256 gives the known hashes of FIPS 180")
     func sha256() throws {
         #expect(

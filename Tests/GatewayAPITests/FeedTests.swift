@@ -8,6 +8,14 @@ import Testing
         try await api.call("GET", path, basic: ("alice", TestAPI.password), headers: headers)
     }
 
+    /// What the clients' parser expects, read by another XML library.
+    private func check(_ reply: Reply, _ schema: String) async throws {
+        let root = FileSystem.folder(of: FileSystem.folder(of: FileSystem.folder(of: #filePath)))
+        let result = try await ChildProcess.run(
+            "python3", ["\(root)/Scripts/oracle/rdweb_feed.py", schema], input: reply.text)
+        #expect(result.exit == .code(0), "\(schema): \(result.output) \(result.errors)")
+    }
+
     @Test("SG-11 the account's apps stand in it, each with its file; nobody sees it without a password")
     func feed() async throws {
         try await TestAPI.run { api in
@@ -19,6 +27,7 @@ import Testing
                 api, "/RDWeb/Feed/webfeed.aspx",
                 ["Accept": "application/x-msts-radc+xml; radc_schema_version=2.0"])
             #expect(new.contentType == "application/x-msts-radc+xml" && new.text.contains(#"SchemaVersion="2.0""#))
+            for (reply, schema) in [(old, "1.1"), (new, "2.0")] { try await check(reply, schema) }
             let url = "https://farbell.example/RDWeb/Feed/apps/mail.rdp"
             #expect(new.text.contains(#"<ResourceFile FileExtension=".rdp" URL="\#(url)"/>"#))
             #expect(!new.text.contains("Talk"), "it has no farm")

@@ -10,7 +10,8 @@ import Testing
         return try await api.test.push.alerts(count: 1)[0].tap
     }
 
-    @Test("A tap launches; the same tap again is the same launch; a foreign or forged one is 410") func taps()
+    @Test("SG-11 a tap launches; the same tap again is the same launch; on another device, forged or late it is 410")
+    func taps()
         async throws
     {
         try await TestAPI.run { api in
@@ -37,7 +38,26 @@ import Testing
         }
     }
 
-    @Test("An app is launched by its name, also where a message is named") func byName() async throws {
+    @Test("SG-11 after the log-out a tap opens nothing, nor for whoever logs in on the device next") func loggedOut()
+        async throws
+    {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            let tap = try await tap(api, client)
+            let path = "/v1/devices/\(client.id)"
+            #expect(try await api.call("DELETE", path, token: client.token).status == 204)
+            let late = try await api.call("POST", "/v1/launches", token: client.token, ["tap": .string(tap)])
+            #expect((late.status, late.code) == (401, "bad_token"))
+            for account in ["alice", "bob"] {
+                let next = try await api.device(account)
+                let reply = try await api.call("POST", "/v1/launches", token: next.token, ["tap": .string(tap)])
+                #expect((reply.status, reply.code) == (410, "launch_expired"), "\(account)")
+            }
+            #expect(api.test.farm.requests.all.isEmpty)
+        }
+    }
+
+    @Test("SG-11 an app is launched by its name, also where a message is named") func byName() async throws {
         try await TestAPI.run { api in
             let client = try await api.device()
             let key = try await api.test.post().key
@@ -56,7 +76,7 @@ import Testing
         }
     }
 
-    @Test("A farm that fails is told as it says") func farm() async throws {
+    @Test("SG-11 a farm that fails is told as it says") func farm() async throws {
         try await TestAPI.run { api in
             let client = try await api.device()
             api.test.farm.fail(with: GatewayError(.farmUnavailable, "the farm does not answer"))

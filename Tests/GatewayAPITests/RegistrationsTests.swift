@@ -31,6 +31,31 @@ import Testing
         }
     }
 
+    @Test("SG-1 SG-11 an app that nothing watches takes a name and a password for its farm, where the farm signs in")
+    func signIn() async throws {
+        try await TestAPI.run { api in
+            let client = try await api.device()
+            func app(_ id: String) async throws -> JSON? {
+                try await api.call("GET", "/v1/apps", token: client.token).items.first { $0["id"]?.string == id }
+            }
+            let order: JSON = ["app": "desk", "credentials": ["username": "al", "password": "for the farm"]]
+            #expect(try await app("desk")?["signIn"] == nil)
+            let refused = try await api.call("POST", "/v1/registrations", token: client.token, order)
+            #expect((refused.status, refused.code) == (400, "invalid_field"))
+            api.test.farm.takesCredentials.withLock { $0 = true }
+            #expect(try await app("desk")?["signIn"] == ["username", "password"])
+            // Its monitor asks for both already.
+            #expect(try await app("mail")?["signIn"] == nil)
+            let reply = try await api.call("POST", "/v1/registrations", token: client.token, order)
+            #expect(reply.status == 201 && !reply.text.contains("for the farm"), "\(reply.text)")
+            _ = try await api.call("POST", "/v1/launches", token: client.token, ["app": "desk"])
+            let ticket = try #require(api.test.farm.requests.last).ticket
+            _ = try await api.test.gateway.launches.redeem(ticket)
+            let given = api.test.farm.started.last?.credentials.mapValues(\.exposed)
+            #expect(given == ["username": "al", "password": "for the farm"])
+        }
+    }
+
     @Test("SG-2 registering again replaces the one registration; one serves all later log-ins") func again()
         async throws
     {

@@ -46,7 +46,7 @@ struct LaunchTests {
         }
     }
 
-    @Test("the same tap twice at once is one launch, and survives a crash")
+    @Test("SG-11 the same tap twice at once is one launch, and survives a crash")
     func doubled() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
@@ -67,7 +67,7 @@ struct LaunchTests {
         }
     }
 
-    @Test("a ticket is redeemed once, within two minutes; afterwards the tap is used up")
+    @Test("SG-11 a ticket is redeemed once, within two minutes; afterwards the tap is used up")
     func redeem() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
@@ -86,7 +86,7 @@ struct LaunchTests {
         }
     }
 
-    @Test("an app that does not come to the front is said to be unconfirmed after 30 s, once")
+    @Test("SG-11 an app that does not come to the front is said to be unconfirmed after 30 s, once")
     func unconfirmed() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
@@ -106,7 +106,7 @@ struct LaunchTests {
         }
     }
 
-    @Test("a running client is raised, not started twice; one in front confirms at once")
+    @Test("SG-11 a running client is raised, not started twice; one in front confirms at once")
     func running() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()
@@ -125,7 +125,7 @@ struct LaunchTests {
         }
     }
 
-    @Test("launches are forgotten a week after they expired, and a tap as old is refused")
+    @Test("SG-11 launches are forgotten a week after they expired, and a tap as old is refused")
     func forgotten() async throws {
         var parts = TestGateway.Parts()
         parts.notify.itemTTL = .seconds(60 * 86_400)
@@ -148,7 +148,7 @@ struct LaunchTests {
         }
     }
 
-    @Test("no farm, an unknown app, a forged tap and a farm in trouble are told apart")
+    @Test("SG-11 no farm, an unknown app, a forged tap and a farm in trouble are told apart")
     func refused() async throws {
         try await TestGateway.run { test in
             let phone = try await test.device()

@@ -70,11 +70,10 @@ struct DurabilityTests {
         await store.close()
     }
 
-    @Test(
-        "MN-4 what is on disk when the answer is given holds everything answered", arguments: Writer.Failpoint.allCases)
-    func copyAtFailpoint(point: Writer.Failpoint) async throws {
-        let folder = try TemporaryFolder()
-        let (source, copy) = (folder.database, "\(folder.path)/copy.db")
+    /// Copies the files when the fifth commit is at a place, as a kill there would leave them.
+    private static func copying(
+        _ source: String, to copy: String, at point: Writer.Failpoint
+    ) -> SQLiteStore.Options {
         let reached = Locked(0)
         var options = SQLiteStore.Options()
         options.failpoint = { at throws(StoreError) in
@@ -82,7 +81,6 @@ struct DurabilityTests {
                 if at == point { reached += 1 }
                 return reached
             }
-            // The fifth commit is the one that is looked at, as a kill at this place would leave it.
             guard at == point, count == 5 else { return }
             for suffix in ["", "-wal"] {
                 guard let bytes = FileSystem.contents(of: source + suffix, limit: 1 << 26),
@@ -90,13 +88,41 @@ struct DurabilityTests {
                 else { throw StoreError(.unavailable, "the copy failed: \(FileSystem.lastError)") }
             }
         }
-        let store = try await SQLiteStore.open(path: source, options: options)
+        return options
+    }
+
+    @Test(
+        "MN-4 what is on disk when the answer is given holds everything answered", arguments: Writer.Failpoint.allCases)
+    func copyAtFailpoint(point: Writer.Failpoint) async throws {
+        let folder = try TemporaryFolder()
+        let (source, copy) = (folder.database, "\(folder.path)/copy.db")
+        let store = try await SQLiteStore.open(path: source, options: Self.copying(source, to: copy, at: point))
         for seq in 1...5 { try await store.commit([Self.message(seq * 2), Self.message(seq * 2 + 1)]) }
         await store.close()
         let opened = try await SQLiteStore.open(path: copy)
         let seqs = try await opened.openKeys().map { Int($0.seq) }
         await opened.close()
         #expect(seqs == Array(2...(point == .reply ? 11 : 9)))
+    }
+
+    @Test("IM-3 a kill leaves a message with its entry, or neither", arguments: Writer.Failpoint.allCases)
+    func messageAndEntry(point: Writer.Failpoint) async throws {
+        let folder = try TemporaryFolder()
+        let (source, copy) = (folder.database, "\(folder.path)/copy.db")
+        let store = try await SQLiteStore.open(path: source, options: Self.copying(source, to: copy, at: point))
+        for seq in Int64(1)...5 {
+            var message = StoreSamples.message(1, seq)
+            message.entry = seq
+            let entry = StoreSamples.entry(seq, from: .account("bob"), to: .account("alice"), message: message.key)
+            try await store.commit([.conversation(.insert(entry)), .insertMessage(message)])
+        }
+        await store.close()
+        let opened = try await SQLiteStore.open(path: copy)
+        let open = try await opened.openEntries(after: nil, limit: 99).entries
+        #expect(open.count == (point == .reply ? 5 : 4))
+        #expect(open.allSatisfy { $0.talk == OpenEntry.Talk(entry: $0.key.seq, peer: .account("bob")) })
+        #expect(try await opened.registry().lastEntry == Int64(open.count))
+        await opened.close()
     }
 
     @Test("MN-4 nothing accepted is lost to SIGKILL", arguments: Writer.Failpoint.allCases)

@@ -13,6 +13,9 @@ package protocol FarmPlugin: Sendable {
 package protocol Farm: Sendable {
     /// Whether launches need the credentials of the account's registration: only then are they opened.
     var usesCredentials: Bool { get }
+    /// Whether its word that a client is visible counts where the client cannot report, because the administrator says
+    /// so (`trustFarmVisibility`).
+    var isTrusted: Bool { get }
     /// What the screen page must be allowed to open, such as `wss://farm.example:6080` (CSP sources).
     var screenOrigins: [String] { get }
 
@@ -39,6 +42,7 @@ package protocol Farm: Sendable {
 
 extension Farm {
     package var usesCredentials: Bool { false }
+    package var isTrusted: Bool { false }
     package var screenOrigins: [String] { [] }
     package func start(_ target: any LaunchTarget, _ request: LaunchRequest) async throws -> LaunchStart { .nothing }
     package func feedFile(
@@ -53,9 +57,10 @@ extension Farm {
 /// A farm's decoded `apps.<id>.launch`.
 package protocol LaunchTarget: Sendable {}
 
-/// Takes what a farm knows of sessions. Facts may only lower a presence.
+/// Takes what a farm knows of sessions. Facts may only lower what clients report; a trusted farm speaks for those that
+/// cannot.
 package protocol FarmFacts: Sendable {
-    /// Whose clients of these apps say that they are in front: nobody else's state at the farm matters.
+    /// Whose clients of these apps say that they are in front, or cannot say it: nobody else's state matters.
     func inFront(apps: Set<AppID>) -> Set<FarmSubject>
     func take(_ fact: FarmFact)
 }

@@ -42,7 +42,8 @@ package struct Attachment: Sendable, Hashable {
 /// One message as both sides of a conversation see it (IM-3). It outlives the message, whose text goes when it is
 /// settled.
 package struct HistoryEntry: Sendable, Hashable {
-    /// Rises over all conversations, so also within one; never given out twice.
+    /// Rises over all conversations, so also within one. Only numbers of conversations that ended with an account may
+    /// be given out again, after a restart.
     package let number: Int64
     package let pair: ConversationPair
     /// The end that wrote it.

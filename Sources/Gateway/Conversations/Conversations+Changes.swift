@@ -15,6 +15,10 @@ extension Conversations {
         if entry.withdrawn != nil {
             throw GatewayError(.withdrawn, "the message '\(key)' was withdrawn")
         }
+        // An edit is one more way to write to somebody; taking back is none.
+        guard isHeard(owner, by: entry.recipient) else {
+            throw GatewayError(.notFound, "there is no message '\(key)' in a conversation of yours")
+        }
         (entry.subject, entry.body, entry.edited) = (subject, body, time.timestamp)
         try await mailroom.edit(entry)
         log.info(.conversationEdited, "A message has a new text", ["messageId": .key(entry.message)])
@@ -43,6 +47,16 @@ extension Conversations {
             for key in keys { notifier.withdraw(account, key, shown[key] ?? [], except: nil) }
         }
         tell(.withdrawn(entry))
+    }
+
+    /// Takes what an account wrote to others out of their queues, before the account and its conversations end. What
+    /// it sent to applications is theirs to work on.
+    func takeBackAll(of account: AccountID) async throws {
+        let keys = mailroom.openMessages(from: .account(account))
+        for (recipient, keys) in Dictionary(grouping: keys, by: \.recipient) {
+            try await messages.settle(
+                keys.map(\.key), account: recipient, as: .done, reason: "sender_deleted", by: nil, marks: false)
+        }
     }
 
     /// An entry that the caller wrote and may still change.

@@ -120,6 +120,18 @@ extension Mailroom {
         }
     }
 
+    /// All open messages that one end of conversations wrote to accounts.
+    func openMessages(from end: QueueAddress) -> [(recipient: AccountID, key: MessageKey)] {
+        keeper.read { state in
+            state.queues.values.flatMap { queue -> [(recipient: AccountID, key: MessageKey)] in
+                guard !queue.talks.isEmpty, let recipient = state.account(of: queue.number) else { return [] }
+                return queue.talks.compactMap { seq, talk in
+                    talk.peer == end ? (recipient, MessageKey(queue: queue.number, seq: seq)) : nil
+                }
+            }
+        }
+    }
+
     /// The entries of those messages that are open and have one.
     func talks(of keys: [MessageKey]) -> [MessageKey: OpenEntry.Talk] {
         keeper.read { state in

@@ -59,9 +59,6 @@ package struct TypingTable: Sendable {
         return true
     }
 
-    /// The message has come: there is nothing to stop any more.
-    package mutating func ended(from: QueueAddress, to: QueueAddress) { entries[Way(from: from, to: to)] = nil }
-
     private mutating func sweep(_ now: Moment) {
         guard now >= nextSweep else { return }
         entries = entries.filter { now - $0.value.at < Self.lifetime }

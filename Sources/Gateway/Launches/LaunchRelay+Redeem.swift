@@ -94,8 +94,14 @@ extension LaunchRelay {
         log.info(
             .launchRedeemed, "A launch's ticket was used",
             fields(launch) + ["milliseconds": .milliseconds(time.now - begin)])
-        let isRegistered = registrations.registration(of: launch.account, app: launch.app) != nil
+        let registration = registrations.registration(of: launch.account, app: launch.app)
+        let isRegistered = registration != nil
         let isProgram = start == .program
+        if isProgram, farm.isTrusted, let registration {
+            sessions.follow(
+                account: launch.account, device: launch.device, app: launch.app, registration: registration.id,
+                id: identities.make("ses"))
+        }
         return Redeemed(
             launch: launch, app: app, item: request.item, start: start,
             presence: isRegistered && !isProgram

@@ -50,6 +50,12 @@ package struct Device: Sendable, Hashable {
     /// Longest list of further channels.
     package static let furtherChannelsLimit = 4
 
+    /// What the installation of a bridge's device begins with; no client may name one so.
+    package static let bridgePrefix = "bridge/"
+
+    /// Whether it stands for the account's clients at another messaging system.
+    package var isBridge: Bool { installation.hasPrefix(Self.bridgePrefix) }
+
     /// All channels in the order in which they are tried.
     package var channels: [Channel] { (channel.map { [$0] } ?? []) + furtherChannels }
 

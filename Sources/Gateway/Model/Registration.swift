@@ -33,6 +33,19 @@ package struct App: Sendable {
         (self.id, self.name, self.farm, self.farmLink) = (id, name, farm, farmLink)
         (self.launch, self.monitorKind, self.monitor, self.key) = (launch, monitorKind, monitor, key)
     }
+
+    /// What a registration holds for the farm alone, so that it signs the account in: name and password where the
+    /// app's monitor does not ask for them.
+    package var farmFields: [CredentialField] {
+        guard farmLink?.usesCredentials == true else { return [] }
+        let asked = Set((monitor?.credentialFields ?? []).map(\.name))
+        return [("username", false), ("password", true)].filter { !asked.contains($0.0) }.map {
+            CredentialField($0.0, isSecret: $0.1, isRequired: false, isIdentity: false)
+        }
+    }
+
+    /// All that a registration may hold.
+    package var credentialFields: [CredentialField] { (monitor?.credentialFields ?? []) + farmFields }
 }
 
 /// Account + app + credentials + preferences (SG-1). One serves all later logins (SG-2).

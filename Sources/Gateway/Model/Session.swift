@@ -33,6 +33,8 @@ package struct Session: Sendable, Hashable {
     /// What the farm says of the app's clients, until `farmEnd`.
     package var farm = FarmFact.State.unknown
     package var farmEnd: Moment
+    /// Whether the client cannot report, and its farm, which is trusted, speaks for it.
+    package var isFarms = false
     package let opened: Timestamp
     /// The last report of the client.
     package var reported: Timestamp

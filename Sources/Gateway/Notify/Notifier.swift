@@ -51,7 +51,8 @@ package final class Notifier: Service {
     ) -> [MessageKey: NotifierMachine.Decision] {
         var decisions: [MessageKey: NotifierMachine.Decision] = [:]
         for subject in subjects {
-            let devices = directory.read { $0.devices(of: subject.account).map(\.id) }
+            // A bridge passes on what it gets by itself: it has nothing to ring.
+            let devices = directory.read { $0.devices(of: subject.account).filter { !$0.isBridge }.map(\.id) }
             let actions = decide { [mailroom] machine, view in
                 // Somebody may have read it on a stream before we come here.
                 guard mailroom.isOpen(subject.key) else { return [] }
@@ -155,7 +156,10 @@ package final class Notifier: Service {
             channels: { [directory, dispatcher] id in
                 directory.read { $0.devices[id]?.channels.map(\.adapter) ?? [] }.filter(dispatcher.has)
             },
-            acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } })
+            acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } },
+            isShownByFarm: { [sessions] device, app in
+                app.map { sessions.isShownByFarm(device: device, app: $0) } ?? false
+            })
         let (actions, deadline) = machine.withLock { machine in
             let actions = body(&machine, view)
             return (actions, machine.nextDeadline)

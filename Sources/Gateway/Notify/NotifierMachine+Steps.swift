@@ -160,7 +160,9 @@ extension NotifierMachine {
                 return []
             }
             // In front for the whole time, but was there a connection to hear it on? Doubt notifies.
-            guard view.isLive(device) else { return announce([key], to: device, .notAcknowledged, view) }
+            guard view.isLive(device) || view.isShownByFarm(device, subject.app) else {
+                return announce([key], to: device, .notAcknowledged, view)
+            }
             return [.suppressed(subject, device)]
                 + finish(key, device, .streamed, representative: key, acknowledged: true)
         case .notified: return retryUnacknowledged(device, .notAcknowledged, view)

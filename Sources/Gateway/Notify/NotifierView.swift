@@ -47,6 +47,8 @@ package struct NotifierView: Sendable {
     /// Until when the app's client on the device counts as in front; nil: it does not.
     package let foregroundUntil: @Sendable (DeviceID, AppID?) -> Moment?
     package let isLive: @Sendable (DeviceID) -> Bool
+    /// Whether the app is in front on the device by the word of its farm, which is trusted: it shows its news itself.
+    package let isShownByFarm: @Sendable (DeviceID, AppID?) -> Bool
     /// The push services of the device's channels, in the order in which they are tried.
     package let channels: @Sendable (DeviceID) -> [String]
     /// The number up to which the device has acknowledged its account's stream.
@@ -56,11 +58,12 @@ package struct NotifierView: Sendable {
         now: Moment, timestamp: Timestamp, ack: Duration,
         foregroundUntil: @escaping @Sendable (DeviceID, AppID?) -> Moment?,
         isLive: @escaping @Sendable (DeviceID) -> Bool, channels: @escaping @Sendable (DeviceID) -> [String],
-        acknowledged: @escaping @Sendable (DeviceID) -> Int64
+        acknowledged: @escaping @Sendable (DeviceID) -> Int64,
+        isShownByFarm: @escaping @Sendable (DeviceID, AppID?) -> Bool = { _, _ in false }
     ) {
         (self.now, self.timestamp, self.ack) = (now, timestamp, ack)
         (self.foregroundUntil, self.isLive, self.channels) = (foregroundUntil, isLive, channels)
-        self.acknowledged = acknowledged
+        (self.acknowledged, self.isShownByFarm) = (acknowledged, isShownByFarm)
     }
 
     func hasChannel(_ device: DeviceID) -> Bool { !channels(device).isEmpty }

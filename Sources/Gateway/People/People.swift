@@ -46,9 +46,10 @@ package final class People: Service {
         (self.time, self.log) = (time, log)
         asks = Locked(AccountRates(limits.contactAsksPerHour, in: .seconds(3600)))
         alarm = Alarm(time: time)
-        // As it is now: two changes of one device may be told in the wrong order.
-        hub.onChange { [weak self] device, account, _ in
-            guard let self else { return }
+        hub.onChange { [weak self, directory] device, account, _ in
+            // Whether somebody is there at the other side of a bridge, the bridge says.
+            guard let self, directory.read({ $0.devices[device]?.isBridge }) != true else { return }
+            // As it is now: two changes of one device may be told in the wrong order.
             step { $0.stream(account, device, isOpen: self.hub.isConnected(device), $1) }
         }
         sessions.onChange { [weak self] in self?.changed($0) }

@@ -27,15 +27,15 @@ package final class Devices: Sendable {
     package static let textLimit = 256
     package static let tagsLimit = 60
 
-    private let directory: StateKeeper<Directory>
+    let directory: StateKeeper<Directory>
     private let mailroom: Mailroom
     private let hub: StreamHub
     private let sessions: Sessions
     private let notifier: Notifier
     private let dispatcher: PushDispatcher
-    private let identities: Identities
-    private let time: any TimeSource
-    private let log: Log
+    let identities: Identities
+    let time: any TimeSource
+    let log: Log
     private let limits: Limits
 
     package init(
@@ -142,6 +142,9 @@ package final class Devices: Sendable {
         }
         try check(tags: description.tags)
         if let encryption = description.encryption { try check(encryption) }
+        guard !description.installation.hasPrefix(Device.bridgePrefix) else {
+            throw .invalid("installation", "'\(Device.bridgePrefix)' is kept for bridges")
+        }
     }
 
     private func check(_ encryption: Device.Encryption) throws(GatewayError) {

@@ -241,7 +241,7 @@ package final class Registrations: Sendable {
     private static func context(_ id: RegistrationID) -> String { "registration/\(id)" }
 
     private func check(_ credentials: [String: Secret], _ app: App, _ account: AccountID) throws(GatewayError) {
-        let fields = app.monitor?.credentialFields ?? []
+        let fields = app.credentialFields
         for field in fields where field.isRequired {
             guard let value = credentials[field.name], !value.isEmpty else {
                 throw .invalid("credentials.\(field.name)", "is missing")

@@ -29,6 +29,8 @@ package struct SessionTable: Sendable {
     private var leased: Set<SessionID> = []
     /// Sessions that their farm was last known to speak against.
     private var lowered: Set<SessionID> = []
+    /// Sessions that their farm speaks for.
+    private var farms: Set<SessionID> = []
     /// Sessions that ended with `gone`, and the same in the order they are forgotten.
     private var ended: [SessionID: Session] = [:]
     private var endings = DeadlineQueue<SessionID>()
@@ -56,8 +58,16 @@ package struct SessionTable: Sendable {
         byDevice[device]?.lazy.compactMap { sessions[$0] }.first { $0.app == app && $0.instance == instance }
     }
 
-    /// Adds a session, in front from now on.
+    /// Adds a session, in front from now on where it says so. A client that speaks for itself takes the place of what a
+    /// farm says of the same app on the device.
     package mutating func open(_ session: Session) {
+        if session.isFarms {
+            farms.insert(session.id)
+        } else {
+            for id in byDevice[session.device] ?? [] where farms.contains(id) && sessions[id]?.app == session.app {
+                remove(id)
+            }
+        }
         sessions[session.id] = session
         byDevice[session.device, default: []].insert(session.id)
         if session.presence.isForeground { leased.insert(session.id) }
@@ -106,8 +116,8 @@ package struct SessionTable: Sendable {
     /// comes forward after the farm looked counts again at once. Returns the sessions that went out of sight or came
     /// back by it.
     package mutating func take(_ fact: FarmFact, now: Moment) -> [Session] {
-        var changed: [Session] = []
-        for id in leased {
+        var changed: [Session] = farms.compactMap { hear(fact, of: $0, now: now) }
+        for id in leased where !farms.contains(id) {
             guard var session = sessions[id], session.account == fact.subject.account,
                 session.app == fact.subject.app, fact.seen >= session.raised
             else { continue }
@@ -121,6 +131,39 @@ package struct SessionTable: Sendable {
         return changed
     }
 
+    /// Takes what a trusted farm says of a client that cannot speak for itself. Without another word it counts as long
+    /// as a client's own report. Who disconnects is gone: the next launch begins anew.
+    /// - Returns: the session where it came to the front, left it or ended.
+    private mutating func hear(_ fact: FarmFact, of id: SessionID, now: Moment) -> Session? {
+        guard var session = sessions[id], session.account == fact.subject.account, session.app == fact.subject.app,
+            fact.seen >= session.raised
+        else { return nil }
+        let wasForeground = session.isForeground(at: now)
+        (session.farm, session.farmEnd) = (fact.state, fact.seen + fact.lasts)
+        switch fact.state {
+        case .visible:
+            (session.presence, session.leaseEnd) = (.visible, fact.seen + Self.lease)
+            leased.insert(id)
+        case .hidden:
+            (session.presence, session.leaseEnd) = (.hidden, now)
+            leased.remove(id)
+        case .disconnected:
+            remove(id)
+            (session.presence, session.leaseEnd) = (.gone, now)
+            return session
+        case .connected, .unknown: break
+        }
+        sessions[id] = session
+        return session.isForeground(at: now) != wasForeground ? session : nil
+    }
+
+    /// Whether the app is in front on the device by its farm's word.
+    package func isShownByFarm(device: DeviceID, app: AppID, now: Moment) -> Bool {
+        byDevice[device]?.contains { farms.contains($0) && sessions[$0]?.app == app && isForeground($0, now) } ?? false
+    }
+
+    private func isForeground(_ id: SessionID, _ now: Moment) -> Bool { sessions[id]?.isForeground(at: now) ?? false }
+
     /// Sessions that a farm had lowered and about which it has not said anything for too long: their clients count
     /// again since the last call.
     package mutating func lift(now: Moment) -> [Session] {
@@ -129,10 +172,11 @@ package struct SessionTable: Sendable {
         return lifted.filter { $0.isForeground(at: now) }
     }
 
-    /// Whose clients of these apps say that they are in front.
+    /// Whose clients of these apps say that they are in front, or cannot say anything.
     package func inFront(apps: Set<AppID>, now: Moment) -> Set<FarmSubject> {
         Set(
-            leased.compactMap { sessions[$0] }.filter { apps.contains($0.app) && $0.hasLease(at: now) }
+            leased.union(farms).compactMap { sessions[$0] }
+                .filter { apps.contains($0.app) && ($0.isFarms || $0.hasLease(at: now)) }
                 .map { FarmSubject(account: $0.account, app: $0.app) })
     }
 
@@ -141,6 +185,7 @@ package struct SessionTable: Sendable {
         guard let session = sessions.removeValue(forKey: id) else { return nil }
         leased.remove(id)
         lowered.remove(id)
+        farms.remove(id)
         byDevice[session.device]?.remove(id)
         if byDevice[session.device]?.isEmpty == true { byDevice[session.device] = nil }
         return session

@@ -97,6 +97,32 @@ package final class Sessions: Service {
         return (session, isNew)
     }
 
+    /// Notes that an app was brought up for a device whose client cannot report, in a session of a farm that is trusted:
+    /// from now on the farm says whether it is in front. Does nothing where a client speaks for itself, or where the
+    /// device has too many sessions: then it counts as not in front.
+    package func follow(
+        account: AccountID, device: DeviceID, app: AppID, registration: RegistrationID, id: SessionID
+    ) {
+        let (now, timestamp, limit) = (time.now, time.timestamp, limits.sessionsPerDevice)
+        let opened = table.withLock { table -> Session? in
+            let known = table.session(device: device, app: app)
+            guard known?.isFarms ?? (table.count(of: device) < limit) else { return nil }
+            if let known { table.remove(known.id) }
+            var session = Session(
+                id: id, account: account, device: device, app: app, instance: "farm", registration: registration,
+                presence: .hidden, seq: 0, leaseEnd: now, opened: timestamp, raised: now)
+            session.isFarms = true
+            table.open(session)
+            return session
+        }
+        guard let opened else { return }
+        log.info(.sessionOpened, "A farm speaks for a client that cannot report", fields(opened))
+    }
+
+    package func isShownByFarm(device: DeviceID, app: AppID) -> Bool {
+        table.withLock { $0.isShownByFarm(device: device, app: app, now: time.now) }
+    }
+
     /// Takes a client's report; nil when there is no such session of the device. A `gone` of a session that ended
     /// with one counts as taken for `SessionTable.repeatGoneFor`: the first answer may have been lost.
     package func report(_ id: SessionID, device: DeviceID, seq: Int64, presence: Session.Presence) -> Session? {
@@ -196,10 +222,16 @@ extension Sessions: FarmFacts {
     package func take(_ fact: FarmFact) {
         let changed = table.withLock { $0.take(fact, now: time.now) }
         for session in changed {
+            let sight: StaticString =
+                if fact.state.lowers {
+                    "The farm says a client is out of sight"
+                } else if session.isFarms {
+                    "The farm says a client is in front"
+                } else {
+                    "The farm has nothing against a client any more"
+                }
             log.info(
-                .sessionPresence,
-                fact.state.lowers
-                    ? "The farm says a client is out of sight" : "The farm has nothing against a client any more",
+                session.presence == .gone ? .sessionClosed : .sessionPresence, sight,
                 fields(session) + ["farm": .string(fact.state.rawValue)])
             tell(session)
         }

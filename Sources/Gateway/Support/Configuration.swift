@@ -5,11 +5,15 @@ package struct PluginCatalog: Sendable {
     package let monitors: [any MonitorPlugin]
     package let pushes: [any PushPlugin]
     package let farms: [any FarmPlugin]
+    package let bridges: [any BridgePlugin]
     /// How applications are called; nil where that is not to be configured.
     package var callback: (any AppCallbackPlugin)?
 
-    package init(monitors: [any MonitorPlugin], pushes: [any PushPlugin], farms: [any FarmPlugin]) {
-        (self.monitors, self.pushes, self.farms) = (monitors, pushes, farms)
+    package init(
+        monitors: [any MonitorPlugin], pushes: [any PushPlugin], farms: [any FarmPlugin],
+        bridges: [any BridgePlugin] = []
+    ) {
+        (self.monitors, self.pushes, self.farms, self.bridges) = (monitors, pushes, farms, bridges)
     }
 }
 
@@ -118,12 +122,13 @@ package struct GatewayConfiguration: Sendable {
     package var farms: [ConfiguredFarm] = []
     package var apps: [App] = []
     package var pushes: [ConfiguredPush] = []
+    package var bridges: [ConfiguredBridge] = []
     /// How long what accounts say to one another is kept; zero: not at all.
     package var history: Duration = .seconds(ConversationRules.defaultDays * 86_400)
 
     package init() {}
 
-    /// Reads `notify`, `limits`, `history`, `people`, `farms`, `apps` and `push`. Does not connect to anything.
+    /// Reads `notify`, `limits`, `history`, `people`, `farms`, `apps`, `push` and `bridges`. Does not connect to anything.
     package init(_ reader: ConfigReader, plugins: PluginCatalog, context: PluginContext) {
         notify = reader.object("notify") { NotifyDefaults($0) } ?? NotifyDefaults()
         limits = reader.object("limits") { Limits($0) } ?? Limits()
@@ -142,6 +147,11 @@ package struct GatewayConfiguration: Sendable {
         let farms = farms
         apps = reader.map("apps") { name, reader in
             Self.app(AppID(name), reader, farms: farms, plugins: plugins, context: context)
+        }.map(\.value)
+        bridges = reader.map("bridges") { name, reader in
+            guard let plugin = Self.plugin(of: plugins.bridges, kind: \.kind, reader) else { return nil }
+            return plugin.configure(bridge: name, reader, context)
+                .map { ConfiguredBridge(name: name, kind: plugin.kind, bridge: $0) }
         }.map(\.value)
         var owners: [Secret: AppID] = [:]
         for app in apps {

@@ -18,6 +18,7 @@ enum RegistrationCodec {
             if !open.isEmpty { item.append("public", .strings(open.map(\.name))) }
             object.append("monitor", .object(item))
         }
+        if !app.farmFields.isEmpty { object.append("signIn", .strings(app.farmFields.map(\.name))) }
         return .object(object)
     }
 

@@ -105,7 +105,9 @@ extension OpenAPI {
             summary: """
                 Server-sent events: hello, message, notify, clear, receipt, presence, launch, device \
                 ({device,state:"pruned",push,reason?}: a push service calls a device's address dead, it was removed), monitor \
-                ({registration,app,state:"refused",message}: an app's server refused the credentials). \
+                ({registration,app,state:"refused",message}: an app's server refused the credentials), conversation ({peer} and \
+                entry: a HistoryEntry that is an own message or has changed; or mark: {by,read,at}; or typing: \
+                {state,seconds}). \
                 Goes on after Last-Event-ID, else after what the device acknowledged
                 """,
             answers: [(200, .text("text/event-stream"))], problems: [400]),

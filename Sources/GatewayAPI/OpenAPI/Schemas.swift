@@ -111,6 +111,7 @@ extension OpenAPI {
                 "optional?": Schema.array(Schema.string("A credential that may be left out")),
                 "public?": Schema.array(Schema.string("A credential that is no secret: a form may show it")),
             ]),
+            "signIn?": Schema.array(Schema.string("A credential for the farm alone, which may be left out")),
         ]),
         "AppPage": Schema.page("App"),
         "Targets": Schema.oneOf(

@@ -44,11 +44,13 @@ extension RouteTable {
             if let subject, subject.utf8.count > SendOrder.subjectLimit {
                 throw reader.fault("subject", "at most \(SendOrder.subjectLimit) bytes")
             }
+            try call.takeChange()
             let entry = try await gateway.conversations.edit(
                 try MessageKey(requested: call.id), by: call.end, subject: subject, body: Array(body.utf8))
             return .json(bytes: ConversationCodec.bytes(of: entry))
         }
         party("DELETE", "/v1/messages/{id}") { call in
+            try call.takeChange()
             try await gateway.conversations.withdraw(try MessageKey(requested: call.id), by: call.end)
             return .empty()
         }
@@ -58,6 +60,17 @@ extension RouteTable {
 extension PartyCall {
     /// The end of conversations that the caller speaks for.
     var end: QueueAddress { party.queue }
+
+    /// Counts an edit or a withdrawal of an account's. Applications are trusted with as many as they have requests.
+    /// - Throws: `rate_limited`.
+    func takeChange() throws(GatewayError) {
+        guard let account = party.account else { return }
+        let now = gateway.time.now
+        guard let wait = context.changes.withLock({ $0.take(account.text, now: now) }) else { return }
+        throw GatewayError(
+            .rateLimited, "the account edits and withdraws more than two messages a second",
+            retryAfterSeconds: Int(wait.wholeSeconds) + 1)
+    }
 
     /// The other end, which the path names.
     /// - Throws: `not_found`.

@@ -45,11 +45,13 @@ enum WorkspaceFeed {
 
     static func document(_ apps: [App], base: String, schema: String, at now: Timestamp) -> [UInt8] {
         let (time, host) = (now.description, escaped(base))
+        // Schema 1.1 knows no folders ([MS-TSWP] 4.1.1 beside 4.2.2).
+        let folders = schema == "1.1" ? "" : #"<Folders><Folder Name="/"/></Folders>"#
         let resources = apps.map { app in
             let (id, name) = (escaped(app.id.text), escaped(app.name))
             return """
                 <Resource ID="\(id)" Alias="\(id)" Title="\(name)" LastUpdated="\(time)" Type="RemoteApp"><Icons/>\
-                <FileExtensions/><Folders><Folder Name="/"/></Folders><HostingTerminalServers><HostingTerminalServer>\
+                <FileExtensions/>\(folders)<HostingTerminalServers><HostingTerminalServer>\
                 <ResourceFile FileExtension=".rdp" URL="\(host)/RDWeb/Feed/apps/\(escaped(app.id.text.percentEncoded())).rdp"/>\
                 <TerminalServerRef Ref="farbell"/></HostingTerminalServer></HostingTerminalServers></Resource>
                 """

@@ -30,6 +30,9 @@ package final class RecordingFarm: Farm {
     package let starts = Locked(LaunchStart.nothing)
     /// Whether launches are given the registration's credentials.
     package let takesCredentials = Locked(false)
+    /// Whether it speaks for clients that cannot report.
+    package let trusts = Locked(false)
+    package var isTrusted: Bool { trusts.withLock { $0 } }
     /// Tickets that were brought.
     package let started = Recorder<LaunchRequest>()
 

@@ -155,7 +155,7 @@ package final class DovecotServer: Sendable {
         return child.output
     }
 
-    static func answers(_ port: Int) -> Bool {
+    package static func answers(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

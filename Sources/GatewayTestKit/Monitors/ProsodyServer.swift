@@ -15,6 +15,8 @@ package final class ProsodyServer: Sendable {
     package let port: Int
     /// TLS from the first byte.
     package let tlsPort: Int
+    /// Where components connect (XEP-0114).
+    package let componentPort: Int
     private let folder: TemporaryFolder
     private let process = Locked<ChildProcess?>(nil)
 
@@ -22,10 +24,13 @@ package final class ProsodyServer: Sendable {
     /// - Parameters:
     ///   - users: names of its users; all have `password`.
     ///   - identity: its certificate.
+    ///   - component: a component and its secret; nil: none.
     /// - Throws: `PeerError`, `DeadlineMissed`.
-    package init(users: [String], identity: TestIdentity) async throws {
+    package init(
+        users: [String], identity: TestIdentity, component: (domain: String, secret: String)? = nil
+    ) async throws {
         folder = try TemporaryFolder()
-        (port, tlsPort) = (try ServerPort.next(), try ServerPort.next())
+        (port, tlsPort, componentPort) = (try ServerPort.next(), try ServerPort.next(), try ServerPort.next())
         for name in ["data", "data/localhost", "data/localhost/accounts"] {
             _ = unsafe mkdir(folder.file(name), 0o700)
         }
@@ -33,7 +38,13 @@ package final class ProsodyServer: Sendable {
             try folder.write(
                 "return { [\"password\"] = \"\(Self.password)\"; };\n", to: "data/localhost/accounts/\(user).dat")
         }
-        try folder.write(Self.configuration(folder.path, port, tlsPort, identity), to: "prosody.cfg.lua")
+        var configuration = Self.configuration(folder.path, port, tlsPort, identity)
+        if let component {
+            configuration =
+                "component_ports = { \(componentPort) }\ncomponent_interfaces = { \"127.0.0.1\" }\n" + configuration
+                + "Component \"\(component.domain)\"\n  component_secret = \"\(component.secret)\"\n"
+        }
+        try folder.write(configuration, to: "prosody.cfg.lua")
         try await start()
     }
 

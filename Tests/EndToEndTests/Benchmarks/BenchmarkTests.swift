@@ -1,5 +1,6 @@
 import Base
 import GatewayTestKit
+import Glibc
 import Testing
 
 /// Whether the benchmarks still run, in their smallest sizes. No time is judged: the build has no optimisation, and
@@ -43,6 +44,41 @@ import Testing
         }
         #expect(output.split(separator: "missed 0, doubled 0 of 20").count == 3, "\(output)")
         #expect(output.split(separator: "after the restart 0 rang again").count == 3, "\(output)")
+    }
+
+    @Test("the launch benchmark decides on every client that is hidden, and says which farms are not here")
+    func launch() async throws {
+        let (exit, output, errors) = try await Self.run("launch", "--quick", "--parts", "presence")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        #expect(output.contains("5 reports of 5") && output.contains("not decided 0, not pushed 0"), "\(output)")
+        let bare = try await ChildProcess.run(
+            "/usr/bin/env", ["PATH=/nonexistent", Self.program, "launch", "--parts", "novnc,xpra"])
+        #expect(bare.exit == .code(0))
+        for farm in ["novnc: not measured; missing: xdotool", "xpra: not measured; missing: xdotool"] {
+            #expect(bare.output.contains { $0.contains(farm) }, "\(bare.output)")
+        }
+    }
+
+    @Test(
+        "SG-11 the launch benchmark: a tap brings the app's window up on real farms, started anew, started and raised",
+        .enabled(if: FileSystem.exists("/usr/bin/Xvnc") && FileSystem.exists("/usr/bin/xpra"), "needs the farms"),
+        .enabled(if: geteuid() == 0, "needs root"))
+    func launchOnFarms() async throws {
+        let (exit, output, errors) = try await Self.run("launch", "--quick", "--parts", "novnc,xpra")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        for row in ["| novnc, no session ", "| novnc, running, out of sight ", "| xpra, not running in the session "] {
+            #expect(output.contains(row), "\(output)\n\(errors)")
+        }
+    }
+
+    @Test("the im benchmark loses and doubles nothing that people say to one another")
+    func talk() async throws {
+        let (exit, output, errors) = try await Self.run("im", "--quick", "--peers", "farbell,prosody")
+        #expect(exit == .code(0), "\(output)\n\(errors)")
+        let row = output.split(separator: "\n").first { $0.contains("| farbell ") } ?? ""
+        let cells = row.split(separator: "|").map { String($0).trimmingSpace }
+        #expect(cells.contains("yes: synced before the answer"), "\(output)")
+        #expect(cells.count > 8 && cells[7] == "0" && cells[8] == "0", "\(output)")
     }
 
     @Test(

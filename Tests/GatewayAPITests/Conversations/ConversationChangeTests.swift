@@ -81,6 +81,30 @@ import Testing
         }
     }
 
+    @Test("IM-3 edits are limited, for each may ring: a flood of them is 429, and rings no more than other news")
+    func flood() async throws {
+        var parts = TestAPI.withKeys
+        parts.notify.devicePerMinute = 5
+        try await TestAPI.run(parts) { api in
+            let (alice, laptop) = (try await api.device("alice"), try await api.device("alice", "laptop"))
+            _ = try await api.device("bob")
+            let id = try await api.say("0", to: "bob", as: alice.token)
+            _ = try await api.test.push.alerts(count: 1)
+            var statuses: [Int] = []
+            for number in 1...30 {
+                let token = number % 2 == 0 ? alice.token : laptop.token
+                let reply = try await api.call(
+                    "PATCH", "/v1/messages/\(id)", token: token, ["body": .string("\(number)")])
+                statuses.append(reply.status)
+                if reply.status == 429 { #expect(reply.headers["Retry-After"] == "1") }
+            }
+            #expect(statuses == Array(repeating: 200, count: 20) + Array(repeating: 429, count: 10))
+            #expect(api.test.push.alerts.count <= 5)
+            api.test.time.advance(by: .seconds(1))
+            #expect(try await api.call("DELETE", "/v1/messages/\(id)", token: alice.token).status == 204)
+        }
+    }
+
     @Test("IM-3 attachments are spoken of, never fetched: URL, type, size and number are checked")
     func attachments() async throws {
         try await TestAPI.runQueue { limits in
@@ -160,6 +184,8 @@ import Testing
             }
             try await api.test.account("eve")
             try await api.say("not alice's", to: "eve", as: bob.token)
+            _ = try await api.call("PUT", "/v1/contacts/bob", token: alice.token)
+            _ = try await api.call("PUT", "/v1/blocks/eve", token: alice.token)
             func everything(_ page: (String) async throws -> Reply) async throws -> [JSON] {
                 var (items, next): ([JSON], String?) = ([], "?limit=3")
                 while let query = next {
@@ -173,7 +199,11 @@ import Testing
             let own = try await everything { query in
                 try await api.call("GET", "/v1/account/export\(query)", token: alice.token)
             }
-            #expect(own.prefix(3).map { $0["type"]?.string } == ["account", "device", "registration"])
+            #expect(
+                own.prefix(6).map { $0["type"]?.string } == [
+                    "account", "device", "registration", "status", "contact", "block",
+                ])
+            #expect(own[4]["account"] == "bob" && own[5]["account"] == "eve")
             let messages = own.filter { $0["type"]?.string == "message" }
             #expect(Set(messages.map(\.body)) == Set((1...7).flatMap { ["a\($0)", "d\($0)"] }))
             #expect(messages.count == 14)

@@ -99,6 +99,24 @@ import Testing
         }
     }
 
+    @Test("IM-6 whoever may not write to somebody may not edit what it wrote before, but may take it back")
+    func blocked() async throws {
+        try await TestGateway.run { test in
+            let phone = try await test.device("alice")
+            try await test.device("bob")
+            let conversations = test.gateway.conversations
+            let key = try await Self.send(test, phone, "before", to: .account("bob"))
+            conversations.admit { _, _ in false }
+            let error = await #expect(throws: GatewayError.self) {
+                _ = try await conversations.edit(key, by: .account("alice"), subject: nil, body: [1])
+            }
+            #expect(error?.code == .notFound)
+            #expect(try await test.store.entry(of: key)?.body == Array("before".utf8))
+            try await conversations.withdraw(key, by: .account("alice"))
+            #expect(try await test.store.entry(of: key)?.withdrawn != nil)
+        }
+    }
+
     @Test("IM-3 a crash between any two steps leaves message, entry and marks as they were answered")
     func crash() async throws {
         try await TestGateway.run { test in
@@ -122,6 +140,29 @@ import Testing
             #expect(view.own.read == entries[2].number && view.unread == 1)
             let next = try await Self.send(test, phone, "next", to: .account("bob"))
             #expect(try #require(try await test.store.entry(of: next)).number > entries[3].number)
+        }
+    }
+
+    @Test("IM-3 an event of a conversation that ended shows no other's, though its number is given out again")
+    func numbersAgain() async throws {
+        try await TestGateway.run { test in
+            let bob = try await test.device("bob")
+            let laptop = try await test.device("bob", "laptop")
+            for name in ["alice", "carol", "dave"] { try await test.account(name) }
+            let carol = try await test.device("carol")
+            let first = try await Self.send(test, bob, "to alice", to: .account("alice"))
+            let number = try #require(try await test.store.entry(of: first)).number
+            try await test.gateway.deleteAccount("alice")
+            try await test.restart()
+            let other = try await Self.send(test, carol, "between carol and dave", to: .account("dave"))
+            #expect(try #require(try await test.store.entry(of: other)).number == number, "the case in question")
+            let stream = try await test.connect(laptop, after: 0)
+            #expect(stream.entries.all.allSatisfy { if case .entry = $0.event { false } else { true } })
+            // Its own news comes all the same.
+            _ = try await Self.send(test, bob, "to carol", to: .account("carol"))
+            try await Eventually.wait("the news") {
+                stream.entries.all.contains { if case .entry = $0.event { true } else { false } }
+            }
         }
     }
 

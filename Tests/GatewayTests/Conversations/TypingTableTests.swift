@@ -47,8 +47,6 @@ import Testing
         let later = table.take(.composing, from: alice, to: .account("one more"), at: start + TypingTable.lifetime)
         #expect(filled && !more && later)
         #expect(table.count == 1)
-        table.ended(from: alice, to: .account("one more"))
-        #expect(table.count == 0)
     }
 
     @Test("A conversation has two different ends, not both applications, whoever is named first") func pairs() {

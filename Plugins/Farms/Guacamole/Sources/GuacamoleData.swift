@@ -37,6 +37,28 @@ package struct GuacamoleData: Sendable {
         ]
     }
 
+    /// A text as a connection's parameter that stands for itself: Guacamole puts values in place of `${NAME}` and
+    /// `${NAME:…}`, unless a further `$` stands before (guacamole-ext, `TokenFilter`).
+    static func literal(_ text: String) -> String {
+        var (result, rest) = ("", text[...])
+        while let begin = rest.firstRange(of: "${") {
+            result += rest[..<begin.lowerBound]
+            rest = rest[begin.lowerBound...]
+            let behind = rest.dropFirst(2).drop { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") }
+            let line = rest.prefix { !$0.isNewline }
+            let end: String.Index? =
+                switch behind.first {
+                case "}": behind.startIndex
+                // To the last brace of the line.
+                case ":": line.lastIndex(of: "}").flatMap { $0 > behind.startIndex ? $0 : nil }
+                default: nil
+                }
+            result += end == nil ? "${" : "$" + rest[...(end ?? rest.startIndex)]
+            rest = end.map { rest[rest.index(after: $0)...] } ?? rest.dropFirst(2)
+        }
+        return result + rest
+    }
+
     /// The address of a connection inside Guacamole's page (since 1.4): its name, type `c` and data source, separated
     /// by NUL, in base64url without padding.
     package static func clientID(_ connection: String, source: String) -> String {

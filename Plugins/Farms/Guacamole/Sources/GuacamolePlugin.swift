@@ -109,7 +109,8 @@ package final class GuacamoleFarm: Farm {
         return .frame(url: Secret(address))
     }
 
-    /// Puts a launch's values into a parameter. They are JSON strings in the end: none can leave its place.
+    /// Puts a launch's values into a parameter. They are JSON strings in the end: none can leave its place, and
+    /// Guacamole takes none for one of its own tokens.
     private static func filled(_ text: String, for request: LaunchRequest) -> String {
         var result = ""
         var rest = text[...]
@@ -123,7 +124,7 @@ package final class GuacamoleFarm: Farm {
                 default: nil
                 }
             result += rest[..<open]
-            result += value ?? String(rest[open...close])
+            result += value.map(GuacamoleData.literal) ?? String(rest[open...close])
             rest = rest[rest.index(after: close)...]
         }
         return result + rest

@@ -6,45 +6,6 @@ import Testing
 
 @testable import GuacamoleFarm
 
-/// What guacamole-auth-json does with a sign-in, with the decoding done by the `openssl` command: strict Base64 on one
-/// line, signature, expiry, and the list of those used.
-private final class StrictGuacamole: Sendable {
-    static let key = "4C0B569E4C96DF157EEE1B65DD0E4D41"
-    private let used = Locked<Set<String>>([])
-
-    struct Refused: Error, Equatable { let reason: String }
-
-    /// Runs a shell pipeline of `openssl`; its output is text.
-    private func run(_ pipeline: String, _ input: String) async throws -> String {
-        let output = try await ProgramRun.output(
-            of: ChildProgram.Command("/bin/sh", ["-c", pipeline], environment: ["PATH": "/usr/bin:/bin"]),
-            input: Array(input.utf8), within: .seconds(20), time: SystemTime())
-        return output.lines.joined()
-    }
-
-    /// - Returns: the JSON.
-    func signIn(_ data: String, at now: Timestamp) async throws -> JSON {
-        guard let bytes = [UInt8](base64: data), bytes.base64 == data else { throw Refused(reason: "no base64") }
-        let zero = String(repeating: "0", count: 32)
-        let text = try await run(
-            "openssl enc -d -aes-128-cbc -K \(Self.key) -iv \(zero) -base64 -A | openssl base64 -A", data)
-        guard let plain = [UInt8](base64: text), plain.count > 32 else {
-            throw Refused(reason: "cannot be decrypted")
-        }
-        let json = Array(plain.dropFirst(32))
-        let code = try await run(
-            "openssl base64 -d -A | openssl dgst -sha256 -mac HMAC -macopt hexkey:\(Self.key) -r", json.base64)
-        guard code.hasPrefix(Array(plain.prefix(32)).hexadecimal) else { throw Refused(reason: "wrong signature") }
-        let document = try JSONParser.parse(json)
-        guard let expires = document["expires"]?.integer, expires > now.milliseconds else {
-            throw Refused(reason: "expired")
-        }
-        let isNew = used.withLock { $0.insert(Array(plain.prefix(32)).hexadecimal).inserted }
-        if document["singleUse"]?.bool == true, !isNew { throw Refused(reason: "used") }
-        return document
-    }
-}
-
 @Suite("farm kind guacamole", .timeLimit(.minutes(1)))
 struct GuacamoleFarmTests {
     private static let launch = #"""
@@ -60,6 +21,17 @@ struct GuacamoleFarmTests {
         return try FarmSite(
             GuacamolePlugin(), #""url":"https://guac.example/guacamole","secretKey":{"file":"\#(key)"}\#(more)"#,
             launch: launch, time: time, log: Log(sink: NullLogSink()), transport: transport, folder: folder.path)
+    }
+
+    /// The sign-in that a page's address brings, and the connection it opens.
+    private func data(in start: LaunchStart) throws -> (data: String, client: [UInt8]?) {
+        guard case .frame(let url) = start else { throw PeerError(.process, "no page") }
+        let text = url.exposed
+        #expect(text.hasPrefix("https://guac.example/guacamole/?data=") && !text.contains("s3cret"))
+        let parts = text.dropFirst("https://guac.example/guacamole/?data=".count).split(separator: "#")
+        // Base64 has three characters that are written otherwise in an address.
+        let data = String(parts[0]).replacing("%2B", with: "+").replacing("%2F", with: "/").replacing("%3D", with: "=")
+        return (data, [UInt8](base64URL: String(parts[1].dropFirst("/client/".count))))
     }
 
     @Test("the vector: signature, then JSON, AES-128-CBC with a zero vector, Base64 on one line")
@@ -89,21 +61,8 @@ struct GuacamoleFarmTests {
         let request = FarmSite.request(credentials: ["username": Secret("al\"ice"), "password": Secret("s3cret{app}")])
         #expect(try await site.launch(request) == .screen)
         func data() async throws -> String {
-            guard case .frame(let url) = try await site.start(request) else { throw PeerError(.process, "no page") }
-            let text = url.exposed
-            #expect(text.hasPrefix("https://guac.example/guacamole/?data=") && !text.contains("s3cret"))
-            let parts = text.dropFirst("https://guac.example/guacamole/?data=".count).split(separator: "#")
-            let name = String(parts[1].dropFirst("/client/".count))
-            #expect([UInt8](base64URL: name) == Array("Mail & more\0c\0json".utf8))
-            // Base64 has three characters that are written otherwise in an address.
-            var data = ""
-            var rest = parts[0]
-            let codes: [String: Character] = ["%2B": "+", "%2F": "/", "%3D": "="]
-            while let character = rest.first {
-                let code = codes[String(rest.prefix(3))]
-                data.append(code ?? character)
-                rest = rest.dropFirst(code == nil ? 1 : 3)
-            }
+            let (data, client) = try self.data(in: try await site.start(request))
+            #expect(client == Array("Mail & more\0c\0json".utf8))
             return data
         }
         let guacamole = StrictGuacamole()
@@ -112,14 +71,17 @@ struct GuacamoleFarmTests {
         let parameters = document["connections"]?["Mail & more"]?["parameters"]
         #expect(parameters?["username"]?.string == "al\"ice" && parameters?["password"]?.string == "s3cret{app}")
         #expect(parameters?["remote-app"]?.string == "||OUTLOOK" && parameters?["client-name"]?.string == "alice")
-        await #expect(throws: StrictGuacamole.Refused(reason: "used")) {
+        await #expect(throws: StrictGuacamole.Refused(reason: "used, or without an end")) {
             _ = try await guacamole.signIn(first, at: time.timestamp)
         }
         // The clock stands still, and yet the next one is another.
         let second = try await data()
         _ = try await guacamole.signIn(second, at: time.timestamp)
         let third = try await data()
+        // The page's connection is there as long as the sign-in is good, and no longer: it cannot connect anew by itself.
+        #expect(guacamole.connections(of: document, at: time.timestamp) == ["Mail & more"])
         time.advance(by: .seconds(61))
+        #expect(guacamole.connections(of: document, at: time.timestamp) == [])
         await #expect(throws: StrictGuacamole.Refused(reason: "expired")) {
             _ = try await guacamole.signIn(third, at: time.timestamp)
         }
@@ -127,6 +89,54 @@ struct GuacamoleFarmTests {
         await #expect(throws: StrictGuacamole.Refused.self) {
             _ = try await guacamole.signIn(spoiled, at: Timestamp(milliseconds: 0))
         }
+    }
+
+    @Test(
+        "SG-11 a sign-in of another shape is one that Guacamole refuses",
+        arguments: [
+            (#"{"username":"a","expires":9000000000000,"singleUse":true,"connections":{}}"#, nil),
+            (#"{"username":"a","expires":9000000000000,"nonce":"x","connections":{}}"#, "unknown 'nonce'"),
+            (#"{"username":"a","expires":"soon","connections":{}}"#, "expires is no number"),
+            (#"{"username":"a","singleUse":true,"connections":{}}"#, "used, or without an end"),
+            (#"{"username":"a","expires":1000,"connections":{}}"#, "expired"),
+            (#"{"connections":{"m":{"protocol":"rdp","parameter":{}}}}"#, "unknown 'parameter'"),
+            (#"{"connections":{"m":{"protocol":"rdp","parameters":{"port":{}}}}}"#, "'port' is no text"),
+            (#"{"username":"a""#, "no JSON"),
+        ] as [(String, String?)])
+    func shapes(json: String, reason: String?) async throws {
+        let data = try #require(GuacamoleData(key: Secret(StrictGuacamole.key)))
+        let guacamole = StrictGuacamole()
+        let now = Timestamp(seconds: 1_795_262_400)
+        do {
+            _ = try await guacamole.signIn(try data.seal(Array(json.utf8)), at: now)
+            #expect(reason == nil)
+        } catch let error as StrictGuacamole.Refused {
+            #expect(error.reason == reason)
+        }
+    }
+
+    @Test(
+        "SG-11 what a user chose is never one of Guacamole's own tokens",
+        arguments: [
+            "plain", "${GUAC_USERNAME}", "a${GUAC_USERNAME}b", "$${GUAC_USERNAME}", "$", "${", "}", "${}", "$${}",
+            "${GUAC_USERNAME}${GUAC_USERNAME}", "${GUAC_USERNAME:UPPER}", "${GUAC_USERNAME:UPPER} and ${GUAC_USERNAME}",
+            "${a b} ${GUAC_USERNAME}", "${OTHER:OPTIONAL}", "${GUAC_USERNAME", "x${GUAC_USERNAME:}y", "${ÄÖ}",
+            "${GUAC_USERNAME:\n}", "${{GUAC_USERNAME}}", "$$${GUAC_USERNAME}$$",
+        ])
+    func tokens(password: String) async throws {
+        let guacamole = StrictGuacamole()
+        #expect(guacamole.filtered(GuacamoleData.literal(password)) == password)
+        let folder = try TemporaryFolder()
+        let time = ManualTime()
+        let launch =
+            #"{"protocol":"rdp","parameters":{"hostname":"h","password":"{password}","user":"${GUAC_USERNAME}"}}"#
+        let site = try site(folder, launch: launch, time: time)
+        let start = try await site.start(FarmSite.request(credentials: ["password": Secret(password)]))
+        let document = try await guacamole.signIn(try data(in: start).data, at: time.timestamp)
+        let parameters = document["connections"]?["mail"]?["parameters"]
+        #expect(guacamole.filtered(parameters?["password"]?.string ?? "") == password)
+        // The administrator's own tokens stay what they are.
+        #expect(guacamole.filtered(parameters?["user"]?.string ?? "") == "alice")
     }
 
     @Test("SG-7 connected never raises; disconnected is said only of connections the listing has shown")

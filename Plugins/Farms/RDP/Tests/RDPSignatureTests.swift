@@ -86,6 +86,41 @@ struct RDPSignatureTests {
         }
     }
 
+    private static let checker = "\(FileSystem.folder(of: pluginFolder))/../../Scripts/oracle/rdp_file.py"
+
+    @Test(
+        "SG-11 an implementation in Python reads the file, puts the message together and verifies it; no other passes")
+    func independent() async throws {
+        let folder = try TemporaryFolder()
+        try await makeSigner(in: folder)
+        let launch =
+            #"{"program":"OUTLOOK","name":"Outlook für 你好","arguments":"/x {launch}","workingDirectory":"C:\\"}"#
+        let lines = try await lines(in: folder, launch: launch)
+        func check(_ lines: [String]) async throws -> JSON {
+            try folder.write([0xFF, 0xFE] + utf16(lines.map { "\($0)\r\n" }.joined()), to: "file.rdp")
+            let result = try await ChildProcess.run(
+                "python3", [Self.checker, folder.file("file.rdp"), folder.file("sign.pem")])
+            #expect(result.exit == .code(0), "\(result.errors)")
+            return try JSONParser.parse(result.output.joined())
+        }
+        let read = try await check(lines)
+        #expect(read["verified"]?.bool == true)
+        // What leads elsewhere or starts something else is all covered.
+        let open = read["open"]?.array?.compactMap { $0.string?.split(separator: ":").first.map(String.init) } ?? []
+        #expect(open == ["disableremoteappcapscheck", "username", "workspace id"], "\(open)")
+        let spoiled: [(String, [String])] = [
+            ("another host", lines.map { $0 == "full address:s:broker.example" ? "full address:s:evil.example" : $0 }),
+            ("another program", lines.map { $0.hasPrefix("remoteapplicationcmdline") ? "\($0) & calc" : $0 }),
+            ("a gateway's doubled line", lines + ["gatewayhostname:s:evil.example"]),
+            ("a setting that was not there", lines + ["redirectdrives:i:1"]),
+            ("a line taken out", lines.filter { !$0.hasPrefix("authentication level") }),
+        ]
+        for (what, lines) in spoiled {
+            let verified = try await check(lines)["verified"]?.bool
+            #expect(verified == false, "\(what)")
+        }
+    }
+
     @Test("a key that is not the certificate's is a fault of the configuration")
     func wrongKey() async throws {
         let (folder, other) = (try TemporaryFolder(), try TemporaryFolder())

@@ -24,9 +24,13 @@ package struct XrdpPlugin: FarmPlugin {
         }
         for (account, user) in given ?? [] { users[account] = user }
         let watch = reader.object("watch") { XrdpWatch($0, time: context.time) }
+        let isTrusted = reader.bool("trustFarmVisibility", default: false)
+        if isTrusted, watch?.probes != true {
+            reader.report("trustFarmVisibility", "needs 'watch.probe': nothing else sees whether a session is drawn")
+        }
         let poll = reader.seconds("pollSeconds", in: 1...60, default: 2)
         return XrdpFarm(
-            address: address, start: start, users: users, watch: watch,
+            address: address, start: start, users: users, watch: watch, isTrusted: isTrusted,
             poll: FactPoll(farm: farm, interval: poll, time: context.time, log: context.log))
     }
 }
@@ -41,8 +45,12 @@ package final class XrdpFarm: Farm {
     private let users: [AccountID: String]
     private let watch: XrdpWatch?
     private let poll: FactPoll
+    package let isTrusted: Bool
 
-    init(address: String, start: String, users: [AccountID: String], watch: XrdpWatch?, poll: FactPoll) {
+    init(
+        address: String, start: String, users: [AccountID: String], watch: XrdpWatch?, isTrusted: Bool, poll: FactPoll
+    ) {
+        self.isTrusted = isTrusted
         (self.address, self.start, self.users, self.watch, self.poll) = (address, start, users, watch, poll)
     }
 

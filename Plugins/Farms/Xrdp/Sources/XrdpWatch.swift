@@ -29,6 +29,9 @@ struct XrdpWatch: Sendable {
         }
     }
 
+    /// Whether more than connected is known.
+    var probes: Bool { probe != nil }
+
     /// One display's session.
     struct Session: Sendable, Hashable {
         let display: Int

@@ -55,6 +55,13 @@ struct XrdpFarmTests {
             ])
     }
 
+    @Test("SG-7 the farm is trusted where the administrator says so and a probe can see")
+    func trusted() throws {
+        #expect(try !site().farm.isTrusted)
+        #expect(try !site(#","watch":{"probe":"/bin/true"}"#).farm.isTrusted)
+        #expect(try site(#","watch":{"probe":"/bin/true"},"trustFarmVisibility":true"#).farm.isTrusted)
+    }
+
     private func look(_ site: FarmSite, _ facts: RecordingFacts, count: Int) async throws -> [FarmFact] {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -99,6 +106,8 @@ struct XrdpFarmTests {
         arguments: [
             (#","start":"farm-start""#, "the path of farm-start"),
             (#","start":"/usr/local/my scripts/start""#, "without spaces"),
+            (#","trustFarmVisibility":true"#, "needs 'watch.probe'"),
+            (#","watch":{"sockets":"/run"},"trustFarmVisibility":true"#, "needs 'watch.probe'"),
             (#","watch":{"probe":"/no/such"}"#, "is not a program"), (#","watch":{"sockets":1}"#, "expected a string"),
         ])
     func faults(text: String, message: String) {

@@ -1,6 +1,7 @@
 internal import Base
 internal import Gateway
 internal import XML
+internal import XMPPTools
 
 /// Performs a session's actions on a stream.
 struct XMPPDriver: Sendable {
@@ -11,23 +12,6 @@ struct XMPPDriver: Sendable {
     let tooMuch: @Sendable () -> Void
     /// Something was sent: only then is there a stream to end.
     let hasBegun = Locked(false)
-
-    /// What a server's stanza may be. Servers bound what people send (Prosody and ejabberd: 256 KiB, 512 KiB between
-    /// servers), so that these bounds are for the server itself. A bound that somebody's message could pass would be a
-    /// way to silence the monitor: what is odd but allowed is pruned instead (`kept`).
-    static var limits: XMLLimits {
-        var limits = XMLLimits.stream(childBytes: 1 << 20)
-        limits.tokenBytes = 768 << 10
-        limits.nodes = 1 << 19
-        limits.depth = 1 << 18
-        limits.attributes = 1 << 17
-        limits.nameBytes = 768 << 10
-        limits.names = 1 << 17
-        return limits
-    }
-
-    /// What of a stanza is kept: many times what any message that is looked at has.
-    static let kept = XMLTreeBuilder.Bounds(depth: 16, nodes: 1000, attributes: 24)
 
     /// Drives the session to its end.
     /// - Throws: `MonitorFailure`, `CancellationError`, or what the host threw.
@@ -51,7 +35,7 @@ struct XMPPDriver: Sendable {
 
     private static func reader() throws(MonitorFailure) -> XMLStream {
         do {
-            return try XMLStream(limits: limits, keeping: kept)
+            return try XMLStream(limits: XMPPStreamLimits.bytes, keeping: XMPPStreamLimits.kept)
         } catch {
             throw MonitorFailure(.network, "\(error)")
         }

@@ -1,5 +1,6 @@
 internal import Base
 internal import Gateway
+internal import XMPPTools
 
 /// Watches the chats of each registration's account over XMPP, as one more device of it.
 final class XMPPMonitor: Monitor {
@@ -44,7 +45,12 @@ final class XMPPMonitor: Monitor {
         let login = try login(target)
         let page = careful.withLock { $0.contains(target.registration) } ? 1 : XMPPSession.pageLimit
         var session = XMPPSession(cursor: cursor, login: login, options: settings.session, page: page)
-        let stream = try await connector.connect(settings.server)
+        let stream: any XMPPStream
+        do {
+            stream = try await connector.connect(settings.server)
+        } catch let error as XMPPConnectionFailure {
+            throw MonitorFailure(.network, error.description)
+        }
         defer { stream.close() }
         let driver = XMPPDriver(stream: stream, host: host, time: time) { [careful] in
             careful.withLock { if $0.count < Self.carefulLimit { $0.insert(target.registration) } }

@@ -3,6 +3,7 @@ import Gateway
 import GatewayTestKit
 import Outbound
 import Testing
+import XMPPTools
 import XML
 
 @testable import XMPPMonitor

@@ -2,6 +2,7 @@ import Base
 import Gateway
 import GatewayTestKit
 import Testing
+import XMPPTools
 
 @testable import XMPPMonitor
 

@@ -90,9 +90,12 @@ async function readAll(messages) {
 
 // Credentials
 
-/** The fields a monitor asks for; `value()` is what was filled in. */
+/** The fields a monitor asks for, and what the farm signs in with; `value()` is what was filled in. */
 function credentialFields(app, isReplacing) {
-  const { credentials = [], optional = [], public: open = [] } = app.monitor ?? {};
+  const { monitor = {}, signIn = [] } = app;
+  const credentials = [...(monitor.credentials ?? []), ...signIn];
+  const optional = [...(monitor.optional ?? []), ...signIn];
+  const open = [...(monitor.public ?? []), ...signIn.filter((name) => name !== "password")];
   const inputs = credentials.map((name) => el("input", {
     name, type: open.includes(name) ? "text" : "password", autocapitalize: "none", spellcheck: "false",
     autocomplete: open.includes(name) ? "username" : isReplacing ? "new-password" : "current-password",

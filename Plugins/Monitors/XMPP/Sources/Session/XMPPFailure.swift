@@ -1,6 +1,7 @@
 internal import Base
 internal import Gateway
 internal import XML
+internal import XMPPTools
 
 /// What a server's refusals mean to the host.
 enum XMPPFailure {

@@ -1,5 +1,6 @@
 internal import Base
 internal import XML
+internal import XMPPTools
 
 /// What a message means to the monitor.
 enum XMPPMessage: Sendable, Hashable {

@@ -1,6 +1,7 @@
 internal import Base
 internal import Gateway
 internal import XML
+internal import XMPPTools
 
 // The account's archive (XEP-0313), and what comes unasked.
 extension XMPPSession {

@@ -1,6 +1,7 @@
 internal import Base
 internal import Gateway
 internal import XML
+internal import XMPPTools
 
 /// One account's stream, from the login to its end. What arrives live is only a hint: news are what the archive
 /// (XEP-0313) says after it was asked, so nothing is lost or told twice whatever happens to the stream.

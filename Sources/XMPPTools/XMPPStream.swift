@@ -1,6 +1,5 @@
 package import Base
-internal import Gateway
-internal import Outbound
+package import Outbound
 
 /// Where a server is, and how its bytes are protected.
 package struct XMPPServer: Sendable, Hashable {
@@ -12,6 +11,18 @@ package struct XMPPServer: Sendable, Hashable {
     package var caFile: String?
     /// From the call to the end of the TLS handshake.
     package var timeout: Duration
+
+    package init(host: String, port: Int, isEncrypted: Bool, caFile: String? = nil, timeout: Duration = .seconds(30)) {
+        (self.host, self.port, self.isEncrypted) = (host, port, isEncrypted)
+        (self.caFile, self.timeout) = (caFile, timeout)
+    }
+}
+
+/// Why a connection could not be made.
+package struct XMPPConnectionFailure: Error, Sendable, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
 }
 
 /// A connection to an XMPP server, as bytes.
@@ -28,15 +39,17 @@ package protocol XMPPStream: Sendable {
 
 /// Opens connections.
 package protocol XMPPConnector: Sendable {
-    /// - Throws: `MonitorFailure`; `CancellationError`.
+    /// - Throws: `XMPPConnectionFailure`; `CancellationError`.
     func connect(_ server: XMPPServer) async throws -> any XMPPStream
 }
 
 /// Connects through the daemon's own client (libcurl).
-struct OutboundXMPPConnector: XMPPConnector {
-    let client: HTTPClient
+package struct OutboundXMPPConnector: XMPPConnector {
+    private let client: HTTPClient
 
-    func connect(_ server: XMPPServer) async throws -> any XMPPStream {
+    package init(client: HTTPClient) { self.client = client }
+
+    package func connect(_ server: XMPPServer) async throws -> any XMPPStream {
         var request = MailConnectionRequest(
             .raw, host: server.host, port: server.port, security: server.isEncrypted ? .implicitTLS : .none,
             login: .none)
@@ -45,7 +58,7 @@ struct OutboundXMPPConnector: XMPPConnector {
         do {
             return OutboundXMPPStream(connection: try await client.connectMail(request))
         } catch let error as MailConnectionError {
-            throw MonitorFailure(.network, "\(error)".printable)
+            throw XMPPConnectionFailure("\(error)".printable)
         }
     }
 }
@@ -56,4 +69,13 @@ private struct OutboundXMPPStream: XMPPStream {
     func send(_ bytes: [UInt8]) async throws { try await connection.send(bytes) }
     func receive(until deadline: Moment) async throws -> [UInt8]? { try await connection.receive(until: deadline) }
     func close() { connection.close() }
+}
+
+/// Stands in where the daemon gave no client, as in `farbell check`.
+package struct MissingXMPPConnector: XMPPConnector {
+    package init() {}
+
+    package func connect(_ server: XMPPServer) async throws -> any XMPPStream {
+        throw XMPPConnectionFailure("no client is available")
+    }
 }

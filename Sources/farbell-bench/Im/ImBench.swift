@@ -1,0 +1,137 @@
+internal import Base
+internal import GatewayTestKit
+
+/// `im`: people in conversation over connections that stay; beside XMPP servers with the same load in the same run.
+struct ImBench: Sendable {
+    static let options: Set<String> = ["peers", "users", "rate", "seconds", "connections", "body"]
+    private static let peers = ["farbell", "prosody", "ejabberd"]
+    // The bars of issue 7.
+    private static let medianBar = 3.0
+    private static let tailBar = 15.0
+
+    private let peers: Set<String>
+    private let isQuick: Bool
+    private let load: ImLoad
+
+    /// - Throws: `BenchError` (usage).
+    init(_ options: BenchOptions) throws {
+        isQuick = options.isQuick
+        peers = try options.words("peers", Self.peers, quick: Self.peers)
+        let users = max(2, try options.number("users", 1000, quick: 20))
+        load = ImLoad(
+            users: users + users % 2, rate: max(1, try options.number("rate", 2000, quick: 100)),
+            seconds: max(1, try options.number("seconds", 20, quick: 2)),
+            connections: max(1, try options.number("connections", 32, quick: 4)),
+            body: try options.number("body", 200, quick: 200))
+    }
+
+    /// - Returns: whether no message was missing or doubled and, unless it was a quick run, Farbell met its bars.
+    func run() async throws -> Bool {
+        Report.print("Farbell im, \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        let probe = isQuick ? nil : try await MachineProbe.run()
+        var rows: [[String]] = []
+        var isGood = true
+        for name in Self.peers where peers.contains(name) {
+            guard let server = try await Self.server(name, load) else {
+                Report.print("\n\(name): not measured; it is not installed (Scripts/install --bench).")
+                continue
+            }
+            Report.progress("im: \(name): \(load.users) users, \(load.rate) messages a second for \(load.seconds) s")
+            let result = try await load.run(server)
+            await server.stop()
+            let isMet = result.p50 <= Self.medianBar && result.p99 <= Self.tailBar
+            let isComplete = result.missing == 0 && result.doubled == 0
+            if name == "farbell" { isGood = isComplete && (isMet || isQuick) }
+            rows.append(row(name, result, isMet))
+        }
+        report(rows, probe)
+        return isGood
+    }
+
+    private static func server(_ name: String, _ load: ImLoad) async throws -> (any ImServer)? {
+        switch name {
+        case "prosody": ProsodyServer.isAvailable ? try await ImProsody(load.users) : nil
+        case "ejabberd": ImEjabberd.isAvailable ? try await ImEjabberd() : nil
+        default: try await ImFarbell(load.users)
+        }
+    }
+
+    private func row(_ name: String, _ result: ImLoad.Result, _ isMet: Bool) -> [String] {
+        func milliseconds(_ value: Double) -> String { Report.decimal(value, 2) }
+        let isOurs = name == "farbell"
+        return [
+            name, Report.decimal(result.perSecond, 0), milliseconds(result.p50), milliseconds(result.p99),
+            milliseconds(result.max), isOurs ? milliseconds(result.acceptedP99) : "-",
+            isOurs ? "yes: synced before the answer" : "no: in memory", "\(result.missing)", "\(result.doubled)",
+            Report.decimal(result.serverMicroseconds, 0), Report.decimal(result.clientShare * 100, 0),
+            isOurs ? Report.verdict(isMet) : "",
+        ]
+    }
+
+    private func report(_ rows: [[String]], _ probe: (wake: Distribution, sync: Distribution)?) {
+        Report.print(
+            "\n\(load.users) users in conversation, \(load.rate) messages a second for \(load.seconds) s, \(load.body)"
+                + " bytes each; from when a message is due until its receiver has read it, in ms. Bars: p50 3, p99 15")
+        Report.print(
+            Report.table(
+                [
+                    "server", "a second", "p50", "p99", "max", "accepted p99", "durable before it is acknowledged",
+                    "missing",
+                    "doubled", "server us each", "client % of a core", "verdict",
+                ],
+                rows))
+        guard let probe else { return }
+        Report.print(
+            "the machine before the run: a sleeper wakes late by p99 \(probe.wake.cells[2]) ms, a sync of 4 KiB takes p50"
+                + " \(probe.sync.cells[0]) and p99 \(probe.sync.cells[2]) ms")
+    }
+}
+
+/// The load that each server gets, by `farbell-load`.
+struct ImLoad: Sendable {
+    let users: Int
+    let rate: Int
+    let seconds: Int
+    /// Over which Farbell's users send.
+    let connections: Int
+    let body: Int
+
+    struct Result: Sendable {
+        let perSecond: Double
+        /// Milliseconds.
+        let p50: Double
+        let p99: Double
+        let max: Double
+        let acceptedP99: Double
+        let missing: Int64
+        let doubled: Int64
+        let serverMicroseconds: Double
+        let clientShare: Double
+    }
+
+    /// - Throws: `BenchError`, `PeerError`, `DeadlineMissed`.
+    func run(_ server: any ImServer) async throws -> Result {
+        let folder = try TemporaryFolder()
+        let secret = try folder.write("\(server.secret)\n", to: "secret")
+        let child = try await ChildProcess(
+            try BenchPaths.load(),
+            [
+                server.protocolName, "talk", "--port", "\(server.port)", "--clients", "\(users)", "--rate", "\(rate)",
+                "--seconds", "\(seconds)", "--batch", "\(connections)", "--body", "\(body)", "--secret-file", secret,
+            ])
+        try await child.waitForLine("that all are logged in", deadline: .seconds(120)) { $0.contains("ready") }
+        let before = ProcessMeter.treeTime(of: server.processID)
+        let exit = try await child.waitForExit(deadline: .seconds(seconds + 60))
+        let used = ProcessMeter.treeTime(of: server.processID) - before
+        guard exit == .code(0), let line = child.output.last, let json = try? JSONParser.parse(line) else {
+            throw BenchError("\(server.protocolName): \(child.errors.suffix(3).joined(separator: "; "))")
+        }
+        func number(_ name: String) -> Double { json[name]?.number ?? .nan }
+        return Result(
+            perSecond: number("perSecond"), p50: number("p50") / 1000, p99: number("p99") / 1000,
+            max: number("max") / 1000, acceptedP99: number("acceptedP99") / 1000,
+            missing: json["missing"]?.integer ?? -1, doubled: json["doubled"]?.integer ?? -1,
+            serverMicroseconds: used.inSeconds * 1_000_000 / number("messages"), clientShare: number("clientShare"))
+    }
+}
