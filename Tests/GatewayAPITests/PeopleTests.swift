@@ -91,6 +91,23 @@ import Testing
         }
     }
 
+    @Test("IM-3 an account's export has its status, contacts and blocks") func export() async throws {
+        try await TestAPI.run(Self.consent) { api in
+            let (alice, bob) = (try await api.device(), try await api.device("bob"))
+            _ = try await Self.contact(api, alice, "PUT", "carol")
+            _ = try await Self.contact(api, bob, "PUT", "alice")
+            _ = try await api.call("PUT", "/v1/blocks/mallory", token: alice.token)
+            _ = try await api.call("PUT", "/v1/status", token: alice.token, ["status": "lunch"])
+            let items = try await api.call("GET", "/v1/account/export", token: alice.token).items
+            let texts = items.map { item in
+                ["type", "account", "state", "status"].compactMap { item[$0]?.string }.joined(separator: " ")
+            }
+            #expect(texts.contains { $0.hasPrefix("status") && $0.hasSuffix("lunch") })
+            #expect(texts.contains("contact bob asking offline") && texts.contains("contact carol asked offline"))
+            #expect(texts.contains("block mallory"))
+        }
+    }
+
     @Test("IM-9 the own status: a word, own words, settings that stay, and what is refused") func status() async throws
     {
         try await TestAPI.run { api in

@@ -46,10 +46,11 @@ package final class People: Service {
         (self.time, self.log) = (time, log)
         asks = Locked(AccountRates(limits.contactAsksPerHour, in: .seconds(3600)))
         alarm = Alarm(time: time)
-        hub.onChange { [weak self, directory] device, account, isOpen in
+        hub.onChange { [weak self, directory] device, account, _ in
             // Whether somebody is there at the other side of a bridge, the bridge says.
-            if directory.read({ $0.devices[device]?.isBridge }) == true { return }
-            self?.step { $0.stream(account, device, isOpen: isOpen, $1) }
+            guard let self, directory.read({ $0.devices[device]?.isBridge }) != true else { return }
+            // As it is now: two changes of one device may be told in the wrong order.
+            step { $0.stream(account, device, isOpen: self.hub.isConnected(device), $1) }
         }
         sessions.onChange { [weak self] in self?.changed($0) }
         sessions.onEnd { [weak self] in self?.changed($0) }
@@ -139,16 +140,14 @@ package final class People: Service {
     }
 
     private func changed(_ session: Session) {
-        let now = time.now
-        var state = PresenceMachine.ClientState.ended
-        if let session = sessions.session(session.id) {
-            if session.isForeground(at: now) {
-                state = .front
-            } else if session.presence == .hidden || session.hasLease(at: now) {
-                state = .hidden
-            }
-        }
-        step { [state] in $0.client(session.account, session.id, state, $1) }
+        step { $0.client(session.account, session.id, state(of: session.id, at: $1.now), $1) }
+    }
+
+    private func state(of id: SessionID, at now: Moment) -> PresenceMachine.ClientState {
+        guard let session = sessions.session(id) else { return .ended }
+        if session.isForeground(at: now) { return .front }
+        // One that says it is in front and does not report is not there; one that its farm hides is.
+        return session.presence == .hidden || session.hasLease(at: now) ? .hidden : .ended
     }
 
     /// Counts the sessions that were taken over from the parts before.

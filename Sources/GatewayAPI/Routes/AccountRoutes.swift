@@ -94,10 +94,12 @@ struct AccountExport: Sendable {
         let people = gateway.people
         items.append(
             item("status", PeopleCodec.json(of: people.status(of: account), seen: people.presence(of: account))))
-        for contact in people.contacts(of: account) {
+        for contact in people.contacts(of: account).sorted(by: { $0.peer < $1.peer }) {
             items.append(item("contact", people.json(of: contact, for: account)))
         }
-        for block in people.blocks(of: account) { items.append(item("block", PeopleCodec.json(of: block))) }
+        for block in people.blocks(of: account).sorted(by: { $0.peer < $1.peer }) {
+            items.append(item("block", PeopleCodec.json(of: block)))
+        }
         return items
     }
 

@@ -36,8 +36,8 @@ enum PortalWalk {
 struct PortalTests {
     @Test(
         """
-        IM-7 SG-1 SG-3 SG-7 SG-9 SG-11 MN-5 in Chromium: signs in, sets apps up, is in front and is not, gets pushes, \
-        taps, launches, signs out; axe-core finds nothing
+        IM-2 IM-7 IM-8 IM-9 IM-10 SG-1 SG-3 SG-7 SG-9 SG-11 MN-5 in Chromium: signs in, sets apps up, is in front and \
+        is not, gets pushes, taps, launches; two people become contacts, talk and see one another; signs out; axe-core finds nothing
         """)
     func walk() async throws { try await PortalWalk.run("see.py") }
 }
