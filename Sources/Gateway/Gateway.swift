@@ -144,6 +144,8 @@ package final class Gateway: Sendable {
         }
         try await messages.restore()
         people.resume()
+        callbacks.begin()
+        bridges.begin()
         monitors.lookAtAll()
     }
 

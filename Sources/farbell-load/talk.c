@@ -137,13 +137,15 @@ static void arrive(long message) {
 }
 
 /// Finds the marks of messages; what could be the beginning of one stays.
-static void find_marks(struct buffer *in) {
+static void find_marks(struct line *line) {
+    struct buffer *in = &line->in;
     char *place = buffer_first(in), *end = place + buffer_count(in);
     while ((place = memchr(place, '#', (size_t)(end - place))) && end - place >= MARK) {
         char *rest;
         long message = strtol(place + 1, &rest, 16);
         bool is_mark = rest == place + MARK - 1 && *rest == '#';
-        if (is_mark) arrive(message);
+        // The sender's own stream tells what was sent, too.
+        if (is_mark && receiver(message) == line->number) arrive(message);
         place += is_mark ? MARK : 1;
     }
     in->start = place ? (size_t)(place - in->bytes) : in->end;
@@ -215,7 +217,7 @@ static void take_input(struct line *line) {
     if (line->posts) {
         read_answer(line);
     } else if (line->step == READY) {
-        find_marks(&line->in);
+        find_marks(line);
     } else if (talk.is_xmpp) {
         next_step(line);
     } else if (memmem(buffer_first(&line->in), buffer_count(&line->in), "event: hello", 12)) {

@@ -12,6 +12,7 @@ package final class Bridges: Service {
     private let time: any TimeSource
     private let log: Log
     private let jitter: @Sendable () -> Double
+    private let begun = ShutdownSignal()
     private let stopped = ShutdownSignal()
 
     /// - Parameter jitter: draws from 0..<1.
@@ -36,11 +37,15 @@ package final class Bridges: Service {
         bridges.map { ($0.bridge.name, $0.bridge.kind, $0.connected.withLock { $0 } != nil) }
     }
 
+    /// The open messages are known again: accounts may be attached, and may write.
+    package func begin() { begun.raise() }
+
     package func run() async throws {
         await withTaskGroup(of: Void.self) { group in
             for (bridge, link, connected) in bridges {
                 group.addTask { await link.closeEnded() }
                 group.addTask {
+                    await self.begun.wait()
                     await self.serve(bridge, link, connected)
                     link.finish()
                 }
@@ -50,7 +55,10 @@ package final class Bridges: Service {
         }
     }
 
-    package func beginShutdown() { stopped.raise() }
+    package func beginShutdown() {
+        stopped.raise()
+        begun.raise()
+    }
 
     /// Runs a bridge until it is refused or the task is cancelled.
     private func serve(_ bridge: ConfiguredBridge, _ link: BridgeLink, _ connected: Locked<Moment?>) async {

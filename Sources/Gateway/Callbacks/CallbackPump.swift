@@ -191,6 +191,7 @@ final class CallbackPump: Sendable {
 package final class Callbacks: Service {
     package let name = "callbacks"
     private let pumps: [CallbackPump]
+    private let begun = ShutdownSignal()
     private let stopped = ShutdownSignal()
 
     /// - Parameter random: draws the jitter, from 0..<1, and a challenge.
@@ -213,9 +214,18 @@ package final class Callbacks: Service {
         }
     }
 
+    /// The open messages are known again. Whoever takes before that finds nothing, and nothing wakes it later.
+    package func begin() { begun.raise() }
+
     package func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for pump in pumps { group.addTask { try await pump.run() } }
+            for pump in pumps {
+                group.addTask {
+                    await self.begun.wait()
+                    try Task.checkCancellation()
+                    try await pump.run()
+                }
+            }
             group.addTask { await self.stopped.wait() }
             for try await _ in group {}
         }
@@ -224,5 +234,6 @@ package final class Callbacks: Service {
     package func beginShutdown() {
         for pump in pumps { pump.beginShutdown() }
         stopped.raise()
+        begun.raise()
     }
 }

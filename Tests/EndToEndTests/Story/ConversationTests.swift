@@ -42,7 +42,7 @@ import Testing
             let items = try export.output.map { try JSONParser.parse($0) }
             #expect(
                 items.compactMap { $0["type"]?.string }
-                    == ["account", "device", "conversation"] + Array(repeating: "message", count: 5))
+                    == ["account", "device", "status", "conversation"] + Array(repeating: "message", count: 5))
             #expect(try await world.gateway.run("account", "delete", "alice").exit == .code(64), "without --yes")
             #expect(try await alice.send("GET", "/v1/devices").status == 200)
             #expect(try await world.gateway.run("account", "delete", "alice", "--yes").exit == .code(0))

@@ -115,6 +115,30 @@ final class RecordingCallback: AppCallback {
         }
     }
 
+    @Test("IM-1 nothing is called before the open messages are known again: what was taken too early would find none")
+    func start() async throws {
+        try await TestGateway.run { test in
+            let alice = try await test.device("alice")
+            let key = try await Self.send(test, alice, "from before")
+            let callback = RecordingCallback()
+            var app = try #require(test.gateway.configuration.apps.first { $0.id == "talk" })
+            app.callback = callback
+            let gateway = test.gateway
+            let callbacks = Callbacks(apps: [app], mailroom: gateway.mailroom, time: gateway.time, log: gateway.log) {
+                (jitter: 0, challenge: "challenge")
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await callbacks.run() }
+                for _ in 0..<1000 { await Task.yield() }
+                #expect(callback.challenges.all.isEmpty)
+                callbacks.begin()
+                try await Eventually.wait("the call") { callback.calls.all.map(\.key) == [key] }
+                callbacks.beginShutdown()
+                try await group.waitForAll()
+            }
+        }
+    }
+
     @Test("IM-1 receipts of an application's own messages are called out too")
     func receipts() async throws {
         try await Self.run { test, callback in
