@@ -14,7 +14,7 @@ import time
 from browser import Fault, until
 from by_browser import ByChromium, ByFirefox
 from desktop import Desktop
-from gateway import PASSWORD, Gateway
+from gateway import OTHER, PASSWORD, Gateway
 from pushservice import PushService, decode
 
 BROWSERS = {"firefox": ByFirefox, "chromium": ByChromium}
@@ -119,6 +119,56 @@ class Story:
             raise Fault("not taken back by the browser")
         self.say("read elsewhere, the notification was taken back")
 
+    async def talk(self):
+        """Two people talk: one in this browser, the other by the API."""
+        page = await self.by.reopen(self.gateway.origin + "/")
+        self.bob = bob = await self.gateway.device(OTHER)
+        await bob("PUT", "/v1/contacts/alice")
+        await page.see_text("Live")
+        await page.click("a[data-key=nav-talks]")
+        await page.see_text("Asks to be your contact")
+        await page.click("[data-key=agree-bob]")
+        await page.see("document.querySelector('a[data-key=contact-bob]') !== null")
+        await page.click("a[data-key=contact-bob]")
+        await page.see("document.activeElement?.id === 'compose' || document.getElementById('compose') !== null")
+        await page.click("#compose")
+        await page.type("Is the round at ten?")
+        await page.click("form button[type=submit]")
+        await self.heard("account/alice", "Is the round at ten?")
+        await bob("POST", "/v1/conversations/alice/typing", {"state": "composing"})
+        await page.see_text("bob is writing…")
+        await bob("POST", "/v1/messages", {"to": {"account": "alice"}, "body": "At nine."})
+        await page.see("document.querySelector('.log .theirs .text')?.textContent === 'At nine.'")
+
+        async def is_read():
+            talk = await bob("GET", "/v1/conversations/alice")
+            return talk["peerRead"] >= talk["items"][-1]["number"]
+
+        await until("the read mark", is_read)
+        await self.picture("3-talk")
+        self.say("two people talk: typing, messages both ways, read")
+
+    async def heard(self, sender, text):
+        async def look():
+            items = (await self.bob("GET", "/v1/conversations/alice"))["items"]
+            return any(i["from"] == sender and i["body"] == text for i in items)
+
+        await until(f"“{text}”", look)
+
+    async def answer(self):
+        """What is typed into a notification goes back with no page open."""
+        count, bob = len(self.gateway.events("stream.closed")), self.bob
+        await self.by.leave()
+        await self.logged("stream.closed", count + 1)
+        await bob("POST", "/v1/messages", {"to": {"account": "alice"}, "body": "Are you coming?"})
+        notice = await self.desktop.notice(OTHER)
+        if "inline-reply" not in notice["actions"]:
+            self.say(f"this browser's notifications have no field to answer in: {sorted(notice['actions'])}")
+            return self.desktop.act(sweep=notice["id"])
+        self.desktop.act(reply=notice["id"], text="In five minutes")
+        await self.heard("account/alice", "In five minutes")
+        self.say("an answer typed into the notification arrived, with no page open")
+
     async def hidden(self):
         """Behind another tab: the stream brings the news, the notification is real, a click brings the app."""
         page = await self.by.reopen(self.gateway.origin + "/")
@@ -132,7 +182,7 @@ class Story:
         self.desktop.click(notice)
         await self.by.opened(lambda url: "/healthz?app=mail&ticket=flt_" in url)
         await self.desktop.gone(notice)
-        await self.picture("3-clicked")
+        await self.picture("4-clicked")
         await self.by.back_to(page)
         self.say("behind another tab: a click on the notification opened the app beside the portal")
 
@@ -163,7 +213,8 @@ async def tell(name, program, pictures):
         async with PushService(pathlib.Path(folder)) as push, RingingGateway(program, push) as gateway, \
                 Desktop() as desktop, BROWSERS[name](desktop, push, gateway) as by:
             story = Story(by, gateway, push, desktop, pictures)
-            await walk(story, (story.subscribe, story.ring, story.take_back, story.hidden, story.sign_out))
+            await walk(story, (story.subscribe, story.ring, story.take_back, story.talk, story.answer,
+                               story.hidden, story.sign_out))
 
 
 async def main(program, pictures, *names):

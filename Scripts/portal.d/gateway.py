@@ -99,6 +99,22 @@ class Gateway:
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    async def device(self, account):
+        """A device of an account's, as a function that makes its calls."""
+        login = aiohttp.BasicAuth(account, PASSWORD)
+        body = {"installation": f"{account}-desk", "name": "desk", "platform": "linux"}
+        async with self.http.post(self.origin + "/v1/devices", json=body, auth=login) as answer:
+            headers = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+
+        async def call(method, path, body=None):
+            async with self.http.request(method, self.origin + path, json=body, headers=headers) as answer:
+                text = await answer.text()
+                if answer.status >= 300:
+                    raise Fault(f"{method} {path}: {answer.status} {text}")
+                return json.loads(text) if text else None
+
+        return call
+
     def text(self):
         return (self.folder / "log").read_text(errors="replace")
 

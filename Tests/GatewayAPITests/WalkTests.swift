@@ -153,6 +153,10 @@ import Testing
             202,
             try await api.call(
                 "POST", "/v1/messages/\(mine.id)/reply", token: phone.token, ["body": .string(body)]))
+        let tap = api.gateway.identities.tap(try #require(MessageKey(mine.id)), DeviceID(phone.id))
+        expect(
+            202,
+            try await api.call("POST", "/v1/replies", token: phone.token, ["tap": .string(tap), "body": .string(body)]))
     }
 
     private func sessions(_ api: TestAPI, _ phone: Client) async throws {

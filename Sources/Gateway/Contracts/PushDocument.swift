@@ -1,7 +1,7 @@
 internal import Base
 
 /// The JSON document of a push, for services that carry a document of ours:
-/// `{notification,app,title,body?,badge,collapse,tap}`, without the texts for a `wakeup` device (MN-13),
+/// `{notification,app,title,body?,badge,collapse,tap,reply?}`, without the texts for a `wakeup` device (MN-13),
 /// and `{clear:[…],badge,collapse}` to take notifications back.
 package enum PushDocument {
     /// The document of a push in at most `limit` bytes: texts are shortened as `PushText` does, and of
@@ -71,6 +71,7 @@ package enum PushDocument {
         document.append("badge", .integer(notification.badge))
         document.append("collapse", .string(notification.collapse))
         document.append("tap", .string(notification.tap))
+        if notification.isAnswerable { document.append("reply", .bool(true)) }
         return .object(document)
     }
 }

@@ -107,10 +107,7 @@ package final class LaunchRelay: Service {
     /// Answers a tap. The same tap from the same device gets the same launch until that is redeemed.
     /// - Throws: `launch_expired` when the tap is used up, foreign, forged or too old; `no_farm`, `farm_unavailable`.
     package func launch(tap: String, device: Device) async throws -> Answer {
-        let expired = GatewayError(.launchExpired, "the notification is used up, expired, or belongs to another device")
-        guard let (key, target) = identities.read(tap: tap), target == device.id,
-            isAddressed(key, to: device)
-        else { throw expired }
+        let (key, expired) = (try message(of: tap, for: device), Self.expired)
         let known = keeper.read { state in
             state.byTap[TapKey(message: key, device: device.id)].flatMap { state.launches[$0] }
         }
@@ -123,6 +120,18 @@ package final class LaunchRelay: Service {
             time.timestamp - message.enqueued < Self.retention
         else { throw expired }
         return try await create(app, key, device, fromTap: true)
+    }
+
+    private static let expired = GatewayError(
+        .launchExpired, "the notification is used up, expired, or belongs to another device")
+
+    /// The message that a notification of this device speaks of.
+    /// - Throws: `launch_expired` for a tap that is foreign or forged.
+    package func message(of tap: String, for device: Device) throws(GatewayError) -> MessageKey {
+        guard let (key, target) = identities.read(tap: tap), target == device.id, isAddressed(key, to: device) else {
+            throw Self.expired
+        }
+        return key
     }
 
     private func isAddressed(_ key: MessageKey, to device: Device) -> Bool {

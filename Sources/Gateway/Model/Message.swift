@@ -195,6 +195,8 @@ package struct Notification: Sendable, Hashable {
     package let thread: String
     /// The opaque token a tap brings back.
     package let tap: String
+    /// It speaks of one message that somebody sent: an answer to it may be typed into the notification (IM-12).
+    package var isAnswerable = false
 
     package init(
         id: NotificationID, account: AccountID, device: DeviceID, app: AppID?, message: MessageKey,
@@ -206,8 +208,10 @@ package struct Notification: Sendable, Hashable {
     }
 
     func with(badge: Int) -> Notification {
-        Notification(
+        var notification = Notification(
             id: id, account: account, device: device, app: app, message: message, messages: messages, title: title,
             body: body, badge: badge, collapse: collapse, thread: thread, tap: tap)
+        notification.isAnswerable = isAnswerable
+        return notification
     }
 }

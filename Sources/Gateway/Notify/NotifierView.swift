@@ -21,6 +21,8 @@ package struct Subject: Sendable, Hashable {
     package let collapse: String?
     /// What the summary is made of.
     package let content: SummaryContent
+    /// Somebody sent it, who can be answered; what a monitor found cannot.
+    package var isAnswerable = false
 
     package init(
         key: MessageKey, number: Int64? = nil, account: AccountID, app: AppID?, registration: RegistrationID?,

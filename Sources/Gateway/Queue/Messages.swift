@@ -75,7 +75,7 @@ package final class Messages: Sendable {
         }
         let preferences = registration?.preferences
         let policy = preferences?.summary ?? defaults.summary
-        return Subject(
+        var subject = Subject(
             key: message.key, number: number, account: account, app: message.app, registration: registration?.id,
             priority: message.priority, expires: message.expires ?? time.timestamp + defaults.itemTTL,
             targets: device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets,
@@ -89,6 +89,8 @@ package final class Messages: Sendable {
                 sender: policy == .hint ? nil : message.sender.isStreamed ? sender : message.header["from"],
                 subject: policy == .hint ? nil : message.subject?.cut(to: SummaryText.bodyLimit),
                 preview: policy == .full ? Self.preview(message.body) : nil, locale: locale))
+        subject.isAnswerable = message.origin == nil
+        return subject
     }
 
     private static func preview(_ body: [UInt8]) -> String? {

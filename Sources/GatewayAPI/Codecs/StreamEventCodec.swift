@@ -33,6 +33,7 @@ enum StreamEventCodec {
         if let body = notification.body { object.append("body", .string(body)) }
         object.append("badge", .integer(notification.badge))
         object.append("tap", .string(notification.tap))
+        if notification.isAnswerable { object.append("reply", .bool(true)) }
         return .object(object)
     }
 }

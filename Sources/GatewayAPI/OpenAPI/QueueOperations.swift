@@ -20,6 +20,10 @@ extension OpenAPI {
             method: "POST", path: "/v1/messages/{id}/reply", access: .party,
             summary: "Answers whoever sent a message; carries its correlation, or else its id",
             body: "ReplyOrder", answers: [(202, .json("SentMessages"))], problems: [507]),
+        Operation(
+            method: "POST", path: "/v1/replies", access: .device,
+            summary: "Answers the message of a notification, by its tap, and marks it as read",
+            body: "TapReply", answers: [(202, .json("SentMessages"))], problems: [404, 410, 507]),
     ]
 
     private static let viewOperations = [

@@ -34,6 +34,10 @@ extension OpenAPI {
         "MessageOrder": Schema.object(
             [("to", Schema.oneOf(Schema.named("Target"), Schema.array(Schema.named("Target"))))] + orderFields),
         "ReplyOrder": Schema.object(orderFields),
+        "TapReply": Schema.object([
+            "tap": Schema.string("Of the push or the notify event"), "body": Schema.string,
+            "id?": Schema.string("The same one within ten minutes is the same answer"),
+        ]),
         "MessageBatch": Schema.object(["messages": Schema.array(Schema.named("MessageOrder"))]),
         "SentMessage": Schema.object([
             "id": Schema.string, "to": Schema.string("The recipient's queue, such as account/alice"),

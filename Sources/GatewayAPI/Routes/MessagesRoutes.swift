@@ -31,6 +31,22 @@ extension RouteTable {
             try await call.gateway.messages.read(key, by: call.device)
             return .empty()
         }
+        // Typed into a notification, which knows its tap and nothing of messages (IM-12).
+        device("POST", "/v1/replies") { call in
+            var reader = try FieldReader(call.request)
+            let tap = try reader.string("tap")
+            var order = SendOrder(to: [])
+            (order.body, order.id) = (Array(try reader.string("body").utf8), try reader.optionalString("id"))
+            try reader.finish()
+            let key = try call.gateway.launches.message(of: tap, for: call.device)
+            let sent = try await call.gateway.postmaster.reply(to: key, order, by: .device(call.device))
+            do {
+                try await call.gateway.messages.read(key, by: call.device)
+            } catch let error as GatewayError where error.code == .notFound {
+                // It was read or taken before.
+            }
+            return .json(bytes: SendCodec.answer(sent), status: 202)
+        }
         party("POST", "/v1/messages/{id}/reply") { call in
             let (key, _) = try call.takenKey()
             let order = try call.sendOrder(isReply: true)

@@ -5,7 +5,12 @@ const cacheName = "farbell-1";
 const shell = "/";
 /** Firefox lets a click do something for one second. */
 const patienceMilliseconds = 700;
-const hints = { en: "You have a message", zh: "您有一条新消息" };
+const words = {
+  en: { hint: "You have a message", reply: "Reply", placeholder: "Your answer", unsent: "Your answer was not sent" },
+  zh: { hint: "您有一条新消息", reply: "回复", placeholder: "您的回复", unsent: "您的回复未能发送" },
+};
+/** The language of the browser, as far as there are words in it. */
+const spoken = () => words[self.navigator.language.startsWith("zh") ? "zh" : "en"];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(Promise.all([caches.open(cacheName).then((cache) => cache.add(shell)), self.skipWaiting()]));
@@ -53,20 +58,26 @@ self.addEventListener("push", (event) => {
 
 /** Shows a notification; one of the same collapse id takes the older one's place. */
 async function show(news) {
-  const language = self.navigator.language.startsWith("zh") ? "zh" : "en";
   for (const shown of await self.registration.getNotifications()) {
     if (shown.data?.notification === news.notification) shown.close();
   }
   await self.registration.showNotification(news.title ?? "Farbell", {
-    body: news.body ?? (news.title ? "" : hints[language]),
+    body: news.body ?? (news.title ? "" : spoken().hint),
     tag: news.collapse || news.notification || "farbell",
     // Told again only where the device has something new to say.
     renotify: true,
     icon: "/portal/icon-192.png",
     badge: "/portal/icon-192.png",
+    actions: news.reply ? [replyAction()] : [],
     data: { notification: news.notification, tap: news.tap, app: news.app, at: Date.now() },
   });
   await badge(news.badge);
+}
+
+/** A field to type into; where the browser has none, a button like a click on the notification. */
+function replyAction() {
+  const { reply, placeholder } = spoken();
+  return { action: "reply", type: "text", title: reply, placeholder };
 }
 
 /** Takes back what was read elsewhere. */
@@ -84,9 +95,35 @@ async function badge(count) {
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  const opened = open(event.notification.data ?? {});
-  event.waitUntil(opened);
+  const data = event.notification.data ?? {};
+  const text = event.reply?.trim();
+  event.waitUntil(text ? answer(data, text) : open(data));
 });
+
+/** Sends what was typed into a notification, with no page open. What cannot be sent is shown, to be sent again. */
+async function answer(data, text) {
+  if (await send(data, text)) return;
+  await self.registration.showNotification(spoken().unsent, {
+    body: text, tag: `unsent-${data.notification}`, icon: "/portal/icon-192.png", actions: [replyAction()], data,
+  });
+}
+
+/** Whether the answer is with the gateway. The same one twice is one message there. */
+async function send({ notification, tap }, text) {
+  try {
+    const session = await fetch("/v1/portal/session", { cache: "no-store" });
+    if (session.status !== 200) return false;
+    const { csrf } = await session.json();
+    const sent = await fetch("/v1/replies", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "Farbell-CSRF": csrf },
+      body: JSON.stringify({ tap, body: text, id: `reply/${notification}` }),
+    });
+    return sent.status === 202;
+  } catch {
+    return false;
+  }
+}
 
 /** Gives the tap to an open portal, or opens one at it. */
 async function open({ tap, app }) {
