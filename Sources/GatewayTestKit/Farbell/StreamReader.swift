@@ -61,7 +61,7 @@ package final class StreamReader: Sendable {
     /// The first event of a name that fits, also among those already there.
     /// - Throws: `DeadlineMissed`.
     package func first(
-        _ name: String, deadline: Duration = .seconds(20), where fits: @Sendable (Event) -> Bool = { _ in true }
+        _ name: String, deadline: Duration = .seconds(40), where fits: @Sendable (Event) -> Bool = { _ in true }
     ) async throws -> Event {
         do {
             return try await events.first(deadline: deadline) { $0.name == name && fits($0) }

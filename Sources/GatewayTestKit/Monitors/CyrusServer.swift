@@ -113,7 +113,7 @@ package final class CyrusServer: Sendable {
         let child = try await ChildProcess(
             words[0], Array(words.dropFirst()) + [redirected], .init(environment: environment))
         child.closeInput()
-        guard case .code(0) = try await child.waitForExit(deadline: .seconds(20)) else {
+        guard case .code(0) = try await child.waitForExit(deadline: .seconds(60)) else {
             throw PeerError(.process, "\(command): \(child.errors.joined(separator: " "))")
         }
     }

@@ -254,7 +254,7 @@ package enum MonitorConformance {
         _ subject: some MonitorSubject, _ what: @autoclosure () -> String, until condition: () -> Bool
     ) async throws {
         var questions = 0
-        try await Eventually.wait(what(), for: .seconds(30)) {
+        try await Eventually.wait(what(), for: .seconds(60)) {
             if condition() { return true }
             questions += 1
             if questions % 20 == 0 { try await subject.passTime() }

@@ -67,7 +67,7 @@ package final class ProsodyServer: Sendable {
     package func stop() async throws {
         guard let child = process.withLock({ $0 }) else { return }
         child.terminate()
-        try await child.waitForExit(deadline: .seconds(20))
+        try await child.waitForExit(deadline: .seconds(60))
         process.withLock { $0 = nil }
     }
 

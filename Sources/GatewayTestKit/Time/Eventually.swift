@@ -17,7 +17,7 @@ package enum Eventually {
     ///   - interval: the pause between two questions.
     /// - Throws: `DeadlineMissed`, or what `condition` throws.
     package static func wait(
-        _ what: @autoclosure () -> String, for deadline: Duration = .seconds(10),
+        _ what: @autoclosure () -> String, for deadline: Duration = .seconds(30),
         every interval: Duration = .milliseconds(5), isolation: isolated (any Actor)? = #isolation,
         until condition: () async throws -> Bool
     ) async throws {
@@ -30,7 +30,7 @@ package enum Eventually {
 
     /// Returns the first value of `question` that is not nil; otherwise like `wait`.
     package static func value<Value>(
-        _ what: @autoclosure () -> String, for deadline: Duration = .seconds(10),
+        _ what: @autoclosure () -> String, for deadline: Duration = .seconds(30),
         every interval: Duration = .milliseconds(5), isolation: isolated (any Actor)? = #isolation,
         _ question: () async throws -> Value?
     ) async throws -> Value {
