@@ -101,7 +101,7 @@ package final class RecordingMonitorHost: MonitorHost {
     /// Returns when `count` items have rung.
     /// - Throws: `DeadlineMissed`.
     @discardableResult
-    package func waitForItems(_ count: Int, deadline: Duration = .seconds(10)) async throws -> [Item] {
+    package func waitForItems(_ count: Int, deadline: Duration = .seconds(30)) async throws -> [Item] {
         try await Eventually.wait("\(count) items, not \(rung.count); failures: \(failures)", for: deadline) {
             rung.count >= count
         }
@@ -110,7 +110,7 @@ package final class RecordingMonitorHost: MonitorHost {
 
     /// Returns when the monitor has said for the `count`th time that it watches.
     /// - Throws: `DeadlineMissed`.
-    package func waitForWatching(_ count: Int = 1, deadline: Duration = .seconds(10)) async throws {
+    package func waitForWatching(_ count: Int = 1, deadline: Duration = .seconds(30)) async throws {
         try await Eventually.wait("watching \(count) times; failures: \(failures)", for: deadline) {
             watchingCount >= count
         }
@@ -119,7 +119,7 @@ package final class RecordingMonitorHost: MonitorHost {
     /// Returns when `watch` has failed `count` times.
     /// - Throws: `DeadlineMissed`.
     @discardableResult
-    package func waitForFailures(_ count: Int = 1, deadline: Duration = .seconds(10)) async throws -> [MonitorFailure] {
+    package func waitForFailures(_ count: Int = 1, deadline: Duration = .seconds(30)) async throws -> [MonitorFailure] {
         try await Eventually.wait("\(count) failures", for: deadline) { failures.count >= count }
         return failures
     }

@@ -47,7 +47,7 @@ package final class Recorder<Element: Sendable>: Sendable {
     /// Returns all that is there when there are at least `count`.
     /// - Throws: `DeadlineMissed`.
     @discardableResult
-    package func wait(count: Int, deadline: Duration = .seconds(10)) async throws -> [Element] {
+    package func wait(count: Int, deadline: Duration = .seconds(30)) async throws -> [Element] {
         try await Eventually.wait("\(count) recorded, not \(self.count)", for: deadline, every: .milliseconds(2)) {
             self.count >= count
         }
@@ -58,7 +58,7 @@ package final class Recorder<Element: Sendable>: Sendable {
     /// - Throws: `DeadlineMissed`.
     @discardableResult
     package func first(
-        deadline: Duration = .seconds(10), where fits: @Sendable (Element) -> Bool
+        deadline: Duration = .seconds(30), where fits: @Sendable (Element) -> Bool
     ) async throws -> Element {
         try await Eventually.value("a fitting record among \(count)", for: deadline, every: .milliseconds(2)) {
             all.first(where: fits)

@@ -108,7 +108,7 @@ package final class ChildProcess: Sendable {
     /// Returns when the program has ended and all it wrote has been read.
     /// - Throws: `DeadlineMissed`.
     @discardableResult
-    package func waitForExit(deadline: Duration = .seconds(10)) async throws -> Exit {
+    package func waitForExit(deadline: Duration = .seconds(30)) async throws -> Exit {
         try await Eventually.value("the end of process \(processID)", for: deadline) {
             state.withLock { $0.openPipes == 0 ? $0.exit : nil }
         }
@@ -118,7 +118,7 @@ package final class ChildProcess: Sendable {
     /// - Throws: `DeadlineMissed`, `PeerError` when the program ended without such a line.
     @discardableResult
     package func waitForLine(
-        _ what: String, errors: Bool = false, deadline: Duration = .seconds(10), where fits: (String) -> Bool
+        _ what: String, errors: Bool = false, deadline: Duration = .seconds(30), where fits: (String) -> Bool
     ) async throws -> String {
         try await Eventually.value("a line from process \(processID): \(what)", for: deadline) {
             let ended = state.withLock { $0.exit != nil && $0.openPipes == 0 }

@@ -89,7 +89,7 @@ package final class ManualTime: TimeSource {
 
     /// Returns when at least `count` tasks wait for this clock.
     /// - Throws: `DeadlineMissed` after `deadline` of real time.
-    package func waitForSleepers(_ count: Int, deadline: Duration = .seconds(10)) async throws {
+    package func waitForSleepers(_ count: Int, deadline: Duration = .seconds(30)) async throws {
         try await Eventually.wait("\(count) sleepers on the manual clock", for: deadline, every: .milliseconds(1)) {
             sleeperCount >= count
         }

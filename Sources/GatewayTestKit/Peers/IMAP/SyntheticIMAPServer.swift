@@ -86,7 +86,7 @@ package final class SyntheticIMAPServer: Sendable {
 
     /// Returns when at least `count` connections are inside IDLE.
     /// - Throws: `DeadlineMissed`.
-    package func waitForIdlers(_ count: Int, deadline: Duration = .seconds(10)) async throws {
+    package func waitForIdlers(_ count: Int, deadline: Duration = .seconds(30)) async throws {
         try await Eventually.wait("\(count) idlers, not \(counts.idling)", for: deadline, every: .milliseconds(2)) {
             counts.idling >= count
         }
