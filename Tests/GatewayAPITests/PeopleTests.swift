@@ -18,7 +18,7 @@ import Testing
         try await api.call(method, "/v1/contacts/\(peer)", token: client.token)
     }
 
-    @Test("IM-8 a contact is asked for, agreed to, listed with kind and presence, and ended") func contacts()
+    @Test("IM-8 IM-13 a contact is asked for, agreed to, listed with kind and presence, and ended") func contacts()
         async throws
     {
         try await TestAPI.run(Self.consent) { api in
