@@ -2,6 +2,7 @@
 Needs root: it makes a user of Linux, and takes him away again."""
 import asyncio
 import email.utils
+import fcntl
 import os
 import pathlib
 import pwd
@@ -15,6 +16,7 @@ from browser import Fault, until
 from gateway import free_port
 
 USER = "farbell-whole"
+COMMENT = "made by Farbell's scripts"
 MAIL_PASSWORD = "mail of " + secrets.token_hex(6)
 PROGRAMS = ["Xvnc", "websockify", "vncpasswd", "openbox", "wmctrl", "sylpheed", "dovecot", "doveadm"]
 
@@ -104,13 +106,10 @@ class Farm:
         missing = [program for program in PROGRAMS if not shutil.which(program)]
         if missing:
             raise Fault(f"missing: {missing}; Scripts/install --farms --tests installs them")
-        try:
-            pwd.getpwnam(USER)
-        except KeyError:
-            pass
-        else:
-            raise Fault(f"there is a user {USER} already; remove it first")
-        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", USER], check=True)
+        await self.lock_user()
+        if self.is_left_behind():
+            await self.remove_user()
+        subprocess.run(["useradd", "--comment", COMMENT, "--create-home", "--shell", "/bin/bash", USER], check=True)
         self.person = pwd.getpwnam(USER)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="farbell-farm-"))
         self.folder.chmod(0o755)
@@ -120,6 +119,27 @@ class Farm:
             await self.__aexit__()
             raise
         return self
+
+    async def lock_user(self):
+        """The run before may be on its way out still."""
+        self.lock = open(f"/run/lock/{USER}", "wb")
+        for _ in range(600):
+            try:
+                return fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await asyncio.sleep(0.1)
+        raise Fault(f"another run has the user {USER}")
+
+    @staticmethod
+    def is_left_behind():
+        """By a run that was killed: whoever holds the lock may take it away."""
+        try:
+            found = pwd.getpwnam(USER)
+        except KeyError:
+            return False
+        if found.pw_gecos != COMMENT:
+            raise Fault(f"there is a user {USER} already, and not of ours")
+        return True
 
     async def start(self):
         self.install_tools()
@@ -166,6 +186,12 @@ class Farm:
                 os.killpg(process.pid, signal.SIGTERM)
         for process in self.processes:
             await process.wait()
+        await self.remove_user()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.close()
+
+    @staticmethod
+    async def remove_user():
         # Every process of a user that exists for this alone, in a group of its own each.
         for _ in range(20):
             found = subprocess.run(["pgrep", "-u", USER], capture_output=True, text=True).stdout.split()
@@ -178,7 +204,6 @@ class Farm:
                 break
             await asyncio.sleep(0.1)
         subprocess.run(["userdel", "--remove", USER], capture_output=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     async def run(self, *arguments):
         process = await asyncio.create_subprocess_exec(

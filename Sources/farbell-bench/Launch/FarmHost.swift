@@ -17,7 +17,7 @@ struct FarmHost: Sendable {
         (self.user, self.farm) = (user, farm)
         // In a session of its own: what ends this process must not keep it from tidying up.
         keeper = try await ChildProcess("/usr/bin/setsid", ["--fork", Self.script, "make", user])
-        folder = try await keeper.waitForLine("a folder", deadline: .seconds(30)) { $0.hasPrefix("/") }
+        folder = try await keeper.waitForLine("a folder", deadline: .seconds(90)) { $0.hasPrefix("/") }
     }
 
     /// Runs `close`, `hide` or `end`.
