@@ -41,8 +41,6 @@ class People(Walk):
         """The browser itself says whether it would put the portal on the desktop."""
         await self.page.see("navigator.serviceWorker.ready.then((r) => r.active?.state === 'activated')")
         errors = (await self.page.send("Page.getInstallabilityErrors"))["installabilityErrors"]
-        # The profile of the walk is a fresh one, as of a private window, which installs nothing.
-        errors = [error["errorId"] for error in errors if error["errorId"] != "in-incognito"]
         manifest = await self.page.send("Page.getAppManifest")
         if errors or manifest["errors"] or not manifest.get("data"):
             raise Fault(f"it cannot be installed: {errors} {manifest['errors']}")
