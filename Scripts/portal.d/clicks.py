@@ -84,6 +84,20 @@ class Story:
         await self.picture("1-allowed")
         self.say("the portal subscribed with the gateway's key")
 
+    async def test_push(self):
+        """Among the devices: a test goes all the way to the desktop."""
+        page = self.by.page
+        await page.click("a[data-key=nav-devices]")
+        await page.click("button[data-key^=test-]")
+        await page.see_text("The push service took it.")
+        notice = await self.desktop.notice("This is a test notification")
+        await self.by.accepted(self.push.taken[-1])
+        self.desktop.act(sweep=notice["id"])
+        await self.desktop.gone(notice)
+        await page.click("a[data-key=nav-apps]")
+        await page.see("document.querySelector('h1')?.textContent === 'Your apps'")
+        self.say("a test push of the list of devices shows on the desktop")
+
     async def set_up(self, page):
         await page.see_text("This app needs no credentials.")
         await page.click("#set-up button[type=submit]")
@@ -213,8 +227,8 @@ async def tell(name, program, pictures):
         async with PushService(pathlib.Path(folder)) as push, RingingGateway(program, push) as gateway, \
                 Desktop() as desktop, BROWSERS[name](desktop, push, gateway) as by:
             story = Story(by, gateway, push, desktop, pictures)
-            await walk(story, (story.subscribe, story.ring, story.take_back, story.talk, story.answer,
-                               story.hidden, story.sign_out))
+            await walk(story, (story.subscribe, story.test_push, story.ring, story.take_back, story.talk,
+                               story.answer, story.hidden, story.sign_out))
 
 
 async def main(program, pictures, *names):

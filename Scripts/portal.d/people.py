@@ -37,6 +37,15 @@ class People(Walk):
             raise Fault(f"cookies: {flags}")
         self.say("signed in by keyboard; the cookie is out of a script's reach")
 
+    async def install(self):
+        """The browser itself says whether it would put the portal on the desktop."""
+        await self.page.see("navigator.serviceWorker.ready.then((r) => r.active?.state === 'activated')")
+        errors = (await self.page.send("Page.getInstallabilityErrors"))["installabilityErrors"]
+        manifest = await self.page.send("Page.getAppManifest")
+        if errors or manifest["errors"] or not manifest.get("data"):
+            raise Fault(f"it cannot be installed: {errors} {manifest['errors']}")
+        self.say("Chromium would install it")
+
     async def set_up(self):
         page = self.page
         await page.see_text("Live")

@@ -29,8 +29,8 @@ async def walk(program, pictures):
         await page.dark(False)
         steps = Steps(gateway, browser, page, pictures)
         try:
-            for step in (steps.sign_in, steps.set_up, steps.settings, steps.presence, steps.push, steps.launches,
-                         steps.stage, steps.tabs, steps.tap, steps.talking, steps.looks, steps.sign_out):
+            for step in (steps.sign_in, steps.install, steps.set_up, steps.settings, steps.presence, steps.push,
+                         steps.launches, steps.stage, steps.tabs, steps.tap, steps.talking, steps.looks, steps.sign_out):
                 await step()
         except Exception:
             await steps.picture("fault")

@@ -29,9 +29,13 @@ struct FarmHost: Sendable {
         }
     }
 
-    /// Begins to look for the app's window, which ends with a line that says when it was seen.
+    /// Begins to look for the app's window, which ends with a line that says when it was seen. Returns when it is being
+    /// looked for: starting what looks is no part of the launch.
+    /// - Throws: `DeadlineMissed`.
     func lookForWindow() async throws -> ChildProcess {
-        try await ChildProcess(Self.script, ["shown", folder, user, farm])
+        let looker = try await ChildProcess(Self.script, ["shown", folder, user, farm])
+        try await looker.waitForLine("that it is looked for", deadline: .seconds(30)) { $0 == "looking" }
+        return looker
     }
 
     /// The pieces of `times`: beginning and end of each program that ran, in seconds since 1970.

@@ -11,7 +11,7 @@ struct LaunchFarm: Sendable {
         case xpra
 
         private var programs: [String] {
-            let shared = ["xdotool", "openbox", "xterm", "wmctrl"]
+            let shared = ["xdotool", "openbox", "xterm", "wmctrl", "python3", "clang"]
             return shared + (self == .xpra ? ["xpra", "Xvfb"] : ["Xvnc", "vncpasswd"])
         }
 
@@ -36,7 +36,7 @@ struct LaunchFarm: Sendable {
         let tap: Duration
         /// From the ticket's request to its answer, which says where the app is.
         let redeem: Duration
-        /// In which the farm's programs ran meanwhile.
+        /// In which any of the farm's programs ran meanwhile.
         let programs: Duration
         /// From the tap's request until the app's window was seen; nil where it is on the screen all the time.
         let window: Duration?
@@ -94,8 +94,8 @@ struct LaunchFarm: Sendable {
 
     private func configuration(_ site: FarmHost) -> JSON {
         let session: JSON = .strings([
-            "/usr/bin/env", "FARBELL_APPS=\(site.folder)/apps", "FARBELL_STATE=\(site.folder)/\(kind.rawValue)",
-            "\(site.folder)/timed", "\(site.folder)/tools/\(kind.rawValue)-session",
+            "\(site.folder)/timed", "/usr/bin/env", "FARBELL_APPS=\(site.folder)/apps",
+            "FARBELL_STATE=\(site.folder)/\(kind.rawValue)", "\(site.folder)/tools/\(kind.rawValue)-session",
         ])
         switch kind {
         // Nobody connects to the pictures.

@@ -36,20 +36,33 @@ final class LaunchTapper: Sendable {
         let end = setup.time.now
         var seen: Duration?
         if let window {
-            let line = try await window.waitForLine("when the window was seen", deadline: .seconds(70)) { _ in true }
+            let line = try await window.waitForLine("when the window was seen", deadline: .seconds(70)) {
+                $0.first?.isNumber == true
+            }
             guard let moment = setup.moment(ofSeconds: line) else { throw BenchError("'\(line)' is no time") }
             seen = moment - begin
         }
-        let programs = site.times.compactMap { pair -> Duration? in
+        let programs = site.times.compactMap { pair -> ClosedRange<Moment>? in
             guard let from = setup.moment(ofSeconds: pair.begin), let to = setup.moment(ofSeconds: pair.end),
                 from >= brought, from <= end
             else { return nil }
-            return min(to, end) - from
+            return from...max(from, min(to, end))
         }
         guard !programs.isEmpty else { throw BenchError("none of the farm's programs ran") }
         try await present(redeemed)
         return LaunchFarm.Sample(
-            tap: answered - begin, redeem: end - brought, programs: programs.reduce(.zero, +), window: seen)
+            tap: answered - begin, redeem: end - brought, programs: Self.covered(by: programs), window: seen)
+    }
+
+    /// The time in which at least one of them ran.
+    private static func covered(by programs: [ClosedRange<Moment>]) -> Duration {
+        var total = Duration.zero
+        var covered = Moment(nanoseconds: .min)
+        for program in programs.sorted(by: { $0.lowerBound < $1.lowerBound }) where program.upperBound > covered {
+            total += program.upperBound - max(program.lowerBound, covered)
+            covered = program.upperBound
+        }
+        return total
     }
 
     /// Mail comes and is pushed.

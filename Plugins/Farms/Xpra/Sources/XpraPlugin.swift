@@ -89,6 +89,10 @@ package final class XpraFarm: Farm {
         guard let target = target as? Target else {
             throw GatewayError(.farmUnavailable, "the app's launch target was made by another farm")
         }
+        // Where the account's server was found last: it is asked while the session program runs. What it says counts
+        // if that program finds the same server.
+        let known = displays.withLock { $0[request.account] }
+        async let early = early(known)
         let answer = try await program.open(request, log: log)
         guard let display = answer["display"]?.string, !display.hasPrefix("-"), let url = answer["url"]?.string,
             url.hasPrefix("https://") || url.hasPrefix("http://")
@@ -98,7 +102,11 @@ package final class XpraFarm: Farm {
             displays[request.account] = display
         }
         do {
-            try await bringUp(target, on: display)
+            // In a server that has just been started nothing runs.
+            let isNew = answer["started"]?.bool == true
+            var status: XpraStatus? = isNew ? XpraStatus(lines: []) : nil
+            if !isNew, display == known { status = await early }
+            try await bringUp(target, on: display, status)
         } catch {
             log.error(
                 .launchFailed, "xpra could not start or raise the app",
@@ -114,9 +122,16 @@ package final class XpraFarm: Farm {
         return .frame(url: Secret("\(url)\(url.contains("?") ? "&" : "?")\(query)"))
     }
 
+    /// What a server says of itself; nil where there is none to ask, or it does not answer.
+    private func early(_ display: String?) async -> XpraStatus? {
+        guard let display else { return nil }
+        return try? await control.status(of: display)
+    }
+
     /// Raises the app where it runs in the live session, and starts it where it does not.
-    private func bringUp(_ target: Target, on display: String) async throws {
-        let status = try await control.status(of: display)
+    /// - Parameter status: nil where the server has still to be asked.
+    private func bringUp(_ target: Target, on display: String, _ status: XpraStatus?) async throws {
+        let status = if let status { status } else { try await control.status(of: display) }
         if let window = status.windows.first(where: { $0.value.caseInsensitiveEquals(target.window) })?.key {
             try await control.tell(display, ["focus", window])
         } else {

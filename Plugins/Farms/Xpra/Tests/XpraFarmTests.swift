@@ -52,6 +52,33 @@ struct XpraFarmTests {
         #expect(site.farm.screenOrigins == ["https://farm.example:14500"])
     }
 
+    @Test("SG-11 a new server is not asked; a known one is asked while the session program runs, another one anew")
+    func early() async throws {
+        let folder = try TemporaryFolder()
+        let site = try site(folder, info: "windows.3.class-instance=('sylpheed', 'Sylpheed')\n")
+        /// Answers once so many questions were asked, which would never be where they were asked afterwards.
+        func open(_ display: String, started: Bool = false, after questions: Int) throws {
+            try folder.script(
+                """
+                touch \(folder.path)/asked
+                while [ "$(grep -c info \(folder.path)/asked)" -lt \(questions) ]; do sleep 0.01; done
+                echo '{"display":"\(display)","url":"https://farm.example/","started":\(started)}'
+                """, to: "open")
+        }
+        try open(":100", started: true, after: 0)
+        _ = try await site.start(FarmSite.request())
+        var expected = "control :100 start sylpheed --compose\n"
+        #expect(try folder.text(of: "asked") == expected)
+        try open(":100", after: 1)
+        _ = try await site.start(FarmSite.request())
+        expected += "info :100\ncontrol :100 focus 3\n"
+        #expect(try folder.text(of: "asked") == expected)
+        try open(":101", after: 2)
+        _ = try await site.start(FarmSite.request())
+        expected += "info :100\ninfo :101\ncontrol :101 focus 3\n"
+        #expect(try folder.text(of: "asked") == expected)
+    }
+
     @Test(
         "SG-7 all clients together: hidden when every one is suspended",
         arguments: [
