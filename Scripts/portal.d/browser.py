@@ -33,7 +33,15 @@ async def until(what, look, seconds=PATIENCE):
 
 
 class Tab:
-    """What a page of any browser can be asked; `run(expression)` is the browser's own."""
+    """What a page of any browser can be asked; `run(expression)`, `type`, `tab` and `enter` are the browser's own."""
+
+    async def sign_in(self, account, password):
+        """By keyboard alone, on the page that asks for it."""
+        await self.see("document.activeElement?.name === 'account'")
+        await self.type(account)
+        await self.tab()
+        await self.type(password)
+        await self.enter()
 
     async def see(self, script, seconds=PATIENCE):
         """Waits until JavaScript gives something that is true."""

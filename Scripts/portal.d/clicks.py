@@ -60,11 +60,7 @@ class Story:
         """Signs in, sets an app up, and lets it ring: the portal's own way."""
         page, push = self.by.page, self.push
         await page.go(self.gateway.origin + "/")
-        await page.see("document.activeElement?.name === 'account'")
-        await page.type(self.gateway.account)
-        await page.click("[name=password]")
-        await page.type(PASSWORD)
-        await page.click("button[type=submit]")
+        await page.sign_in(self.gateway.account, PASSWORD)
         await page.see_text("Your apps")
         await self.by.permit()
         await page.click("a[aria-label='Set up Mail']")

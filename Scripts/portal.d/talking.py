@@ -16,16 +16,19 @@ class Talking(Walk):
         self.bob = await self.browser.page(self.gateway.origin + "/", await self.browser.context())
         await self.bob.size(1100, 720)
         await self.bob.dark(False)
-        await self.sign_in_other()
-        await self.become_contacts()
-        await self.talk()
-        await self.change()
+        await self.converse()
         await self.attach()
         await self.page_back()
         await self.statuses()
         await self.talk_looks()
         await self.bob.run(f"({CALL})('DELETE', '/v1/portal/session')")
         await self.list_apps()
+
+    async def converse(self):
+        await self.sign_in_other()
+        await self.become_contacts()
+        await self.talk()
+        await self.change()
 
     async def at(self, page, what):
         """axe-core and the console, on a page that may be Bob's."""
@@ -37,11 +40,7 @@ class Talking(Walk):
 
     async def sign_in_other(self):
         bob = self.bob
-        await bob.see("document.activeElement?.name === 'account'")
-        await bob.type(OTHER)
-        await bob.tab()
-        await bob.type(PASSWORD)
-        await bob.enter()
+        await bob.sign_in(OTHER, PASSWORD)
         await bob.see_text("Live")
         await bob.click("a[data-key=nav-talks]")
         await bob.see("document.querySelector('h1')?.textContent === 'Messages'")
@@ -96,7 +95,7 @@ class Talking(Walk):
         await bob.see("document.querySelector('.log .own p.quiet').textContent.includes('read')")
         if "At nine" in await alice.run("document.getElementById('toasts').textContent"):
             raise Fault("what is read is announced, too")
-        await alice.run("document.getElementById('toasts').replaceChildren(); window.scrollTo(0, 0)")
+        await alice.run("document.getElementById('toasts').replaceChildren(), window.scrollTo(0, 0)")
         await self.picture("talk")
         self.say("they talk: typing, delivered and read marks")
 
@@ -207,7 +206,7 @@ class Talking(Walk):
         await alice.enter()
         await bob.see_text("At lunch: noodles")
         await self.check("conversations, contacts and status")
-        await alice.run("document.getElementById('toasts').replaceChildren(); window.scrollTo(0, 0)")
+        await alice.run("document.getElementById('toasts').replaceChildren(), window.scrollTo(0, 0)")
         await self.picture("talks")
         self.say("a status with own words shows at the other side")
 

@@ -40,6 +40,16 @@ struct PortalTests {
         is not, gets pushes, taps, launches; two people become contacts, talk, send a file and see one another; signs out; axe-core finds nothing
         """)
     func walk() async throws { try await PortalWalk.run("see.py") }
+
+    @Test(
+        """
+        IM-2 IM-7 IM-9 in Chromium: a person in the page and one with an XMPP client by Prosody see one another, hear \
+        each other's messages, typing, and what was delivered and read
+        """,
+        .enabled(
+            if: XMPPClientProcess.isAvailable && FileSystem.exists("/usr/bin/prosody"),
+            "needs prosody and python3-slixmpp: Scripts/install --tests"))
+    func bridge() async throws { try await PortalWalk.run("bridge.py") }
 }
 
 /// Pushes, the desktop's own notifications, and clicks on them.
@@ -66,6 +76,11 @@ struct ClickTests {
             "needs chromium, Xvfb, dbus-daemon, openbox, imagemagick, python3-dbus, python3-gi: Scripts/install --tests"
         ))
     func chromium() async throws { try await PortalWalk.run("clicks.py", "chromium") }
+
+    @Test(
+        "IM-2 IM-7 IM-10 in two Firefoxes: two people become contacts and talk, with typing, marks, edits and withdrawals",
+        .enabled(if: hasFirefox && PortalWalk.hasDesktop, "needs firefox-esr and Scripts/install --tests"))
+    func twoInFirefox() async throws { try await PortalWalk.run("together.py") }
 
     @Test(
         """
