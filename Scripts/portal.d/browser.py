@@ -33,7 +33,15 @@ async def until(what, look, seconds=PATIENCE):
 
 
 class Tab:
-    """What a page of any browser can be asked; `run(expression)` is the browser's own."""
+    """What a page of any browser can be asked; `run(expression)`, `type`, `tab` and `enter` are the browser's own."""
+
+    async def sign_in(self, account, password):
+        """By keyboard alone, on the page that asks for it."""
+        await self.see("document.activeElement?.name === 'account'")
+        await self.type(account)
+        await self.tab()
+        await self.type(password)
+        await self.enter()
 
     async def see(self, script, seconds=PATIENCE):
         """Waits until JavaScript gives something that is true."""
@@ -170,6 +178,8 @@ class Page(Tab):
         self.browser, self.target, self.session = browser, target, session
         self.complaints = []
         self.registrations = {}
+        # What a page asks files for.
+        self.chooser = None
         # What is answered to requests of a path, where `Fetch` is enabled.
         self.answers = {}
 
@@ -180,6 +190,8 @@ class Page(Tab):
         elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
             entry = parameters["entry"]
             self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
+        elif method == "Page.fileChooserOpened":
+            self.chooser = parameters
         elif method == "Fetch.requestPaused":
             asyncio.create_task(self.answer(parameters))
         elif method == "ServiceWorker.workerRegistrationUpdated":
@@ -217,6 +229,16 @@ class Page(Tab):
         for kind in ("mousePressed", "mouseReleased"):
             await self.send(
                 "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    async def choose(self, *files):
+        """Answers the page's question for files, which the next key or click brings up."""
+        async def asked():
+            return self.chooser
+
+        chooser = await until("the choice of files", asked)
+        self.chooser = None
+        await self.send(
+            "DOM.setFileInputFiles", files=[str(file) for file in files], backendNodeId=chooser["backendNodeId"])
 
     async def type(self, text):
         await self.send("Input.insertText", text=text)

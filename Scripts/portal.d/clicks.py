@@ -60,11 +60,7 @@ class Story:
         """Signs in, sets an app up, and lets it ring: the portal's own way."""
         page, push = self.by.page, self.push
         await page.go(self.gateway.origin + "/")
-        await page.see("document.activeElement?.name === 'account'")
-        await page.type(self.gateway.account)
-        await page.click("[name=password]")
-        await page.type(PASSWORD)
-        await page.click("button[type=submit]")
+        await page.sign_in(self.gateway.account, PASSWORD)
         await page.see_text("Your apps")
         await self.by.permit()
         await page.click("a[aria-label='Set up Mail']")
@@ -183,6 +179,33 @@ class Story:
         await self.heard("account/alice", "In five minutes")
         self.say("an answer typed into the notification arrived, with no page open")
 
+    async def to_talk(self):
+        """A click on the notification of what a person wrote brings that conversation."""
+        shown = "document.querySelector('.log')?.textContent.includes({})"
+        at_talk = lambda url: url.endswith("#talk/account%2Fbob")
+        await self.by.leave()
+        await self.bob("POST", "/v1/messages", {"to": {"account": "alice"}, "body": "With no page"})
+        notice = await self.desktop.notice(OTHER)
+        self.desktop.click(notice)
+        await self.by.opened(at_talk)
+        await self.by.page.see(shown.format("'With no page'"))
+        await self.picture("5-conversation")
+        await self.desktop.gone(notice)
+        page = self.by.page
+        await page.click("a[data-key=nav-devices]")
+        await page.see("location.hash === '#devices'")
+        await self.by.cover()
+        await self.bob("POST", "/v1/messages", {"to": {"account": "alice"}, "body": "Behind a tab"})
+        notice = await self.desktop.notice(OTHER)
+        self.desktop.click(notice)
+        await self.by.uncovered()
+        await page.see("location.hash === '#talk/account%2Fbob'")
+        await page.see(shown.format("'Behind a tab'"))
+        await self.desktop.gone(notice)
+        if self.gateway.events("launch.requested")[1:]:
+            raise Fault("what a person wrote launched something")
+        self.say("a click on what a person wrote brought the conversation: with no page, and behind another tab")
+
     async def hidden(self):
         """Behind another tab: the stream brings the news, the notification is real, a click brings the app."""
         page = await self.by.reopen(self.gateway.origin + "/")
@@ -228,7 +251,7 @@ async def tell(name, program, pictures):
                 Desktop() as desktop, BROWSERS[name](desktop, push, gateway) as by:
             story = Story(by, gateway, push, desktop, pictures)
             await walk(story, (story.subscribe, story.test_push, story.ring, story.take_back, story.talk,
-                               story.answer, story.hidden, story.sign_out))
+                               story.answer, story.to_talk, story.hidden, story.sign_out))
 
 
 async def main(program, pictures, *names):

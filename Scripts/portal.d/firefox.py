@@ -49,6 +49,8 @@ PREFERENCES = {
     "termsofuse.bypassNotification": True,
 }
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+# Keys, as WebDriver writes them (section 17.4.2).
+TAB, ENTER, SHIFT = "\ue004", "\ue007", "\ue008"
 
 
 class Firefox(Tab):
@@ -144,6 +146,20 @@ class Firefox(Tab):
         await self.send("WebDriver:ElementClick", id=found[ELEMENT])
 
     async def type(self, text):
+        """Types into what has the focus; a new line is Shift and Enter."""
+        for number, line in enumerate(text.split("\n")):
+            # Keys that are held down are let go of at the end of each call.
+            if number:
+                await self.keys(SHIFT + ENTER)
+            await self.keys(line)
+
+    async def tab(self):
+        await self.keys(TAB)
+
+    async def enter(self):
+        await self.keys(ENTER)
+
+    async def keys(self, text):
         found = await self.send("WebDriver:GetActiveElement")
         await self.send("WebDriver:ElementSendKeys", id=found[ELEMENT], text=text)
 

@@ -14,6 +14,7 @@ import aiohttp
 from browser import Fault, until
 
 ACCOUNT, OTHER, PASSWORD = "alice", "bob", "correct horse 12"
+ATTACHMENT_BYTES = 100_000
 
 
 def free_port():
@@ -25,11 +26,15 @@ def free_port():
 class Gateway:
     account = ACCOUNT
 
-    def __init__(self, program, port=None):
+    def __init__(self, program, port=None, files=None):
         self.program = program
+        # Where the portal puts files that go with messages.
+        self.files = files
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="farbell-portal-"))
         self.port = port or free_port()
         self.origin = f"http://127.0.0.1:{self.port}"
+        if files:
+            files.origin = self.origin
         self.config = self.folder / "farbell.json"
         self.numbers = itertools.count(1)
 
@@ -55,6 +60,8 @@ class Gateway:
                 "browser": {"kind": "webpush", "subject": "mailto:farm@example.org", "keyFile": "webpush.pem"},
             },
             "people": {"contacts": "consent"},
+            "portal": {"filesURL": self.files.url} if self.files else {},
+            "limits": {"attachmentBytes": ATTACHMENT_BYTES},
             "notify": {"groupSeconds": 0, "ackSeconds": 5, "devicePerMinute": 0},
         }
 

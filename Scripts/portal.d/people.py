@@ -10,11 +10,7 @@ class People(Walk):
         await page.see("document.activeElement?.name === 'account'")
         await self.check("the sign-in page")
         await self.picture("sign-in")
-        # By keyboard alone.
-        await page.type(ACCOUNT)
-        await page.tab()
-        await page.type("wrong password")
-        await page.enter()
+        await page.sign_in(ACCOUNT, "wrong password")
         await page.see_text("The account or its password is wrong.")
         self.expected("401")
         await page.run("document.querySelector('[name=password]').select()")
@@ -153,9 +149,6 @@ class People(Walk):
         await page.see_text("Sign in to open your message.")
         if await page.run("location.pathname") != "/":
             raise Fault("the tap stays in the address")
-        await page.type(ACCOUNT)
-        await page.click("[name=password]")
-        await page.type(PASSWORD)
-        await page.enter()
+        await page.sign_in(ACCOUNT, PASSWORD)
         await page.see_text("used already or is too old")
         self.say("signed out everywhere; a tap asks to sign in, then goes on")

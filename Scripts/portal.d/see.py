@@ -9,6 +9,7 @@ import pathlib
 import sys
 
 from browser import Browser, Fault
+from files import FilePlace
 from gateway import PASSWORD, Gateway
 from people import People
 from ringing import Ringing
@@ -21,7 +22,7 @@ class Steps(People, Ringing, Talking):
 
 async def walk(program, pictures):
     pictures.mkdir(parents=True, exist_ok=True)
-    async with Gateway(program) as gateway, Browser() as browser:
+    async with FilePlace() as files, Gateway(program, files=files) as gateway, Browser() as browser:
         await browser.send(
             "Browser.setPermission", permission={"name": "notifications"}, setting="granted", origin=gateway.origin)
         page = await browser.page(gateway.origin + "/")

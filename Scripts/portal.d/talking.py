@@ -1,8 +1,10 @@
 """Steps: two people find one another, talk, and see how the other is."""
 import json
+import pathlib
+import tempfile
 
-from browser import Fault
-from gateway import OTHER, PASSWORD
+from browser import Fault, until
+from gateway import ATTACHMENT_BYTES, OTHER, PASSWORD
 from walk import Walk
 
 LONG_AGO = 60
@@ -14,15 +16,19 @@ class Talking(Walk):
         self.bob = await self.browser.page(self.gateway.origin + "/", await self.browser.context())
         await self.bob.size(1100, 720)
         await self.bob.dark(False)
-        await self.sign_in_other()
-        await self.become_contacts()
-        await self.talk()
-        await self.change()
+        await self.converse()
+        await self.attach()
         await self.page_back()
         await self.statuses()
         await self.talk_looks()
         await self.bob.run(f"({CALL})('DELETE', '/v1/portal/session')")
         await self.list_apps()
+
+    async def converse(self):
+        await self.sign_in_other()
+        await self.become_contacts()
+        await self.talk()
+        await self.change()
 
     async def at(self, page, what):
         """axe-core and the console, on a page that may be Bob's."""
@@ -34,11 +40,7 @@ class Talking(Walk):
 
     async def sign_in_other(self):
         bob = self.bob
-        await bob.see("document.activeElement?.name === 'account'")
-        await bob.type(OTHER)
-        await bob.tab()
-        await bob.type(PASSWORD)
-        await bob.enter()
+        await bob.sign_in(OTHER, PASSWORD)
         await bob.see_text("Live")
         await bob.click("a[data-key=nav-talks]")
         await bob.see("document.querySelector('h1')?.textContent === 'Messages'")
@@ -93,7 +95,7 @@ class Talking(Walk):
         await bob.see("document.querySelector('.log .own p.quiet').textContent.includes('read')")
         if "At nine" in await alice.run("document.getElementById('toasts').textContent"):
             raise Fault("what is read is announced, too")
-        await alice.run("document.getElementById('toasts').replaceChildren(); window.scrollTo(0, 0)")
+        await alice.run("document.getElementById('toasts').replaceChildren(), window.scrollTo(0, 0)")
         await self.picture("talk")
         self.say("they talk: typing, delivered and read marks")
 
@@ -115,6 +117,63 @@ class Talking(Walk):
         if await alice.run("document.querySelector('.log').textContent.includes('Bring the list')"):
             raise Fault("what was withdrawn is still there")
         self.say("edits and withdrawals show on both sides")
+
+    async def attach(self):
+        with tempfile.TemporaryDirectory(prefix="farbell-attach-") as folder:
+            files = {name: pathlib.Path(folder, name) for name in ("Plan März (1).txt", "rota.csv", "scan.bin")}
+            for name, file in files.items():
+                file.write_bytes(name.encode() * 100)
+            files["scan.bin"].write_bytes(bytes(2 * ATTACHMENT_BYTES))
+            await self.attach_by_keyboard(*files.values())
+
+    async def attach_by_keyboard(self, plan, rota, scan):
+        alice, bob, place = self.page, self.bob, self.gateway.files
+        chosen = "[...document.querySelectorAll('.chosen li span')].map((e) => e.textContent)"
+        await alice.send("Page.setInterceptFileChooserDialog", enabled=True)
+        # The place's certificate is of nobody's making.
+        await alice.send("Security.setIgnoreCertificateErrors", ignore=True)
+        await alice.click("#compose")
+        await alice.tab()
+        await alice.tab()
+        await alice.see("document.activeElement?.id === 'attach'")
+        await alice.enter()
+        await alice.choose(scan)
+        await alice.see_text("“scan.bin” is too large: it has 195.3 kB, and at most 97.7 kB can be sent.")
+        await self.check("a conversation with a file that is too large")
+        await alice.enter()
+        await alice.choose(plan, rota)
+        await alice.see(f"{chosen}.length === 2")
+        if await alice.run("document.querySelector('.compose .fault').textContent"):
+            raise Fault("what was wrong is still said")
+        await self.check("a conversation with files to be sent")
+        await self.picture("attach")
+        await alice.see("document.activeElement?.id === 'attach'")
+        for _ in range(2):
+            await alice.tab(back=True)
+        await alice.see("document.activeElement?.getAttribute('aria-label') === 'Remove rota.csv'")
+        await alice.enter()
+        await alice.see(f"{chosen}.length === 1 && document.activeElement.id === 'attach'")
+        place.failures = 1
+        await alice.click("#compose")
+        await alice.enter()
+        await alice.see_text("“Plan März (1).txt” could not be uploaded. Nothing was sent; try again.")
+        self.expected("507")
+        await alice.click("#compose")
+        await alice.enter()
+        await bob.see("document.querySelector('.log .theirs .files a')?.textContent === 'Plan März (1).txt'")
+        await alice.see(f"{chosen}.length === 0")
+
+        async def is_kept():
+            return list(place.kept.items())
+
+        kept = await until("the file", is_kept)
+        if len(kept) != 1 or kept[0][1] != {"body": plan.read_bytes(), "type": "text/plain"} or place.refused:
+            raise Fault(f"kept: {[path for path, _ in kept]}; refused: {place.refused}")
+        address = await bob.run("document.querySelector('.log .theirs .files a').href")
+        if address != place.url.removesuffix("/farbell") + kept[0][0]:
+            raise Fault(f"the message names {address}")
+        await self.picture("attached")
+        self.say("a file goes with a message, by keyboard; one that is too large or did not arrive is told")
 
     async def page_back(self):
         alice, bob = self.page, self.bob
@@ -147,7 +206,7 @@ class Talking(Walk):
         await alice.enter()
         await bob.see_text("At lunch: noodles")
         await self.check("conversations, contacts and status")
-        await alice.run("document.getElementById('toasts').replaceChildren(); window.scrollTo(0, 0)")
+        await alice.run("document.getElementById('toasts').replaceChildren(), window.scrollTo(0, 0)")
         await self.picture("talks")
         self.say("a status with own words shows at the other side")
 
@@ -167,6 +226,7 @@ class Talking(Walk):
         await alice.dark(False)
         await self.language("zh")
         await alice.see_text("按 Enter 发送")
+        await alice.see("document.getElementById('attach')?.textContent === '添加附件'")
         await self.check("a conversation on a phone, Chinese")
         await self.picture("phone-talk-chinese")
         await self.language("en")

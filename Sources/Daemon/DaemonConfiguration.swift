@@ -15,6 +15,8 @@ package struct DaemonConfiguration: Sendable {
     package var listen = Listen()
     /// Where the outside reaches us; links in notifications and launches start with it.
     package var publicURL = "http://127.0.0.1:8440"
+    /// Where the portal puts the files of messages; nil: it sends none.
+    package var filesURL: String?
     /// The database file.
     package var databaseFile = ""
     /// The key that credentials are sealed with; made on the first start.
@@ -48,6 +50,7 @@ package struct DaemonConfiguration: Sendable {
         let scheme = listen.certificate == nil ? "http" : "https"
         publicURL = reader.url(
             "publicURL", schemes: ["https", "http"], default: "\(scheme)://\(listen.address):\(listen.port)")
+        reader.object("portal") { reader in filesURL = Self.filesURL(reader) }
         databaseFile = Self.database(reader)
         keyFile = reader.file("keyFile")
         adminTokenFile = reader.object("admin") { $0.file("tokenFile") } ?? reader.document.resolve("admin.token")
@@ -88,6 +91,16 @@ package struct DaemonConfiguration: Sendable {
             }
         }
         return listen
+    }
+
+    /// Attachments are known by https addresses, which the page adds names to.
+    private static func filesURL(_ reader: ConfigReader) -> String? {
+        guard let url = reader.optionalURL("filesURL", schemes: ["https"]) else { return nil }
+        guard (try? WebAddress(url))?.isSecure == true, !url.contains("?"), url.utf8.count <= 1024 else {
+            reader.report("filesURL", "expected an address such as https://files.example.org/farbell, without a query")
+            return nil
+        }
+        return url
     }
 
     private static func database(_ reader: ConfigReader) -> String {

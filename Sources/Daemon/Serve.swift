@@ -94,6 +94,7 @@ package struct Serve: Sendable {
             isStarted: { ready.isRaised }, configurationProblems: { problems(http) },
             reload: { signals.requestReload() })
         options.trustedProxies = Set(configuration.listen.trustedProxies)
+        options.filesURL = configuration.filesURL
         let handler = APIHandler(gateway: gateway, options: options)
         let server = try Server(serverConfiguration(configuration), handler: handler, log: log, time: environment.time)
         try server.listen()

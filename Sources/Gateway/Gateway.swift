@@ -83,7 +83,11 @@ package final class Gateway: Sendable {
         conversations = Conversations(
             directory: directory, apps: configuration.apps, mailroom: mailroom, messages: messages, notifier: notifier,
             hub: streams, store: store, time: time, log: log, limits: limits)
-        conversations.admit { [weak people] in people?.mayWrite($0, to: $1) ?? false }
+        conversations.admit { [weak people] in
+            people?.mayWrite($0, to: $1) ?? false
+        } learns: { [weak people] in
+            people?.hasBlocked($0, $1) == false
+        }
         accounts = Accounts(
             directory: directory, mailroom: mailroom, security: foundation.security, time: time, log: log,
             limits: limits)

@@ -5,6 +5,8 @@ package import Inbound
 package struct APIOptions: Sendable {
     /// Where clients reach this server, without a final slash.
     package var publicURL: String
+    /// Where the portal puts the files of messages, without a final slash; nil: nowhere.
+    package var filesURL: String?
     package var version: String
     package var adminToken: Secret
     /// Addresses of proxies in front of this server, whose `X-Forwarded-For` is believed.

@@ -9,7 +9,7 @@ struct ConversationQueries {
     init(_ database: Database) throws(StoreError) {
         func prepare(_ sql: SQL) throws(StoreError) -> Statement { try database.prepare(sql, .read) }
         let view: SQL = """
-            SELECT mine.peer, mine.last, mine.read, mine.delivered, coalesce(theirs.read, 0),
+            SELECT mine.peer, mine.last, mine.read, mine.delivered, coalesce(theirs.shown, 0),
                 coalesce(theirs.delivered, 0)
             FROM conversation AS mine LEFT JOIN conversation AS theirs
                 ON theirs.owner = mine.peer AND theirs.peer = mine.owner

@@ -27,6 +27,13 @@ extension Schema {
         ALTER TABLE message ADD COLUMN attachments TEXT;
 
         """
+
+    /// What of `read` the other end may know: from whom somebody has blocked, reading is kept.
+    static let shownMarks: SQL = """
+        ALTER TABLE conversation ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;
+        UPDATE conversation SET shown = read;
+
+        """
 }
 
 /// The statements that write conversations.
@@ -43,7 +50,7 @@ struct ConversationStatements {
         )
         meet = try prepare(
             """
-            INSERT INTO conversation (owner, peer, last, read, delivered) VALUES (?, ?, ?, 0, 0)
+            INSERT INTO conversation (owner, peer, last, read, delivered, shown) VALUES (?, ?, ?, 0, 0, 0)
             ON CONFLICT (owner, peer) DO UPDATE SET last = max(last, excluded.last)
             """)
         link = try prepare("UPDATE message SET entry = ? WHERE queue = ? AND seq = ?")
@@ -57,8 +64,8 @@ struct ConversationStatements {
             """)
         mark = try prepare(
             """
-            UPDATE conversation SET read = max(read, ?), delivered = max(delivered, ?)
-            WHERE owner = ? AND peer = ? AND (read < ?1 OR delivered < ?2)
+            UPDATE conversation SET read = max(read, ?), delivered = max(delivered, ?), shown = max(shown, ?)
+            WHERE owner = ? AND peer = ? AND (read < ?1 OR delivered < ?2 OR shown < ?3)
             """)
         rewrite = try prepare("UPDATE message SET subject = ?, body = ? WHERE queue = ? AND seq = ?")
         largeBody = try prepare("INSERT INTO body (data, queue, seq) VALUES (?, ?, ?)")
@@ -130,10 +137,11 @@ struct ConversationStatements {
                 statement.bind(number)
             }
         case .rewrite(let key, let subject, let body): try rewrite(key, subject, body, inlineBodyLimit)
-        case .mark(let owner, let peer, let marks):
+        case .mark(let owner, let peer, let marks, let isTold):
             try mark.run { statement in
                 statement.bind(marks.read)
                 statement.bind(marks.delivered)
+                statement.bind(isTold ? marks.read : 0)
                 statement.bind(owner.description)
                 statement.bind(peer.description)
             }

@@ -29,6 +29,9 @@ package enum Schema {
         Migration(
             people + conversations + "PRAGMA user_version = 5;",
             unless: "SELECT count(*) FROM sqlite_schema WHERE name = 'conversation'"),
+        Migration(
+            shownMarks + "PRAGMA user_version = 6;",
+            unless: "SELECT count(*) FROM pragma_table_info('conversation') WHERE name = 'shown'"),
     ]
 
     private static let registry: SQL = """

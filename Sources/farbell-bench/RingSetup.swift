@@ -72,11 +72,14 @@ final class RingSetup: Sendable {
 
     /// Starts a gateway whose accounts talk to one another. Nobody acknowledges on the streams, as nobody does at the
     /// servers it is compared with: what follows from that would come after `ackSeconds`.
-    func talkingGateway(accounts: Int) async throws -> GatewayProcess {
+    /// - Parameter devicePerMinute: how often a device may be rung in a minute; 0: no limit; nil: the default.
+    func talkingGateway(accounts: Int, devicePerMinute: Int? = nil) async throws -> GatewayProcess {
         var seed = Seed(accounts: accounts)
         seed.isWatched = false
         return try await GatewayProcess(
-            .init(seed: seed, apnsURL: apns.origin, apnsKey: apnsKey, caFile: authority.caFile, ackSeconds: 3600))
+            .init(
+                seed: seed, apnsURL: apns.origin, apnsKey: apnsKey, caFile: authority.caFile,
+                devicePerMinute: devicePerMinute, ackSeconds: 3600))
     }
 
     /// Starts a gateway with a monitor of any kind, at the default rate.

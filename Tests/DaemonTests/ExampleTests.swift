@@ -45,7 +45,8 @@ import Testing
     ]
     /// The last word of each path; `gateway` is the core's own part of the file.
     private static let daemon = [
-        "listen": "listen", "publicURL": "publicURL", "databaseFile": "data.sqlite.path", "keyFile": "keyFile",
+        "listen": "listen", "publicURL": "publicURL", "filesURL": "portal.filesURL", "databaseFile": "data.sqlite.path",
+        "keyFile": "keyFile",
         "adminTokenFile": "admin.tokenFile", "logFormat": "log.format", "logLevel": "log.level",
         "statsInterval": "log.statsSeconds", "gateway": "notify",
     ]

@@ -39,6 +39,29 @@ import Testing
         }
     }
 
+    @Test("IM-3 the page may send files where the configuration says, and to no other place; its session names it")
+    func files() async throws {
+        try await TestAPI.run { api in
+            let browser = try await api.browser()
+            func page(_ path: String) async throws -> String? {
+                try await api.call("GET", path).headers["Content-Security-Policy"]
+            }
+            let plain = try #require(try await page("/"))
+            #expect(plain.contains("connect-src 'self';"))
+            #expect(try await api.call("GET", "/v1/portal/session", headers: browser.headers)["files"] == nil)
+            api.place(files: "https://files.example:8443/of/farbell")
+            for path in ["/", "/l/some-tap"] {
+                let policy = try #require(try await page(path))
+                #expect(policy.contains("connect-src 'self' https://files.example:8443;"), "\(policy)")
+                #expect(policy.replacing(" https://files.example:8443", with: "") == plain)
+            }
+            #expect(try await page("/service-worker.js") == plain)
+            let session = try await api.call("GET", "/v1/portal/session", headers: browser.headers)
+            #expect(session["files"]?["url"] == "https://files.example:8443/of/farbell")
+            #expect(session["files"]?["maxBytes"] == .integer(100 << 20))
+        }
+    }
+
     @Test("The page has no script or style of its own, loads from here only, and is the same for every tap")
     func page() async throws {
         try await TestAPI.run { api in

@@ -259,6 +259,28 @@ struct MigrationTests {
         #expect(verdict == "ok")
     }
 
+    @Test("read marks of version 5 are known to both ends")
+    func marksOfVersionFive() async throws {
+        let folder = try TemporaryFolder()
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(5))
+        _ = await failure(opening: folder.database, options: old)
+        do {
+            let database = try Database(path: folder.database, access: .readWrite)
+            try database.executeScript(
+                """
+                INSERT INTO conversation VALUES ('account/bob', 'account/alice', 9, 7, 8),
+                    ('account/alice', 'account/bob', 9, 5, 6);
+                """, .write)
+        }
+        let store = try await SQLiteStore.open(path: folder.database)
+        let view = try await store.conversations(.one(.account("alice"), peer: .account("bob"))).first
+        #expect(view?.own == ConversationMarks(read: 5, delivered: 6))
+        #expect(view?.others == ConversationMarks(read: 7, delivered: 8))
+        await store.close()
+    }
+
     @Test("a word no version wrote is damage")
     func unknownWords() async throws {
         let folder = try TemporaryFolder()
@@ -284,13 +306,13 @@ struct MigrationTests {
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
         options.migrations += [
-            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 6"),
-            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 7"),
+            .init("ALTER TABLE account ADD COLUMN extra TEXT; PRAGMA user_version = 7"),
+            .init("UPDATE account SET extra = 'three'; PRAGMA user_version = 8"),
         ]
         for _ in 0..<2 { #expect(await failure(opening: folder.database, options: options) == nil) }
         do {
             let database = try Database(path: folder.database, access: .readOnly)
-            #expect(try database.integer("PRAGMA user_version") == 7)
+            #expect(try database.integer("PRAGMA user_version") == 8)
             #expect(try database.text("SELECT extra FROM account") == "three")
         }
         #expect(await failure(opening: folder.database)?.code == .newerSchema, "today's code refuses it")
@@ -301,7 +323,7 @@ struct MigrationTests {
         let folder = try TemporaryFolder()
         try makeVersionOne(folder.database)
         var options = SQLiteStore.Options()
-        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 6")]
+        options.migrations += [.init("DELETE FROM account; SELECT * FROM nothing; PRAGMA user_version = 7")]
         #expect(await failure(opening: folder.database, options: options)?.code == .writeFailed)
         let store = try await SQLiteStore.open(path: folder.database)
         #expect(try await store.registry().accounts.count == 1)

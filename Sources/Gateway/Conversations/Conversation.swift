@@ -99,7 +99,9 @@ package struct ConversationView: Sendable, Hashable {
     package let owner, peer: QueueAddress
     /// The number of its newest entry, also where that was dropped since.
     package let last: Int64
-    package let own, others: ConversationMarks
+    package let own: ConversationMarks
+    /// As far as the owner may know.
+    package let others: ConversationMarks
     /// Entries of the peer's behind the owner's read mark that are not withdrawn; at most `unreadLimit`.
     package let unread: Int
     /// The newest entry; nil where it was dropped.
@@ -138,8 +140,9 @@ package enum ConversationChange: Sendable, Hashable {
     case withdraw(Int64, at: Timestamp)
     /// Replaces the text of a message that is not settled.
     case rewrite(MessageKey, subject: String?, body: [UInt8])
-    /// Raises an end's marks, never lowers them; of a conversation that is not there: nothing.
-    case mark(QueueAddress, peer: QueueAddress, ConversationMarks)
+    /// Raises an end's marks, never lowers them; of a conversation that is not there: nothing. Where `isTold` is not
+    /// set, the other end goes on seeing `read` as it was.
+    case mark(QueueAddress, peer: QueueAddress, ConversationMarks, isTold: Bool = true)
     /// Drops entries whose time is over, and conversations that have none left.
     case purge(before: Timestamp)
 }

@@ -24,7 +24,7 @@ package final class Conversations: Sendable {
     private let hub: StreamHub
     private let typing = Locked(TypingTable())
     private let observers = Locked<[Callback<@Sendable (ConversationNews) -> Void>]>([])
-    private let admission = Locked<Callback<Admission>?>(nil)
+    private let admission = Locked<(hears: Callback<Admission>, learns: Callback<Admission>)?>(nil)
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, messages: Messages, notifier: Notifier,
@@ -34,6 +34,7 @@ package final class Conversations: Sendable {
         (self.hub, self.store, self.time, self.log, self.limits) = (hub, store, time, log, limits)
         self.apps = Dictionary(apps.map { ($0.id, $0.name) }) { first, _ in first }
         messages.onRead { [weak self] account, peer, entry in try await self?.hasRead(account, peer, entry) }
+        messages.onReceipt { [weak self] account, peer in self?.isTold(peer, of: .account(account)) ?? false }
     }
 
     /// An account has read a single message.
@@ -52,19 +53,33 @@ package final class Conversations: Sendable {
         }
     }
 
-    /// Asks whether an account may be told of another's typing and reading; without it everybody may.
-    package func admit(_ body: @escaping Admission) { admission.withLock { $0 = Callback(body) } }
+    /// Asks who may be told what; without it everybody may everything.
+    /// - Parameters:
+    ///   - hears: whether `to` hears `from` at all.
+    ///   - learns: whether `from` lets `to` learn what it does besides writing to it.
+    package func admit(_ hears: @escaping Admission, learns: @escaping Admission = { _, _ in true }) {
+        admission.withLock { $0 = (Callback(hears), Callback(learns)) }
+    }
 
     func tell(_ news: ConversationNews) {
         for observer in observers.withLock({ $0 }) { observer.function(news) }
     }
 
-    /// Whether `to` is told of what `from` does, beside the messages themselves.
+    /// Whether `to` hears `from`.
     func isHeard(_ from: QueueAddress, by to: QueueAddress) -> Bool {
         guard case .account(let sender) = from, case .account(let recipient) = to,
             let admission = admission.withLock({ $0 })
         else { return true }
-        return admission.function(sender, recipient)
+        return admission.hears.function(sender, recipient)
+    }
+
+    /// Whether `to` is told that `from` reads or is typing.
+    func isTold(_ to: QueueAddress, of from: QueueAddress) -> Bool {
+        guard isHeard(from, by: to) else { return false }
+        guard case .account(let sender) = from, case .account(let recipient) = to,
+            let admission = admission.withLock({ $0 })
+        else { return true }
+        return admission.learns.function(sender, recipient)
     }
 
     // MARK: Names
@@ -94,6 +109,22 @@ package final class Conversations: Sendable {
         case .account(let id): id.text
         case .device(let id): id.text
         }
+    }
+
+    /// The other end of the conversation that a message of an account's belongs to, also where it is settled or kept in
+    /// no history; nil for what belongs to none.
+    package func peer(of key: MessageKey, for account: AccountID) async throws -> QueueAddress? {
+        let owner = QueueAddress.account(account)
+        if let entry = try await store.entry(of: key), entry.pair.low == owner || entry.pair.high == owner {
+            return entry.pair.peer(of: owner)
+        }
+        guard let message = try await store.message(key), message.origin == nil else { return nil }
+        let sender: QueueAddress? =
+            switch message.sender {
+            case .device(let id): directory.read { $0.devices[id].map { .account($0.account) } }
+            case .account, .app: message.sender
+            }
+        return sender.flatMap { ConversationPair(owner, $0) == nil ? nil : $0 }
     }
 
     // MARK: What there is
@@ -151,7 +182,7 @@ package final class Conversations: Sendable {
     /// Raises the read mark of an end, and tells.
     func mark(_ owner: QueueAddress, with peer: QueueAddress, read number: Int64) async throws {
         let message = try await store.entry(number)?.message
-        try await mailroom.mark(owner, peer, read: number, message: message, isTold: isHeard(owner, by: peer))
+        try await mailroom.mark(owner, peer, read: number, message: message, isTold: isTold(peer, of: owner))
         tell(.read(by: owner, of: peer, upTo: number, message: message))
     }
 
@@ -160,7 +191,7 @@ package final class Conversations: Sendable {
     /// Passes on that an end is writing to the other, or has stopped: to the devices that are connected, now or
     /// never. Too much of it is dropped.
     package func typing(_ state: TypingState, from owner: QueueAddress, to peer: QueueAddress) {
-        guard ConversationPair(owner, peer) != nil, isHeard(owner, by: peer),
+        guard ConversationPair(owner, peer) != nil, isTold(peer, of: owner),
             typing.withLock({ $0.take(state, from: owner, to: peer, at: time.now) })
         else { return }
         if case .account(let account) = peer {

@@ -146,7 +146,8 @@ extension Mailroom {
         let now = time.timestamp
         let effects = try await keeper.change { state -> (Effects, [StoreChange]) in
             var (effects, changes) = (Effects(), [StoreChange]())
-            changes.append(.conversation(.mark(owner, peer: peer, ConversationMarks(read: read, delivered: read))))
+            let marks = ConversationMarks(read: read, delivered: isTold ? read : 0)
+            changes.append(.conversation(.mark(owner, peer: peer, marks, isTold: isTold)))
             for (end, other) in [(owner, peer), (peer, owner)] where end == owner || isTold {
                 let data: JSON = [
                     "peer": .string(other.description),

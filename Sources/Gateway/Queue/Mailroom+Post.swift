@@ -58,6 +58,8 @@ extension Mailroom {
         let reason: String
         /// What the senders are told, where they wanted to hear and have not heard the last.
         let receipts: [ReceiptState]
+        /// Those whose senders are told nothing.
+        var silent: Set<MessageKey> = []
 
         init(_ keys: [MessageKey], reason: String, receipts: [ReceiptState] = []) {
             (self.keys, self.reason, self.receipts) = (keys, reason, receipts)

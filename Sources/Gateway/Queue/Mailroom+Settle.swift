@@ -82,21 +82,23 @@ extension Mailroom {
     /// Ends messages whatever consumers do with them, for their owner or because their time is over.
     /// - Parameters:
     ///   - state: `done` or `expired`; a locked message does not expire.
-    ///   - receipt: what the senders are told, where they wanted to hear and have not heard the last.
+    ///   - receipts: what the senders are told, where they wanted to hear and have not heard the last.
+    ///   - silent: those whose senders are told nothing.
     ///   - device: where it happened.
     /// - Returns: those that were there: a message is settled once.
     package func settle(
         _ keys: [MessageKey], as state: Message.State, reason: String, receipts: [ReceiptState] = [],
-        device: DeviceID? = nil, events: (MessageKey) -> JSON?
+        silent: Set<MessageKey> = [], device: DeviceID? = nil, events: (MessageKey) -> JSON?
     ) async throws -> [MessageKey] {
         let timestamp = time.timestamp
+        var ending = Ending(keys, reason: reason, receipts: receipts)
+        ending.silent = silent
         let effects = try await withCheckedThrowingContinuation {
+            [ending]
             (continuation: CheckedContinuation<Effects, any Error>) in
             keeper.submit { table -> (Effects, [StoreChange]) in
                 var (effects, changes) = (Effects(), [StoreChange]())
-                settle(
-                    Ending(keys, reason: reason, receipts: receipts), as: state, device, events, &table, &changes,
-                    &effects, timestamp)
+                settle(ending, as: state, device, events, &table, &changes, &effects, timestamp)
                 return (effects, changes)
             } then: { effects, result in
                 continuation.resume(with: result.map { effects }.mapError { $0 as any Error })
@@ -201,7 +203,8 @@ extension Mailroom {
                 ? state.queues[key.queue]?.machine.expire(key.seq) ?? false
                 : state.queues[key.queue]?.machine.remove(key.seq) ?? false
             guard isOut else { continue }
-            tell(ending.receipts, key, isDelivered, device?.text, &state, &changes, &effects, timestamp)
+            let receipts = ending.silent.contains(key) ? [] : ending.receipts
+            tell(receipts, key, isDelivered, device?.text, &state, &changes, &effects, timestamp)
             self.end(
                 key, MessageUpdate(end, at: timestamp, reason: ending.reason), events, &state, &changes, &effects)
         }

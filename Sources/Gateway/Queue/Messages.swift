@@ -14,6 +14,7 @@ package final class Messages: Sendable {
     private let log: Log
     private let defaults: NotifyDefaults
     private let reader = Locked<Callback<@Sendable (AccountID, QueueAddress, Int64) async throws -> Void>?>(nil)
+    private let receipts = Locked<Callback<@Sendable (AccountID, QueueAddress) -> Bool>?>(nil)
 
     package init(
         directory: StateKeeper<Directory>, apps: [App], mailroom: Mailroom, notifier: Notifier, store: any Store,
@@ -27,6 +28,11 @@ package final class Messages: Sendable {
     /// Who is told that an account has read a message of a conversation: whose, and its entry's number.
     func onRead(_ body: @escaping @Sendable (AccountID, QueueAddress, Int64) async throws -> Void) {
         reader.withLock { $0 = Callback(body) }
+    }
+
+    /// Who is asked whether a sender may learn that an account has read its message.
+    func onReceipt(_ body: @escaping @Sendable (AccountID, QueueAddress) -> Bool) {
+        receipts.withLock { $0 = Callback(body) }
     }
 
     /// Announces what was just stored; what it takes the place of is announced no more, and where it was shown
@@ -124,12 +130,13 @@ package final class Messages: Sendable {
         _ keys: [MessageKey], account: AccountID, as state: Message.State, reason: String, by device: DeviceID?,
         marks: Bool = true
     ) async throws -> [MessageKey] {
-        let isRead = marks && (reason == Self.readReason || reason == Self.openedReason)
+        let isRead = reason == Self.readReason || reason == Self.openedReason
         let talks = isRead ? mailroom.talks(of: keys) : [:]
         var shown = notifier.settled(keys)
         let known = shown
         let settled = try await mailroom.settle(
-            keys, as: state, reason: reason, receipts: Self.receipts(state, reason), device: device
+            keys, as: state, reason: reason, receipts: Self.receipts(state, reason), silent: silent(talks, account),
+            device: device
         ) { [notifier] key in
             notifier.clearData(key, known[key] ?? [])
         }
@@ -143,8 +150,14 @@ package final class Messages: Sendable {
         }
         // Of two who settle a message at once, one may have found what is shown and the other the message.
         for key in keys { notifier.withdraw(account, key, shown[key] ?? [], except: device) }
-        if !talks.isEmpty { try await read(settled.compactMap { talks[$0] }, account) }
+        if marks, !talks.isEmpty { try await read(settled.compactMap { talks[$0] }, account) }
         return settled
+    }
+
+    /// Those of the messages that were read whose senders must not learn of it.
+    private func silent(_ talks: [MessageKey: OpenEntry.Talk], _ account: AccountID) -> Set<MessageKey> {
+        guard let mayLearn = receipts.withLock({ $0 }) else { return [] }
+        return Set(talks.filter { !mayLearn.function(account, $0.value.peer) }.keys)
     }
 
     private func read(_ talks: [OpenEntry.Talk], _ account: AccountID) async throws {

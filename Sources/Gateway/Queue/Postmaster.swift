@@ -94,7 +94,8 @@ package final class Postmaster: Sendable {
     let people: People
     /// Of messages between accounts.
     let rates: Locked<(senders: AccountRates, recipients: AccountRates)>
-    private let attachmentBytes: Int
+    /// What an attachment may be said to have.
+    package let attachmentBytes: Int
     let time: any TimeSource
     private let log: Log
 

@@ -21,6 +21,10 @@ extension OpenAPI {
             summary: "Answers whoever sent a message; carries its correlation, or else its id",
             body: "ReplyOrder", answers: [(202, .json("SentMessages"))], problems: [507]),
         Operation(
+            method: "POST", path: "/v1/taps", access: .device,
+            summary: "Says which message a notification is about, by its tap, and which conversation it belongs to",
+            body: "Tap", answers: [(200, .json("TapSubject"))], problems: [410]),
+        Operation(
             method: "POST", path: "/v1/replies", access: .device,
             summary: "Answers the message of a notification, by its tap, and marks it as read",
             body: "TapReply", answers: [(202, .json("SentMessages"))], problems: [404, 410, 507]),

@@ -34,6 +34,10 @@ extension OpenAPI {
         "MessageOrder": Schema.object(
             [("to", Schema.oneOf(Schema.named("Target"), Schema.array(Schema.named("Target"))))] + orderFields),
         "ReplyOrder": Schema.object(orderFields),
+        "Tap": Schema.object(["tap": Schema.string("Of the push or the notify event")]),
+        "TapSubject": Schema.object([
+            "message": Schema.string, "peer?": Schema.string("The conversation, such as account/bob"),
+        ]),
         "TapReply": Schema.object([
             "tap": Schema.string("Of the push or the notify event"), "body": Schema.string,
             "id?": Schema.string("The same one within ten minutes is the same answer"),

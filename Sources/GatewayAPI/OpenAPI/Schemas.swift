@@ -38,6 +38,10 @@ extension OpenAPI {
         "PortalSession": Schema.object([
             "account": Schema.string, "device": Schema.string,
             "csrf": Schema.string("Goes with every request but GET and HEAD as Farbell-CSRF"),
+            "files?": Schema.object([
+                "url": Schema.string("Files that go with messages are put below it: PUT {url}/{anything}/{name}"),
+                "maxBytes": Schema.integer,
+            ]),
         ]),
         "Empty": Schema.object([:]),
     ]

@@ -21,8 +21,13 @@ enum PortalFiles {
         }
 
         /// Browsers ask each time, and are told in a line that nothing changed.
-        func response(to request: InboundRequest) -> InboundResponse {
+        /// - Parameter connect: another origin that the page may send to.
+        func response(to request: InboundRequest, connect: String? = nil) -> InboundResponse {
             var headers = PortalFiles.headers
+            if let connect {
+                headers["Content-Security-Policy"] = PortalFiles.policy.replacing(
+                    "connect-src 'self'", with: "connect-src 'self' \(connect)")
+            }
             headers["ETag"] = tag
             let known = request.headers["If-None-Match"]?.split(separator: ",").map { String($0).trimmingSpace } ?? []
             if known.contains(where: { $0 == tag || $0 == "W/\(tag)" }) {
@@ -40,6 +45,7 @@ enum PortalFiles {
     static let assets: [String: File] = [
         "portal.css": File(PackageResources.portal_css, "text/css; charset=utf-8"),
         "app.js": File(PackageResources.app_js, javaScript),
+        "attach.js": File(PackageResources.attach_js, javaScript),
         "api.js": File(PackageResources.api_js, javaScript),
         "dom.js": File(PackageResources.dom_js, javaScript),
         "launch.js": File(PackageResources.launch_js, javaScript),

@@ -5,9 +5,10 @@ internal import Inbound
 extension RouteTable {
     /// The portal: its files, and its session.
     mutating func addPortal() {
-        open("GET", "/") { PortalFiles.page.response(to: $0) }
+        let filesOrigin = context.options.filesURL.flatMap { try? WebAddress($0).origin }
+        open("GET", "/") { PortalFiles.page.response(to: $0, connect: filesOrigin) }
         // The same page for every tap, so that it tells nothing about one; its script reads the address.
-        open("GET", "/l/{tap}") { PortalFiles.page.response(to: $0) }
+        open("GET", "/l/{tap}") { PortalFiles.page.response(to: $0, connect: filesOrigin) }
         open("GET", "/service-worker.js") { PortalFiles.serviceWorker.response(to: $0) }
         open("GET", "/manifest.webmanifest") { PortalFiles.manifest.response(to: $0) }
         open("GET", "/portal/{file}") { request in
@@ -92,9 +93,14 @@ extension APIContext {
 
     /// What the portal knows of its session. The proof is no secret from the page, only from other sites.
     fileprivate func portalSession(_ device: Device, _ token: Secret) -> JSON {
-        [
+        var session: JSONObject = [
             "account": .string(device.account.text), "device": .string(device.id.text),
             "csrf": .string(gateway.identities.pageProof(token).exposed),
         ]
+        if let files = options.filesURL {
+            let limit = gateway.postmaster.attachmentBytes
+            session.append("files", ["url": .string(files), "maxBytes": .integer(limit)])
+        }
+        return .object(session)
     }
 }

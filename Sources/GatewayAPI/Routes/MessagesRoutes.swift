@@ -31,6 +31,16 @@ extension RouteTable {
             try await call.gateway.messages.read(key, by: call.device)
             return .empty()
         }
+        device("POST", "/v1/taps") { call in
+            var reader = try FieldReader(call.request)
+            let tap = try reader.string("tap")
+            try reader.finish()
+            let key = try call.gateway.launches.message(of: tap, for: call.device)
+            let peer = try await call.gateway.conversations.peer(of: key, for: call.account)
+            var answer: JSONObject = ["message": .string(key.description)]
+            if let peer { answer.append("peer", .string(peer.description)) }
+            return .json(.object(answer), headers: ["Cache-Control": "no-store"])
+        }
         // Typed into a notification, which knows its tap and nothing of messages (IM-12).
         device("POST", "/v1/replies") { call in
             var reader = try FieldReader(call.request)

@@ -29,11 +29,12 @@ extension InMemoryState {
             guard var message = messages[key], !message.state.isTerminal else { return }
             (message.subject, message.body) = (subject, body)
             set(\.messages, key, message)
-        case .mark(let owner, let peer, let marks):
+        case .mark(let owner, let peer, let marks, let isTold):
             let key = ConversationKey(owner: owner, peer: peer)
             guard var row = conversations[key] else { return }
             row.marks.read = max(row.marks.read, marks.read)
             row.marks.delivered = max(row.marks.delivered, marks.delivered)
+            if isTold { row.shown = max(row.shown, marks.read) }
             set(\.conversations, key, row)
         case .purge(let before):
             for entry in history.values where entry.until < before { set(\.history, entry.number, nil) }
@@ -84,9 +85,10 @@ extension InMemoryState {
         let unread = history.values.count { entry in
             entry.pair == pair && entry.sender == peer && entry.number > row.marks.read && entry.withdrawn == nil
         }
+        let other = conversations[ConversationKey(owner: peer, peer: owner)]
         return ConversationView(
             owner: owner, peer: peer, last: row.last, own: row.marks,
-            others: conversations[ConversationKey(owner: peer, peer: owner)]?.marks ?? ConversationMarks(),
+            others: ConversationMarks(read: other?.shown ?? 0, delivered: other?.marks.delivered ?? 0),
             unread: min(unread, ConversationView.unreadLimit), entry: history[row.last])
     }
 

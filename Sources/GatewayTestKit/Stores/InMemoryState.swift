@@ -8,7 +8,12 @@ struct InMemoryState: Sendable {
     struct PeerKey: Hashable { let account, peer: AccountID }
     struct EventKey: Hashable { let queue, number: Int64 }
     struct ConversationKey: Hashable { let owner, peer: QueueAddress }
-    struct ConversationRow: Sendable { var last: Int64, marks = ConversationMarks() }
+    struct ConversationRow: Sendable {
+        var last: Int64
+        var marks = ConversationMarks()
+        /// What of `marks.read` the other end may know.
+        var shown: Int64 = 0
+    }
 
     private(set) var accounts: [AccountID: Account] = [:]
     private(set) var devices: [DeviceID: Device] = [:]

@@ -82,6 +82,16 @@ extension StoreConformance {
         try await store.commit([.conversation(.withdraw(4, at: Samples.noon))])
         try expect(await view(bob, alice)?.unread, 0, "a withdrawn entry is not unread")
         try expect(await view(bob, .app("oa")), nil, "a mark makes no conversation")
+        try await store.commit([
+            .conversation(.mark(bob, peer: alice, ConversationMarks(read: 4), isTold: false))
+        ])
+        store = try await reopen(store)
+        try expect(await view(bob, alice)?.own.read, 4, "bob has read more than alice may know")
+        try expect(await view(alice, bob)?.others, ConversationMarks(read: 2, delivered: 4), "what alice may know")
+        try await store.commit([.conversation(.mark(bob, peer: alice, ConversationMarks(delivered: 4)))])
+        try expect(await view(alice, bob)?.others.read, 2, "what arrives shows nothing of what was read")
+        try await store.commit([.conversation(.mark(bob, peer: alice, ConversationMarks(read: 3)))])
+        try expect(await view(alice, bob)?.others.read, 3, "told again")
     }
 
     func conversationChanges(_ store: inout any Store) async throws {

@@ -240,8 +240,8 @@ struct RandomChanges {
             return .mark(
                 owner, peer: pick(peers),
                 ConversationMarks(
-                    read: Int64.random(in: 0...40, using: &random), delivered: Int64.random(in: 0...40, using: &random))
-            )
+                    read: Int64.random(in: 0...40, using: &random), delivered: Int64.random(in: 0...40, using: &random)),
+                isTold: chance(70))
         default: return .purge(before: StoreSamples.noon + .seconds(Int64.random(in: 0...20, using: &random)))
         }
     }

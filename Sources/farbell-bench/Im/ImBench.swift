@@ -3,7 +3,7 @@ internal import GatewayTestKit
 
 /// `im`: people in conversation over connections that stay; beside XMPP servers with the same load in the same run.
 struct ImBench: Sendable {
-    static let options: Set<String> = ["peers", "users", "rate", "seconds", "connections", "body"]
+    static let options: Set<String> = ["peers", "users", "rate", "seconds", "connections", "body", "pushes"]
     private static let peers = ["farbell", "prosody", "ejabberd"]
     // The bars of issue 7.
     private static let medianBar = 3.0
@@ -12,6 +12,7 @@ struct ImBench: Sendable {
     private let peers: Set<String>
     private let isQuick: Bool
     private let load: ImLoad
+    private let pushes: ImPushes
 
     /// - Throws: `BenchError` (usage).
     init(_ options: BenchOptions) throws {
@@ -23,6 +24,7 @@ struct ImBench: Sendable {
             seconds: max(1, try options.number("seconds", 20, quick: 2)),
             connections: max(1, try options.number("connections", 32, quick: 4)),
             body: try options.number("body", 200, quick: 200))
+        pushes = ImPushes(messages: try options.number("pushes", 1000, quick: 10))
     }
 
     /// - Returns: whether no message was missing or doubled and, unless it was a quick run, Farbell met its bars.
@@ -46,7 +48,28 @@ struct ImBench: Sendable {
             rows.append(row(name, result, isMet))
         }
         report(rows, probe)
+        if pushes.messages > 0, peers.contains("farbell") {
+            Report.progress("im: \(pushes.messages) messages to people with no page open")
+            isGood = report(try await pushes.run()) && isGood
+        }
         return isGood
+    }
+
+    /// - Returns: whether all were pushed once and, unless it was a quick run, the bar was met.
+    private func report(_ result: ImPushes.Result) -> Bool {
+        let isMet = result.pushed.percentile(0.5) <= ImPushes.bar
+        Report.print(
+            "\nWith no page open, from the sender's request to …, in ms: \(pushes.messages) messages, one every"
+                + " \(Report.decimal(ImPushes.pause.inSeconds * 1000, 0)) ms, each to a person of its own. Bar: p50 10")
+        Report.print(
+            Report.table(
+                ["to", "p50", "p95", "p99", "max", "verdict"],
+                [
+                    ["the request's answer"] + result.answered.cells + [""],
+                    ["push accepted"] + result.pushed.cells + [Report.verdict(isMet)],
+                ]))
+        Report.print("not pushed \(result.missing), pushed twice \(result.doubled)")
+        return result.missing == 0 && result.doubled == 0 && (isMet || isQuick)
     }
 
     private static func server(_ name: String, _ load: ImLoad) async throws -> (any ImServer)? {

@@ -83,7 +83,8 @@ final class ImProsody: ImServer {
     func stop() async { child.kill() }
 }
 
-/// ejabberd with users that need not be there before, and without modules.
+/// ejabberd with users that need not be there before, and without modules. Its usual backlog of five connections would
+/// make each further one of a crowd that logs in at once wait for a second.
 final class ImEjabberd: ImServer {
     private static let program = "/usr/bin/erl"
     static var isAvailable: Bool {
@@ -110,6 +111,7 @@ final class ImEjabberd: ImServer {
               - port: \(port)
                 ip: "127.0.0.1"
                 module: ejabberd_c2s
+                backlog: 1024
             auth_method: anonymous
             anonymous_protocol: login_anon
             allow_multiple_connections: true

@@ -71,7 +71,8 @@ import Testing
         }
     }
 
-    @Test("the im benchmark loses and doubles nothing that people say to one another")
+    @Test(
+        "IM-12 the im benchmark loses and doubles nothing that people say to one another, nor a push with no page open")
     func talk() async throws {
         let (exit, output, errors) = try await Self.run("im", "--quick", "--peers", "farbell,prosody")
         #expect(exit == .code(0), "\(output)\n\(errors)")
@@ -79,6 +80,7 @@ import Testing
         let cells = row.split(separator: "|").map { String($0).trimmingSpace }
         #expect(cells.contains("yes: synced before the answer"), "\(output)")
         #expect(cells.count > 8 && cells[7] == "0" && cells[8] == "0", "\(output)")
+        #expect(output.contains("| push accepted ") && output.contains("not pushed 0, pushed twice 0"), "\(output)")
     }
 
     @Test(

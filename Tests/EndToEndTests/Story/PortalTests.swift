@@ -37,9 +37,19 @@ struct PortalTests {
     @Test(
         """
         IM-2 IM-7 IM-8 IM-9 IM-10 SG-1 SG-3 SG-7 SG-9 SG-11 MN-5 in Chromium: signs in, sets apps up, is in front and \
-        is not, gets pushes, taps, launches; two people become contacts, talk and see one another; signs out; axe-core finds nothing
+        is not, gets pushes, taps, launches; two people become contacts, talk, send a file and see one another; signs out; axe-core finds nothing
         """)
     func walk() async throws { try await PortalWalk.run("see.py") }
+
+    @Test(
+        """
+        IM-2 IM-7 IM-9 in Chromium: a person in the page and one with an XMPP client by Prosody see one another, hear \
+        each other's messages, typing, and what was delivered and read
+        """,
+        .enabled(
+            if: XMPPClientProcess.isAvailable && FileSystem.exists("/usr/bin/prosody"),
+            "needs prosody and python3-slixmpp: Scripts/install --tests"))
+    func bridge() async throws { try await PortalWalk.run("bridge.py") }
 }
 
 /// Pushes, the desktop's own notifications, and clicks on them.
@@ -50,8 +60,8 @@ struct ClickTests {
 
     @Test(
         """
-        SG-8 SG-11 SG-13 MN-12 Firefox subscribes at its own push service, decrypts our push with no page open, and a \
-        click on the notification opens the app
+        IM-2 SG-8 SG-11 SG-13 MN-12 Firefox subscribes at its own push service, decrypts our push with no page open, \
+        and a click on the notification opens the app, or the conversation
         """,
         .enabled(
             if: hasFirefox && PortalWalk.hasDesktop,
@@ -60,12 +70,17 @@ struct ClickTests {
     func firefox() async throws { try await PortalWalk.run("clicks.py", "firefox") }
 
     @Test(
-        "SG-8 SG-11 MN-12 Chromium shows our decrypted push on the desktop, and a click on it opens the app",
+        "IM-2 SG-8 SG-11 MN-12 Chromium shows our decrypted push on the desktop, and a click on it opens the app or the conversation",
         .enabled(
             if: hasChromium && PortalWalk.hasDesktop,
             "needs chromium, Xvfb, dbus-daemon, openbox, imagemagick, python3-dbus, python3-gi: Scripts/install --tests"
         ))
     func chromium() async throws { try await PortalWalk.run("clicks.py", "chromium") }
+
+    @Test(
+        "IM-2 IM-7 IM-10 in two Firefoxes: two people become contacts and talk, with typing, marks, edits and withdrawals",
+        .enabled(if: hasFirefox && PortalWalk.hasDesktop, "needs firefox-esr and Scripts/install --tests"))
+    func twoInFirefox() async throws { try await PortalWalk.run("together.py") }
 
     @Test(
         """

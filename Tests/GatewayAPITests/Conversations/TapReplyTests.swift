@@ -42,6 +42,37 @@ import Testing
         }
     }
 
+    @Test("IM-2 a tap says which conversation it is about, also when the message is settled; a monitor's mail has none")
+    func subject() async throws {
+        try await TestAPI.runQueue { api in
+            let alice = try await api.device("alice", "phone", channel: nil)
+            let bob = try await api.device("bob", "phone")
+            func ask(_ tap: String) async throws -> Reply {
+                try await api.call("POST", "/v1/taps", token: bob.token, ["tap": .string(tap)])
+            }
+            let id = try await api.say("Are you coming?", to: "bob", as: alice.token)
+            let people = try #require(try await api.test.push.alerts(count: 1).last).tap
+            try await api.send(to: ["account": "bob"], as: TestAPI.deskKey, "May I?")
+            let app = try #require(try await api.test.push.alerts(count: 2).last).tap
+            let registration = try await api.watched(bob)
+            _ = try await api.test.news(registration, "1")
+            let mail = try #require(try await api.test.push.alerts(count: 3).last).tap
+            for _ in 0..<2 {
+                let answer = try await ask(people)
+                #expect(answer.status == 200 && answer["peer"] == "account/alice", "\(answer.text)")
+                #expect(answer["message"]?.string == id)
+                #expect(try await ask(app)["peer"] == "app/desk")
+                let other = try await ask(mail)
+                #expect(other.status == 200 && other["peer"] == nil, "\(other.text)")
+                _ = try await api.call("POST", "/v1/messages/\(id)/read", token: bob.token)
+            }
+            for (token, tap) in [(alice.token, people), (bob.token, "forged")] {
+                let reply = try await api.call("POST", "/v1/taps", token: token, ["tap": .string(tap)])
+                #expect((reply.status, reply.code) == (410, "launch_expired"))
+            }
+        }
+    }
+
     @Test("another device's tap, and a forged one, answer nothing")
     func foreign() async throws {
         try await TestAPI.runQueue { api in

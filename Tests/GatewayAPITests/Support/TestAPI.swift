@@ -32,6 +32,7 @@ final class TestAPI: Sendable {
     let isStarted = Locked(true)
     let problems = Locked<[String]>([])
     let reloads = Locked(0)
+    private let filesURL = Locked<String?>(nil)
     /// Every answer so far, with the route it came from.
     let replies = Recorder<(route: String, reply: Reply)>()
     private let current: Locked<APIHandler?> = Locked(nil)
@@ -50,13 +51,19 @@ final class TestAPI: Sendable {
     }
 
     private func makeHandler() -> APIHandler {
-        APIHandler(
-            gateway: test.gateway,
-            options: APIOptions(
-                publicURL: "https://farbell.example", version: "1.2.3", adminToken: Self.adminToken,
-                isStarted: { [self] in isStarted.withLock { $0 } },
-                configurationProblems: { [self] in problems.withLock { $0 } },
-                reload: { [self] in reloads.withLock { $0 += 1 } }, jitter: { 0 }))
+        var options = APIOptions(
+            publicURL: "https://farbell.example", version: "1.2.3", adminToken: Self.adminToken,
+            isStarted: { [self] in isStarted.withLock { $0 } },
+            configurationProblems: { [self] in problems.withLock { $0 } },
+            reload: { [self] in reloads.withLock { $0 += 1 } }, jitter: { 0 })
+        options.filesURL = filesURL.withLock { $0 }
+        return APIHandler(gateway: test.gateway, options: options)
+    }
+
+    /// Gives the portal a place for files, from the next call on. The new handler's services do not run.
+    func place(files url: String) {
+        filesURL.withLock { $0 = url }
+        current.withLock { $0 = nil }
     }
 
     /// Runs a gateway and what the API needs beside it around `body`.

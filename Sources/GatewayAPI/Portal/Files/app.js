@@ -2,13 +2,13 @@
 
 import { call, setProof, whenSignedOut } from "./api.js";
 import { button, choice, el, fill, toast } from "./dom.js";
-import { closeStage, offerLink, openTap, whenStageChanges } from "./launch.js";
+import { closeStage, offerLink, openTap, talkOfTap, whenStageChanges } from "./launch.js";
 import { hear } from "./live.js";
 import { announce, canShow, endPush, prepare, refreshPush, takeBack } from "./push.js";
 import {
   addMessage, changed, forget, loadApps, loadDevices, loadMessages, removeMessage, state, watch,
 } from "./state.js";
-import { hearTalk, isOpen, loadTalks, unreadCount } from "./talks.js";
+import { hearTalk, isOpen, loadTalks, newsName, newsOf, unreadCount } from "./talks.js";
 import { drawApp } from "./view-app.js";
 import { drawApps } from "./view-apps.js";
 import { drawDevices } from "./view-devices.js";
@@ -37,14 +37,16 @@ const belongsTo = { app: "apps", talk: "talks" };
 
 let view = null;
 let stopHearing = () => {};
-/** A tap that waits for somebody to sign in. `isOwnPage`: this page was opened for it. */
+/** A tap that waits for somebody to sign in. `isOwnPage`: this page was opened for it. `app`: what it is about, as far
+ *  as that is known; empty for what people write. */
 let waitingTap = readTap();
 
 function readTap() {
   const [, tap] = /^\/l\/([^/]+)$/.exec(location.pathname) ?? [];
+  const app = location.hash === "#talk" ? "" : undefined;
   // Used once: neither the history nor a reload is to bring it again.
   if (tap) history.replaceState(null, "", "/");
-  return tap ? { tap: decodeURIComponent(tap), isOwnPage: true } : null;
+  return tap ? { tap: decodeURIComponent(tap), isOwnPage: true, app } : null;
 }
 
 // Frame
@@ -122,21 +124,33 @@ async function begin() {
   refreshPush().catch(() => {});
   watchHealth();
   if (waitingTap) {
-    const { tap, isOwnPage, app } = waitingTap;
+    const { tap, isOwnPage, app, talk } = waitingTap;
     waitingTap = null;
-    await follow(tap, isOwnPage, app);
+    if (talk) showTalk(talk);
+    else await follow(tap, isOwnPage, app);
   }
 }
 
 async function follow(tap, isOwnPage, app, openTab) {
   // What people and applications write is read here: there is nothing to bring up.
-  if (app === "") { location.hash = "#talks"; return; }
+  if (app === "") {
+    try {
+      showTalk(await talkOfTap(tap));
+    } catch (error) {
+      showTalk(null);
+      toast(reason(error), { kind: "error" });
+    }
+    return;
+  }
   const known = state.apps.find(({ id }) => id === app);
   if (known && !known.farm && !known.monitor) { location.hash = talkAddress(`app/${app}`); return; }
-  const shown = tap ? await openTap(tap, { isOwnPage, app, openTab }) : app;
-  if (shown === "") location.hash = "#talks";
-  else if (shown) location.hash = `#app/${encodeURIComponent(shown)}`;
+  const shown = tap ? await openTap(tap, { isOwnPage, app, openTab }) : { app };
+  if (shown?.app && !shown.peer) location.hash = `#app/${encodeURIComponent(shown.app)}`;
+  else if (shown) showTalk(shown.peer);
 }
+
+/** A conversation, or the list of them. */
+function showTalk(peer) { location.hash = peer ? talkAddress(peer) : "#talks"; }
 
 async function signOut(everywhere) {
   try {
@@ -178,18 +192,19 @@ function heard(name, data) {
     case "hello": loadMessages().catch(() => {}); break;
     case "message":
       addMessage(data);
+      heardNews(newsOf(data));
       break;
     case "notify":
       if (document.visibilityState === "visible") {
         const peer = talkOf(data);
         if (peer && isOpen(peer)) break;
-        const open = () => { if (peer) location.hash = talkAddress(peer); else follow(data.tap, false, data.app); };
+        const open = () => { if (peer) showTalk(peer); else follow(data.tap, false, data.app); };
         toast([data.title, data.body].filter(Boolean).join(": "), { action: [t("notice.open"), open], seconds: 12 });
       }
       break;
     case "clear":
       removeMessage(data.message);
-      takeBack(data.notifications ?? []);
+      takeBack([...data.notifications ?? [], newsName(data.message)]);
       break;
     case "device":
       if (data.state === "pruned") toast(t("notice.pruned"), { kind: "error", seconds: 20 });
@@ -199,8 +214,17 @@ function heard(name, data) {
   }
 }
 
+/** Says in the page that somebody wrote, unless that is before one's eyes. */
+function heardNews(news) {
+  if (!news || document.visibilityState !== "visible" || isOpen(news.talk) || place()[0] === "talks") return;
+  toast(news.title, { action: [t("notice.open"), () => showTalk(news.talk)], seconds: 12 });
+}
+
 /** Shows what the system should show; says whether the event may be acknowledged. */
-async function announced(name, data) { return name === "notify" ? announce(data) : canShow(); }
+async function announced(name, data) {
+  const news = name === "notify" ? data : name === "message" ? newsOf(data) : null;
+  return news ? announce(news) : canShow();
+}
 
 /** What the service worker says. After a click it may open tabs, which a page may not: it is answered with them. */
 async function told(message, port) {
@@ -209,8 +233,9 @@ async function told(message, port) {
   let tab = null;
   // An older worker, which the page was not reloaded for, opens nothing.
   const openTab = port ? (url) => { tab = url.href; } : undefined;
-  if (state.session) await follow(message.tap, false, message.app, openTab);
-  else waitingTap = { tap: message.tap, isOwnPage: false, app: message.app };
+  if (!state.session) waitingTap = { tap: message.tap, isOwnPage: false, app: message.app, talk: message.talk };
+  else if (message.talk) showTalk(message.talk);
+  else await follow(message.tap, false, message.app, openTab);
   port?.postMessage(tab);
 }
 

@@ -29,9 +29,12 @@ export async function openApp(app) {
   }
 }
 
+/** The conversation that a notification is about; null where it is about none. */
+export async function talkOfTap(tap) { return (await call("POST", "/v1/taps", { tap })).peer ?? null; }
+
 /** Opens what a notification was about. `isOwnPage`: this page was opened for it, so it may become the app.
- *  `openTab(url)` opens a tab where this page may not. Returns the app's id where the page should show its news
- *  instead, empty where that is not known; null otherwise. */
+ *  `openTab(url)` opens a tab where this page may not. Returns `{app, peer}` where the page should show the app's news
+ *  or the conversation instead, empty where neither is known; null otherwise. */
 export async function openTap(tap, { isOwnPage = false, app = null, openTab } = {}) {
   try {
     const launch = await call("POST", "/v1/launches", { tap });
@@ -39,9 +42,13 @@ export async function openTap(tap, { isOwnPage = false, app = null, openTab } = 
     await perform(launch, isOwnPage, openTab);
     return null;
   } catch (error) {
-    if (error.code === "no_farm") return app ?? "";
-    toast(reason(error), { kind: "error" });
-    return app;
+    const isNoApp = error.code === "no_farm" || (error.code === "launch_expired" && !app);
+    const peer = isNoApp ? await talkOfTap(tap).catch(() => null) : null;
+    if (!peer && error.code !== "no_farm") {
+      toast(reason(error), { kind: "error" });
+      if (!app) return null;
+    }
+    return { app, peer };
   }
 }
 

@@ -27,13 +27,15 @@ self.addEventListener("activate", (event) => {
 self.addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
   if (event.request.method !== "GET" || url.origin !== self.location.origin) return;
-  const isPage = event.request.mode === "navigate" && (url.pathname === "/" || url.pathname.startsWith("/l/"));
-  if (isPage || url.pathname.startsWith("/portal/")) event.respondWith(fresh(event.request, isPage));
+  const isShell = event.request.mode === "navigate" && isPage(url.pathname);
+  if (isShell || url.pathname.startsWith("/portal/")) event.respondWith(fresh(event.request, isShell));
 });
 
-async function fresh(request, isPage) {
+function isPage(path) { return path === "/" || path.startsWith("/l/"); }
+
+async function fresh(request, isShell) {
   // A tap is nothing to keep.
-  const key = isPage ? shell : request;
+  const key = isShell ? shell : request;
   const cache = await caches.open(cacheName);
   try {
     const answer = await fetch(request);
@@ -69,7 +71,7 @@ async function show(news) {
     icon: "/portal/icon-192.png",
     badge: "/portal/icon-192.png",
     actions: news.reply ? [replyAction()] : [],
-    data: { notification: news.notification, tap: news.tap, app: news.app, at: Date.now() },
+    data: { notification: news.notification, tap: news.tap, app: news.app, talk: news.talk, at: Date.now() },
   });
   await badge(news.badge);
 }
@@ -125,16 +127,18 @@ async function send({ notification, tap }, text) {
   }
 }
 
-/** Gives the tap to an open portal, or opens one at it. */
-async function open({ tap, app }) {
+/** Gives the tap to an open portal, or opens one at it. `talk`: the conversation, where the page itself announced it. */
+async function open({ tap, app, talk }) {
   const windows = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-  const portal = windows.filter((client) => new URL(client.url).pathname === "/")
+  // A page goes on by the address that it was opened at.
+  const portal = windows.filter((client) => isPage(new URL(client.url).pathname))
     .sort((a, b) => Number(b.focused) - Number(a.focused))[0];
-  // What people write has no app: it is read in the portal.
-  if (!portal && app === "") return self.clients.openWindow("/#talks");
-  if (!portal) return self.clients.openWindow(tap ? `/l/${encodeURIComponent(tap)}` : "/");
+  // What people write has no app: the page shows the conversation.
+  const view = app === "" ? "#talk" : "";
+  if (!portal && talk) return self.clients.openWindow(`/#talk/${encodeURIComponent(talk)}`);
+  if (!portal) return self.clients.openWindow(tap ? `/l/${encodeURIComponent(tap)}${view}` : "/");
   // A click lets the worker do one thing: open the app's own tab, or bring the portal to the front.
-  const url = await ask(portal, { farbell: "tap", tap, app });
+  const url = await ask(portal, { farbell: "tap", tap, app, talk });
   try {
     if (url) await self.clients.openWindow(url);
     else await portal.focus();

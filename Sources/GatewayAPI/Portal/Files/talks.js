@@ -2,6 +2,7 @@
 
 import { call, list } from "./api.js";
 import { appName, changed, state } from "./state.js";
+import { t } from "./words.js";
 
 const pageSize = 50;
 const listSize = 200;
@@ -132,9 +133,10 @@ export async function markTalkRead() {
 // What is written
 
 /** Sends; `id` is the same when it is tried again. */
-export async function send(peer, body, id) {
+export async function send(peer, body, attachments, id) {
   const [kind, ...rest] = peer.split("/");
-  await call("POST", "/v1/messages", { to: { [kind]: rest.join("/") }, body, id });
+  const files = attachments.length > 0 ? { attachments } : {};
+  await call("POST", "/v1/messages", { to: { [kind]: rest.join("/") }, body, id, ...files });
   // The stream brings it too, where there is one.
   await catchUp().catch(() => {});
   refresh(peer);
@@ -228,6 +230,16 @@ export function hearTalk(name, data) {
     default: return false;
   }
 }
+
+/** What is announced of a message that stands on the stream alone: one between people has no `notify` event. Null for
+ *  any other, and for what is being looked at. */
+export function newsOf({ id, app, entry, sender }) {
+  if (app || !entry || sender === self()) return null;
+  return { notification: newsName(id), app: "", title: t("notice.from", { name: nameOf(sender) }), talk: sender };
+}
+
+/** How the notification of a message is called. */
+export function newsName(message) { return `message/${message}`; }
 
 function heardMessage({ entry, id, sender, enqueued, subject, body, attachments }) {
   state.typing.delete(sender);

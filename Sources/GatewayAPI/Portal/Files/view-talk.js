@@ -1,5 +1,6 @@
 // One conversation: its history, what is written now, and how far it has come.
 
+import { Attachments, canAttach } from "./attach.js";
 import { busy, button, confirm, el, fill, toast } from "./dom.js";
 import { state } from "./state.js";
 import {
@@ -151,9 +152,11 @@ class Composer {
   constructor(peer, name) {
     this.peer = peer;
     this.text = el("textarea", {
-      id: "compose", name: "compose", rows: "2", maxlength: longest, required: true, "aria-describedby": "compose-hint",
+      id: "compose", name: "compose", rows: "2", maxlength: longest, "aria-describedby": "compose-hint",
     });
     this.fault = el("p", { class: "fault", role: "alert" });
+    this.files = new Attachments(() => { this.#id = null; }, (words) => { this.fault.textContent = words; });
+    this.files.show(canAttach());
     this.submit = el("button", { type: "submit", class: "primary" }, t("talk.send"));
     this.stop = button(t("cancel"), () => this.#leave(), { class: "quiet", hidden: true });
     this.label = el("label", { for: "compose" }, t("talk.message", { name }));
@@ -161,7 +164,7 @@ class Composer {
     this.element = el("form", { method: "post", class: "compose" },
       el("div", { class: "field" }, this.label, this.text,
         el("span", { class: "hint", id: "compose-hint" }, t("talk.hint"))),
-      this.fault, el("div", { class: "actions" }, this.submit, this.stop));
+      this.files.element, this.fault, el("div", { class: "actions" }, this.submit, this.stop, this.files.open));
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -178,6 +181,8 @@ class Composer {
     this.label.textContent = t("talk.editing");
     this.submit.textContent = t("talk.save");
     this.stop.hidden = false;
+    // Only the text can be changed.
+    this.files.show(false);
     this.text.focus();
   }
 
@@ -209,12 +214,13 @@ class Composer {
     this.label.textContent = t("talk.message", { name: this.name });
     this.submit.textContent = t("talk.send");
     this.stop.hidden = true;
+    this.files.show(canAttach());
     this.text.focus();
   }
 
   #send() {
     const body = this.text.value.trim();
-    if (!body) return;
+    if (!body && (this.#editing || this.files.isEmpty)) return;
     busy(this.submit, async () => {
       this.fault.textContent = "";
       try {
@@ -222,8 +228,10 @@ class Composer {
           await edit(this.#editing, body);
         } else {
           // Tried again after a lost answer it is the same message.
+          const attachments = await this.files.upload();
           this.#id ??= crypto.randomUUID();
-          await send(this.peer, body, this.#id);
+          await send(this.peer, body, attachments, this.#id);
+          this.files.clear();
         }
         this.#id = null;
         clearTimeout(this.#pause);
@@ -231,7 +239,7 @@ class Composer {
         // What was typed meanwhile stays.
         if (this.#editing || this.text.value.trim() === body) this.#leave();
       } catch (error) {
-        this.fault.textContent = reason(error);
+        this.fault.textContent = error.words ?? reason(error);
       }
     });
   }

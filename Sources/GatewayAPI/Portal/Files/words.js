@@ -45,4 +45,13 @@ export function moment(text) {
     isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" }).format(date);
 }
 
+const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
+
+/** So many bytes as people say it. */
+export function size(bytes) {
+  const step = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return new Intl.NumberFormat(document.documentElement.lang,
+    { style: "unit", unit: units[step], unitDisplay: "short", maximumFractionDigits: 1 }).format(bytes / 1024 ** step);
+}
+
 speak(language);
