@@ -111,6 +111,7 @@ let package = Package(
         library("CSQLite", "sqlite3", "libsqlite3-dev"),
         library("CCrypto", "libcrypto", "libssl-dev"),
         library("CArgon2", "libargon2", "libargon2-dev"),
+        library("CJemalloc", "jemalloc", "libjemalloc-dev"),
         library("CMicroHTTPD", "libmicrohttpd", "libmicrohttpd-dev"),
         library("CGMime", "gmime-3.0", "libgmime-3.0-dev"),
         library("CExpat", "expat", "libexpat1-dev"),
@@ -144,7 +145,7 @@ let package = Package(
 
         .executableTarget(
             name: "farbell",
-            dependencies: ["Daemon", "Gateway", "Outbound"] + pluginModules,
+            dependencies: ["CJemalloc", "Daemon", "Gateway", "Outbound"] + pluginModules,
             path: "Sources/farbell", swiftSettings: strict),
         .executableTarget(
             name: "farbell-bench",

@@ -5,6 +5,7 @@ internal import FoundationEssentials
 @main
 struct Farbell {
     static func main() {
+        Allocator.giveBackWhenIdle()
         ProgramMain.run {
             let environment = Environment(
                 plugins: Plugins.all, variables: ProcessInfo.processInfo.environment,
