@@ -24,7 +24,7 @@ struct AnswersBench: Sendable {
     /// - Returns: whether all requests were answered.
     func run() async throws -> Bool {
         guard BenchPaths.has("wrk") else { throw BenchError("wrk is missing: Scripts/install --bench") }
-        Report.print("Farbell answers, \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        Report.begin("Farbell answers")
         let peer = try await PeerProcess(threads: threads)
         var rows: [[String]] = []
         for route in Self.routes where routes.contains(route) { rows.append(try await measure(route, peer)) }

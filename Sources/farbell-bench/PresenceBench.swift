@@ -23,7 +23,7 @@ struct PresenceBench: Sendable {
     /// - Returns: whether all beats were taken and, with `--seconds` above 2, the bar was met.
     func run() async throws -> Bool {
         guard BenchPaths.has("wrk") else { throw BenchError("wrk is missing: Scripts/install --bench") }
-        Report.print("Farbell presence, \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        Report.begin("Farbell presence")
         let setup = try RingSetup()
         defer { setup.apns.stop() }
         let gateway = try await setup.unwatchedGateway(accounts: sessions)

@@ -54,7 +54,7 @@ struct PushesBench: Sendable {
             return await group.reduce(0, +)
         }
         let took = (ContinuousClock.now - start).inSeconds
-        Report.print("APNs adapter and HTTP client, \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        Report.begin("APNs adapter and HTTP client")
         Report.print(
             "\(Int(Double(count) / took)) pushes/s, \(window) at once, \(count - delivered) of \(count) not delivered, "
                 + "\(apple.counts.connections) connections")

@@ -3,6 +3,12 @@ internal import Glibc
 
 /// What a benchmark says: results on standard output, progress on standard error.
 enum Report {
+    /// The first lines: which benchmark, when and where.
+    static func begin(_ name: String, isQuick: Bool = false) {
+        print("\(name), \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        if isQuick { print("A quick run: it shows that everything works, not how fast.") }
+    }
+
     static func print(_ line: String) { write(line, STDOUT_FILENO) }
     static func progress(_ line: String) { write(line, STDERR_FILENO) }
 

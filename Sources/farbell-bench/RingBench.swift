@@ -45,8 +45,7 @@ struct RingBench: Sendable {
 
     /// - Returns: whether nothing was missed or doubled, and, unless it was a quick run, every bar was met.
     func run() async throws -> Bool {
-        Report.print("Farbell ring, \(SystemTime().timestamp): \(ProcessMeter.machine)")
-        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        Report.begin("Farbell ring", isQuick: isQuick)
         let setup = try RingSetup()
         defer { setup.apns.stop() }
         var isGood = true

@@ -23,7 +23,7 @@ struct RoutesBench: Sendable {
 
     /// - Returns: whether every request was answered as it should be.
     func run() async throws -> Bool {
-        Report.print("Farbell routes, \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        Report.begin("Farbell routes")
         var configuration = GatewayConfiguration()
         configuration.apps = [App(id: "a", name: "A", key: Self.key)]
         configuration.limits.requestsPerSecond = 1_000_000

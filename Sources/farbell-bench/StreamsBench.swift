@@ -22,7 +22,7 @@ struct StreamsBench: Sendable {
 
     /// - Returns: whether every event came and both bars were met.
     func run() async throws -> Bool {
-        Report.print("Farbell streams, \(SystemTime().timestamp): \(ProcessMeter.machine)")
+        Report.begin("Farbell streams")
         let peer = try await PeerProcess(threads: threads)
         let before = try ProcessMeter.memory(of: peer.processID)
         let (count, rounds, port) = (count, rounds, peer.port)

@@ -119,7 +119,8 @@ import Testing
     }
 
     @Test(
-        "every test that the manuals of pushes and monitors name is there", arguments: [("Push", 40), ("Monitors", 40)])
+        "every test that the manuals of pushes, monitors and farms name is there",
+        arguments: [("Push", 40), ("Monitors", 40), ("Farms", 20)])
     func manualTests(manual: String, count: Int) {
         let tests =
             (Repository.files(in: "Tests", suffix: ".swift") + Self.pluginSources.filter { $0.contains("/Tests/") })

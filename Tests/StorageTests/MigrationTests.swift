@@ -104,11 +104,22 @@ struct MigrationTests {
         try Database(path: path, access: .readWrite).executeScript(Self.versionOne, .write)
     }
 
+    /// The file of version 1, brought forward by the code of a version, and opened by today's.
+    private func store(ofVersion version: Int, in folder: TemporaryFolder) async throws -> SQLiteStore {
+        try makeVersionOne(folder.database)
+        var old = SQLiteStore.Options()
+        old.migrations = Array(Schema.migrations.prefix(version))
+        // That code knows no newer columns: it only brings the file there.
+        if version > 1 { _ = await failure(opening: folder.database, options: old) }
+        #expect(
+            try Database(path: folder.database, access: .readOnly).integer("PRAGMA user_version") == Int64(version))
+        return try await SQLiteStore.open(path: folder.database)
+    }
+
     @Test("version 1 is read with everything in it")
     func versionOne() async throws {
         let folder = try TemporaryFolder()
-        try makeVersionOne(folder.database)
-        let store = try await SQLiteStore.open(path: folder.database)
+        let store = try await store(ofVersion: 1, in: folder)
         let registry = try await store.registry()
         #expect(registry.accounts.first?.locale == "de")
         let device = try #require(registry.devices.first)
@@ -129,8 +140,7 @@ struct MigrationTests {
     @Test("version 1's messages become version 2's")
     func messagesOfVersionOne() async throws {
         let folder = try TemporaryFolder()
-        try makeVersionOne(folder.database)
-        let store = try await SQLiteStore.open(path: folder.database)
+        let store = try await store(ofVersion: 1, in: folder)
         let keys = [(1, 7), (2, 1), (1, 9), (1, 10)].map { MessageKey(queue: $0.0, seq: $0.1) }
         #expect(try await store.openKeys() == keys, "in the order in which they were stored")
         let messages = try await store.messages(keys)
@@ -174,12 +184,7 @@ struct MigrationTests {
     @Test("devices of version 2 have neither keys nor further channels, and can be given both")
     func devicesOfVersionTwo() async throws {
         let folder = try TemporaryFolder()
-        try makeVersionOne(folder.database)
-        var old = SQLiteStore.Options()
-        old.migrations = Array(Schema.migrations.prefix(2))
-        // Version 2's code knows no newer columns: it only brings the file there.
-        _ = await failure(opening: folder.database, options: old)
-        var store = try await SQLiteStore.open(path: folder.database)
+        var store = try await store(ofVersion: 2, in: folder)
         var device = try #require(try await store.registry().devices.first)
         #expect(device.encryption == nil && device.furtherChannels.isEmpty)
         let key = MessageKey(queue: 1, seq: 7)
@@ -196,11 +201,7 @@ struct MigrationTests {
     @Test("credentials of version 3 that have watched are known to be good; refused ones are remembered from now on")
     func registrationsOfVersionThree() async throws {
         let folder = try TemporaryFolder()
-        try makeVersionOne(folder.database)
-        var old = SQLiteStore.Options()
-        old.migrations = Array(Schema.migrations.prefix(3))
-        _ = await failure(opening: folder.database, options: old)
-        var store = try await SQLiteStore.open(path: folder.database)
+        var store = try await store(ofVersion: 3, in: folder)
         var registry = try await store.registry()
         #expect(registry.registrations.first?.isProven == true)
         var account = try #require(registry.accounts.first)
@@ -219,11 +220,7 @@ struct MigrationTests {
     @Test("version 4 knows no contacts, blocks and statuses; they are kept from now on")
     func peopleOfVersionFour() async throws {
         let folder = try TemporaryFolder()
-        try makeVersionOne(folder.database)
-        var old = SQLiteStore.Options()
-        old.migrations = Array(Schema.migrations.prefix(4))
-        _ = await failure(opening: folder.database, options: old)
-        var store = try await SQLiteStore.open(path: folder.database)
+        var store = try await store(ofVersion: 4, in: folder)
         var registry = try await store.registry()
         #expect(registry.accounts.count == 1 && registry.contacts.isEmpty && registry.statuses.isEmpty)
         let edge = ContactEdge(account: "alice", peer: "bob", since: StoreSamples.noon)
@@ -239,11 +236,7 @@ struct MigrationTests {
     @Test("messages of version 4 are in no history; what comes from now on is")
     func messagesOfVersionFour() async throws {
         let folder = try TemporaryFolder()
-        try makeVersionOne(folder.database)
-        var old = SQLiteStore.Options()
-        old.migrations = Array(Schema.migrations.prefix(4))
-        _ = await failure(opening: folder.database, options: old)
-        var store = try await SQLiteStore.open(path: folder.database)
+        var store = try await store(ofVersion: 4, in: folder)
         let key = MessageKey(queue: 1, seq: 7)
         let message = try #require(try await store.message(key))
         #expect(message.entry == nil && message.attachments.isEmpty)

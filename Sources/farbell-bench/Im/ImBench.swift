@@ -29,8 +29,7 @@ struct ImBench: Sendable {
 
     /// - Returns: whether no message was missing or doubled and, unless it was a quick run, Farbell met its bars.
     func run() async throws -> Bool {
-        Report.print("Farbell im, \(SystemTime().timestamp): \(ProcessMeter.machine)")
-        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        Report.begin("Farbell im", isQuick: isQuick)
         let probe = isQuick ? nil : try await MachineProbe.run()
         var rows: [[String]] = []
         var isGood = true

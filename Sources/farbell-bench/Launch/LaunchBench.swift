@@ -29,8 +29,7 @@ struct LaunchBench: Sendable {
     /// - Returns: whether every decision was made and, unless it was a quick run, the bar was met.
     /// - Throws: `BenchError`, `DeadlineMissed` where an app did not come up.
     func run() async throws -> Bool {
-        Report.print("Farbell launch, \(SystemTime().timestamp): \(ProcessMeter.machine)")
-        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        Report.begin("Farbell launch", isQuick: isQuick)
         let setup = try RingSetup()
         defer { setup.apns.stop() }
         var isGood = true

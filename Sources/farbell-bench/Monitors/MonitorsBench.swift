@@ -22,45 +22,48 @@ struct MonitorsBench: Sendable {
 
     private let parts: Set<String>
     private let isQuick: Bool
-    private let imap: MonitorsIMAP
+    private let imap: MonitorsRun
     private let peers: RingPeers
-    private let ews: MonitorsHTTP
+    private let ews: MonitorsRun
     private let ewsConnections: Int
-    private let matrix: MonitorsHTTP
+    private let matrix: MonitorsRun
 
     /// - Throws: `BenchError` (usage).
     init(_ options: BenchOptions) throws {
         isQuick = options.isQuick
         parts = try options.words("parts", Self.parts, quick: ["imap"])
-        imap = MonitorsIMAP(
-            mailboxes: max(1, try options.number("mailboxes", 10_000, quick: 20)),
-            idleSeconds: max(1, try options.number("idle-seconds", 30, quick: 1)),
-            perSecond: max(1, try options.number("rate", 100, quick: 20)),
-            seconds: max(1, try options.number("seconds", 30, quick: 1)))
+        let idleSeconds = max(1, try options.number("idle-seconds", 30, quick: 1))
+        func run(_ users: Int, _ load: SteadyLoad) -> MonitorsRun {
+            MonitorsRun(users: max(1, users), idleSeconds: idleSeconds, load: load)
+        }
+        imap = run(
+            try options.number("mailboxes", 10_000, quick: 20),
+            SteadyLoad(
+                perSecond: max(1, try options.number("rate", 100, quick: 20)),
+                seconds: max(1, try options.number("seconds", 30, quick: 1))))
         peers = RingPeers(
             processes: try options.number("peer-processes", 20, quick: 2),
             connections: try options.number("peer-connections", 200, quick: 5),
             rounds: try options.number("peer-rounds", 5, quick: 1))
         ewsConnections = max(1, try options.number("ews-connections", 10, quick: 10))
-        let (idleSeconds, seconds) = (imap.idleSeconds, max(1, try options.number("http-seconds", 10, quick: 1)))
-        let perSecond = max(1, try options.number("http-rate", 50, quick: 20))
-        func hosted(_ users: Int) -> MonitorsHTTP {
-            MonitorsHTTP(users: max(1, users), idleSeconds: idleSeconds, perSecond: perSecond, seconds: seconds)
-        }
-        ews = hosted(try options.number("ews-mailboxes", 2_000, quick: 20))
-        matrix = hosted(try options.number("matrix-users", 1_000, quick: 20))
+        let slower = SteadyLoad(
+            perSecond: max(1, try options.number("http-rate", 50, quick: 20)),
+            seconds: max(1, try options.number("http-seconds", 10, quick: 1)))
+        ews = run(try options.number("ews-mailboxes", 2_000, quick: 20), slower)
+        matrix = run(try options.number("matrix-users", 1_000, quick: 20), slower)
     }
 
     /// - Returns: whether nothing was missed or doubled, and, unless it was a quick run, every bar was met.
     func run() async throws -> Bool {
-        Report.print("Farbell monitors, \(SystemTime().timestamp): \(ProcessMeter.machine)")
-        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        Report.begin("Farbell monitors", isQuick: isQuick)
         let setup = try RingSetup()
         defer { setup.apns.stop() }
         var isGood = true
         var each: Double?
         if parts.contains("imap") {
-            let result = try await imap.run(setup)
+            let server = try IMAPUpstream(setup)
+            defer { server.stop() }
+            let result = try await imap.run(server, setup)
             each = result.idleKibibytes
             isGood = report(result) && isGood
         }
@@ -79,14 +82,14 @@ struct MonitorsBench: Sendable {
     }
 
     private func measure(
-        _ part: MonitorsHTTP, _ upstream: some MonitorsUpstream, _ setup: RingSetup
+        _ part: MonitorsRun, _ upstream: some MonitorsUpstream, _ setup: RingSetup
     ) async throws -> Bool {
         defer { upstream.stop() }
-        return try await part.run(upstream, setup).report(upstream, perSecond: part.perSecond)
+        return try await part.run(upstream, setup).report(upstream, perSecond: part.load.perSecond)
     }
 
-    private func report(_ result: MonitorsIMAP.Result) -> Bool {
-        let scale = Self.processorMailboxes / Double(result.mailboxes)
+    private func report(_ result: MonitorsRun.Result) -> Bool {
+        let scale = Self.processorMailboxes / Double(result.users)
         let idle = result.idleShare * scale
         let rows: [(what: String, value: String, bar: String, isMet: Bool?)] = [
             ("idle: KiB a mailbox", Report.decimal(result.idleKibibytes), "60", result.idleKibibytes <= Self.memoryBar),
@@ -94,8 +97,8 @@ struct MonitorsBench: Sendable {
                 "idle: % of a core for 10,000", Report.decimal(idle * 100, 2), "2",
                 idle < Self.processorBar
             ),
-            ("\(imap.perSecond) items/s: KiB a mailbox", Report.decimal(result.busyKibibytes), "", nil),
-            ("\(imap.perSecond) items/s: % of a core", Report.decimal(result.busyShare * 100, 2), "", nil),
+            ("\(imap.load.perSecond) items/s: KiB a mailbox", Report.decimal(result.busyKibibytes), "", nil),
+            ("\(imap.load.perSecond) items/s: % of a core", Report.decimal(result.busyShare * 100, 2), "", nil),
             (
                 "EXISTS to push accepted: p50 ms", result.tally.pushed.cells[0], "5",
                 result.tally.pushed.count > 0 && result.tally.pushed.percentile(0.5) <= Self.medianBar
@@ -110,7 +113,7 @@ struct MonitorsBench: Sendable {
                 result.restartSeconds <= Self.restartBar
             ),
         ]
-        Report.print("\n\(result.mailboxes) IMAP mailboxes with TLS, at the synthetic server")
+        Report.print("\n\(result.users) IMAP mailboxes with TLS, at the synthetic server")
         Report.print(
             Report.table(
                 ["what", "Farbell", "bar", "verdict"],
@@ -126,7 +129,7 @@ struct MonitorsBench: Sendable {
     private func compare(_ results: [RingPeers.Result], _ each: Double?) {
         func times(_ kibibytes: Double) -> String { each.map { Report.decimal(kibibytes / $0) } ?? "-" }
         var rows = [
-            ["Farbell", "\(imap.mailboxes)", each.map { Report.decimal($0) } ?? "-", "1", "see above", "-", ""]
+            ["Farbell", "\(imap.users)", each.map { Report.decimal($0) } ?? "-", "1", "see above", "-", ""]
         ]
         rows.append([
             "goimapnotify", "1000", Report.decimal(Self.goimapnotify), times(Self.goimapnotify), "-", "-",

@@ -1,7 +1,7 @@
 internal import Base
 internal import GatewayTestKit
 
-/// A server that is watched over HTTP, as the benchmark needs it.
+/// A server that is watched, as the benchmark needs it.
 protocol MonitorsUpstream: Sendable {
     /// What is watched, such as `EWS mailboxes`.
     var name: String { get }
@@ -21,8 +21,38 @@ protocol MonitorsUpstream: Sendable {
     /// The gateway has ended: nobody watches any more.
     func forgetWatchers()
     /// Something new, with this name in its title or text.
-    func deliver(_ name: String, to user: Int)
+    /// - Returns: when those who watch were told.
+    /// - Throws: `PeerError`.
+    func deliver(_ name: String, to user: Int) async throws -> Moment
     func stop()
+}
+
+/// Mailboxes of the synthetic IMAP server.
+struct IMAPUpstream: MonitorsUpstream {
+    let name = "IMAP mailboxes"
+    let remark = "the synthetic server"
+    let monitor: JSON
+    let hasCredentials = true
+    private let imap: SyntheticIMAPServer
+
+    init(_ setup: RingSetup) throws {
+        imap = try setup.mailServer()
+        monitor = [
+            "kind": "imap", "url": .string("imaps://127.0.0.1:\(imap.port)"),
+            "caFile": .string(setup.authority.caFile), "reconcileSeconds": 300,
+        ]
+    }
+
+    var watched: Int { imap.counts.idling }
+    var hanging: Int { imap.counts.idling }
+    var refusals: [String] { [] }
+    func openConnections() -> Int { imap.counts.idling }
+    // The server sees its connections end.
+    func forgetWatchers() {}
+    func deliver(_ name: String, to user: Int) async throws -> Moment {
+        try await imap.deliver(to: SyntheticIMAPServer.user(user), header: RingSetup.header(name)).announced
+    }
+    func stop() { imap.stop() }
 }
 
 /// Mailboxes of an Exchange, impersonated by one service account.
@@ -66,8 +96,10 @@ struct ExchangeUpstream: MonitorsUpstream {
     func openConnections() async throws -> Int { try await exchange.openConnections() }
     // The fake sees its connections end.
     func forgetWatchers() {}
-    func deliver(_ name: String, to user: Int) {
+    func deliver(_ name: String, to user: Int) -> Moment {
+        let announced = SystemTime().now
         exchange.deliver(TestNews(name, id: name), to: "\(SyntheticIMAPServer.user(user))@\(Self.domain)")
+        return announced
     }
     func stop() { exchange.stop() }
 }
@@ -98,10 +130,12 @@ struct MatrixUpstream: MonitorsUpstream {
     var refusals: [String] { matrix.refusals }
     func openConnections() async throws -> Int { try await matrix.openConnections() }
     func forgetWatchers() { matrix.forgetHanging() }
-    func deliver(_ name: String, to user: Int) {
+    func deliver(_ name: String, to user: Int) -> Moment {
+        let announced = SystemTime().now
         matrix.send(
             ["msgtype": "m.text", "body": .string(name)], to: Self.room(user),
             from: "@anna:\(FakeMatrix.serverName)", displayName: "Anna Example")
+        return announced
     }
     func stop() { matrix.stop() }
 }

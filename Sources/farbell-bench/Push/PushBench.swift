@@ -44,8 +44,7 @@ struct PushBench: Sendable {
 
     /// - Returns: whether everything arrived once, and, unless it was a quick run, every bar was met.
     func run() async throws -> Bool {
-        Report.print("Farbell push, \(SystemTime().timestamp): \(ProcessMeter.machine)")
-        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        Report.begin("Farbell push", isQuick: isQuick)
         let fakes = try await PushFakes(devices: devices)
         let http = try HTTPClient()
         let runner = PushRunner(devices: devices, fakes: fakes, http: http)

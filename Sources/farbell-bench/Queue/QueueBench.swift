@@ -37,8 +37,7 @@ struct QueueBench: Sendable {
 
     /// - Returns: whether, unless it was a quick run, Farbell met every bar and led where it has to.
     func run() async throws -> Bool {
-        Report.print("Farbell queue, \(SystemTime().timestamp): \(ProcessMeter.machine)")
-        if isQuick { Report.print("A quick run: it shows that everything works, not how fast.") }
+        Report.begin("Farbell queue", isQuick: isQuick)
         let present = peers.filter { peer in
             let isHere = QueueServer.isInstalled(peer)
             if !isHere { Report.print("Not measured: \(peer.title); Scripts/install --bench installs \(peer.package)") }

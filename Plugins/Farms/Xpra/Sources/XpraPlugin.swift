@@ -105,7 +105,7 @@ package final class XpraFarm: Farm {
             // In a server that has just been started nothing runs.
             let isNew = answer["started"]?.bool == true
             var status: XpraStatus? = isNew ? XpraStatus(lines: []) : nil
-            if !isNew, display == known { status = await early }
+            if !isNew, display == known { status = try await early }
             try await bringUp(target, on: display, status)
         } catch {
             log.error(
@@ -122,10 +122,16 @@ package final class XpraFarm: Farm {
         return .frame(url: Secret("\(url)\(url.contains("?") ? "&" : "?")\(query)"))
     }
 
-    /// What a server says of itself; nil where there is none to ask, or it does not answer.
-    private func early(_ display: String?) async -> XpraStatus? {
+    /// What a server says of itself; nil where there is none to ask, or none any more.
+    /// - Throws: `ProgramRun.Failure` when it does not answer in time: asking again would take as long.
+    private func early(_ display: String?) async throws -> XpraStatus? {
         guard let display else { return nil }
-        return try? await control.status(of: display)
+        do { return try await control.status(of: display) } catch let failure as ProgramRun.Failure {
+            guard failure.code != .tooSlow else { throw failure }
+            return nil
+        } catch {
+            return nil
+        }
     }
 
     /// Raises the app where it runs in the live session, and starts it where it does not.

@@ -10,7 +10,9 @@ struct XpraFarmTests {
     private let log = RecordingLogSink()
 
     /// A farm whose session program and `xpra` are scripts. `xpra` writes down what it is asked and answers `info`.
-    private func site(_ folder: TemporaryFolder, info: String, more: String = "") throws -> FarmSite {
+    private func site(
+        _ folder: TemporaryFolder, info: String, more: String = "", time: any TimeSource = SystemTime()
+    ) throws -> FarmSite {
         try folder.script(
             """
             cat > \(folder.path)/order
@@ -28,7 +30,7 @@ struct XpraFarmTests {
             "origins":["https://farm.example:14500"]\#(more)
             """#
         return try FarmSite(
-            XpraPlugin(), text, launch: #"{"command":["sylpheed","--compose"]}"#, time: SystemTime(),
+            XpraPlugin(), text, launch: #"{"command":["sylpheed","--compose"]}"#, time: time,
             log: Log(sink: log))
     }
 
@@ -77,6 +79,28 @@ struct XpraFarmTests {
         _ = try await site.start(FarmSite.request())
         expected += "info :100\ninfo :101\ncontrol :101 focus 3\n"
         #expect(try folder.text(of: "asked") == expected)
+    }
+
+    @Test("SG-11 a known server that hangs is asked once, and the launch fails; one that is gone is asked anew")
+    func hanging() async throws {
+        let folder = try TemporaryFolder()
+        let time = ManualTime()
+        let site = try site(folder, info: "", time: time)
+        _ = try await site.start(FarmSite.request())
+        try folder.script("echo gone >> \(folder.path)/gone; exit 1", to: "xpra")
+        await #expect(throws: GatewayError.self) { _ = try await site.start(FarmSite.request()) }
+        #expect(try folder.text(of: "gone") == "gone\ngone\n")
+        try folder.script("echo \"$@\" >> \(folder.path)/hung; exec sleep 60", to: "xpra")
+        let start = Task { try await site.start(FarmSite.request()) }
+        try await Eventually.wait("it is asked") { FileSystem.exists(folder.file("hung")) }
+        try await Eventually.wait("only that is waited for") {
+            time.sleeperCount == 1 && time.nextDeadline == time.now + XpraControl.limit
+        }
+        time.advance(by: XpraControl.limit)
+        let result = await start.result
+        let error = #expect(throws: GatewayError.self) { _ = try result.get() }
+        #expect(error?.code == .farmUnavailable)
+        #expect(try folder.text(of: "hung") == "info :100\n")
     }
 
     @Test(

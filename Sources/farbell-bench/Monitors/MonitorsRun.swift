@@ -1,12 +1,11 @@
 internal import Base
 internal import GatewayTestKit
 
-/// One gateway whose users are watched over HTTP: idle, busy, and started again.
-struct MonitorsHTTP: Sendable {
+/// One gateway with many users who are watched: idle, busy, and started again.
+struct MonitorsRun: Sendable {
     let users: Int
     let idleSeconds: Int
-    let perSecond: Int
-    let seconds: Int
+    let load: SteadyLoad
 
     struct Result: Sendable {
         let users: Int
@@ -48,7 +47,9 @@ struct MonitorsHTTP: Sendable {
         }
         let idle = try ProcessMeter.memory(of: gateway.processID).resident
         let (hanging, connections) = (upstream.hanging, try await upstream.openConnections())
-        let (tally, busyShare) = try await busy(gateway, upstream, setup)
+        let busyResult = try await load.run(gateway, setup) { name, number in
+            try await upstream.deliver(name, to: number % users)
+        }
         let busy = try ProcessMeter.memory(of: gateway.processID).resident
         let complaints = gateway.complaints()
 
@@ -69,7 +70,8 @@ struct MonitorsHTTP: Sendable {
         func each(_ kibibytes: Int) -> Double { Double(kibibytes - base) / Double(users) }
         return Result(
             users: users, baseKibibytes: base, idleKibibytes: each(idle), idleShare: idleShare,
-            busyKibibytes: each(busy), busyShare: busyShare, tally: tally, startSeconds: startSeconds,
+            busyKibibytes: each(busy), busyShare: busyResult.processorShare, tally: busyResult.tally,
+            startSeconds: startSeconds,
             restartSeconds: restartSeconds, hanging: hanging, connections: connections, rungAgain: rungAgain,
             refusals: upstream.refusals, complaints: complaints)
     }
@@ -85,50 +87,18 @@ struct MonitorsHTTP: Sendable {
 
     private func waitUntilWatched(_ upstream: some MonitorsUpstream, _ gateway: GatewayProcess) async throws {
         do {
-            try await Eventually.wait("all are watched", for: .seconds(240), every: .milliseconds(20)) {
+            try await Eventually.wait("all are watched", for: .seconds(600), every: .milliseconds(20)) {
                 upstream.watched >= users
             }
         } catch {
             throw BenchError("only \(upstream.watched) of \(users) are watched (\(error)): \(gateway.logTail)")
         }
     }
-
-    private func busy(
-        _ gateway: GatewayProcess, _ upstream: some MonitorsUpstream, _ setup: RingSetup
-    ) async throws -> (Tally, share: Double) {
-        let time = setup.time
-        setup.apns.pushes.clear()
-        setup.apns.requests.clear()
-        // The first push opens the connection and signs the token: not what is measured.
-        upstream.deliver("bench-warm-0", to: 0)
-        try await setup.apns.pushes.wait(count: 1, deadline: .seconds(20))
-        Report.progress("monitors: \(perSecond) items a second for \(seconds) s")
-        let items = perSecond * seconds
-        var deliveries: [String: Moment] = [:]
-        let start = time.now
-        let share = try await ProcessMeter.share(of: gateway.processID, time) {
-            for number in 0..<items {
-                try await time.sleep(until: start + .microseconds(number * 1_000_000 / perSecond))
-                let name = "bench-http-\(number)"
-                deliveries[name] = time.now
-                upstream.deliver(name, to: number % users)
-            }
-        }
-        do {
-            try await setup.apns.pushes.wait(count: items + 1, deadline: .seconds(20))
-        } catch {
-            Report.progress("monitors: \(error)")
-        }
-        // A doubled push would come now.
-        try await time.sleep(for: .seconds(2))
-        return (Tally(deliveries: deliveries, pushes: setup.apns.pushes.all, sent: Tally.sent(gateway, setup)), share)
-    }
 }
 
-extension MonitorsHTTP.Result {
-    /// Prints it.
-    /// - Parameters:
-    ///   - perSecond: the items a second while it was busy.
+extension MonitorsRun.Result {
+    /// Prints it where there are no bars.
+    /// - Parameter perSecond: the items a second while it was busy.
     /// - Returns: whether nothing was missed, doubled or refused.
     func report(_ upstream: some MonitorsUpstream, perSecond: Int) -> Bool {
         let rows = [
