@@ -75,7 +75,7 @@ let plugins: [Plugin] = [
         testUses: ["MonitorTestKit"]),
     Plugin(
         "Monitors/RocketChat", "RocketChatMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
-    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML", "XMPPTools"]),
+    Plugin("Monitors/XMPP", "XMPPMonitor", uses: ["Outbound", "XML", "XMPPTools"], testUses: ["MonitorTestKit"]),
     Plugin("Monitors/Zulip", "ZulipMonitor", uses: ["MonitorTools"], testUses: ["MonitorTestKit", "Outbound"]),
     Plugin("Push/APNs", "APNsPush", uses: ["Cryptography"], testUses: ["Outbound"]),
     Plugin("Push/FCM", "FCMPush", uses: ["Cryptography"], testUses: ["Outbound"]),

@@ -197,6 +197,11 @@ class Story:
         await self.by.cover()
         await self.bob("POST", "/v1/messages", {"to": {"account": "alice"}, "body": "Behind a tab"})
         notice = await self.desktop.notice(OTHER)
+        if "inline-reply" in notice["actions"]:
+            self.desktop.act(reply=notice["id"], text="Here, too")
+            await self.heard("account/alice", "Here, too")
+            await self.bob("POST", "/v1/messages", {"to": {"account": "alice"}, "body": "Good"})
+            notice = await self.desktop.notice(OTHER)
         self.desktop.click(notice)
         await self.by.uncovered()
         await page.see("location.hash === '#talk/account%2Fbob'")

@@ -95,7 +95,8 @@ package struct DaemonConfiguration: Sendable {
 
     /// Attachments are known by https addresses, which the page adds names to.
     private static func filesURL(_ reader: ConfigReader) -> String? {
-        guard let url = reader.optionalURL("filesURL", schemes: ["https"]) else { return nil }
+        guard let text = reader.optionalString("filesURL") else { return nil }
+        let url = text.hasSuffix("/") ? String(text.dropLast()) : text
         guard (try? WebAddress(url))?.isSecure == true, !url.contains("?"), url.utf8.count <= 1024 else {
             reader.report("filesURL", "expected an address such as https://files.example.org/farbell, without a query")
             return nil

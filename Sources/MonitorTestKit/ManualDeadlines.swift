@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 package import GatewayTestKit
 package import MailMonitoring
 
@@ -21,27 +21,36 @@ package struct ManualDeadlines: MailConnector {
         func close() { stream.close() }
 
         func receive(until deadline: Moment) async throws -> [UInt8]? {
-            try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
-                group.addTask { try await stream.receive(until: .distantFuture) }
-                group.addTask {
-                    try await time.sleep(until: deadline)
-                    return nil
-                }
-                var bytes: [UInt8]?
-                var failure: (any Error)?
-                while let result = await group.nextResult() {
-                    switch result {
-                    case .success(let taken): bytes = taken ?? bytes
-                    // The one that lost the race is cancelled.
-                    case .failure(is CancellationError): break
-                    case .failure(let error): failure = error
-                    }
-                    group.cancelAll()
-                }
-                if let failure { throw failure }
-                try Task.checkCancellation()
-                return bytes
+            try await time.receive(until: deadline) { try await stream.receive(until: .distantFuture) }
+        }
+    }
+}
+
+extension ManualTime {
+    /// Waits for bytes until a moment of this clock: nil when it came first.
+    package func receive(
+        until deadline: Moment, _ next: @escaping @Sendable () async throws -> [UInt8]?
+    ) async throws -> [UInt8]? {
+        try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
+            group.addTask { try await next() }
+            group.addTask {
+                try await self.sleep(until: deadline)
+                return nil
             }
+            var bytes: [UInt8]?
+            var failure: (any Error)?
+            while let result = await group.nextResult() {
+                switch result {
+                case .success(let taken): bytes = taken ?? bytes
+                // The one that lost the race is cancelled.
+                case .failure(is CancellationError): break
+                case .failure(let error): failure = error
+                }
+                group.cancelAll()
+            }
+            if let failure { throw failure }
+            try Task.checkCancellation()
+            return bytes
         }
     }
 }

@@ -59,6 +59,24 @@ import Testing
             try #require(Self.example()["notify"]?.object).keys.sorted() == (Self.notify.values + ["locale"]).sorted())
     }
 
+    @Test("the portal's files go to an https address without a query, or nowhere")
+    func filesURL() throws {
+        let folder = try TemporaryFolder()
+        func load(_ portal: String) throws -> DaemonConfiguration {
+            try DaemonConfiguration.load(
+                try folder.write("{\"keyFile\": \"a.key\", \"portal\": \(portal)}", to: "farbell.json"),
+                environment: [:],
+                plugins: PluginCatalog(monitors: [], pushes: [], farms: []),
+                context: PluginContext(transport: HTTPClient(), time: SystemTime(), log: Log(sink: NullLogSink())))
+        }
+        #expect(try load("{}").filesURL == nil)
+        #expect(try load(#"{"filesURL": "https://files.example:8443/a/"}"#).filesURL == "https://files.example:8443/a")
+        for url in ["http://files.example", "https://files.example/?a=b", "https://user@files.example", "files", ""] {
+            let error = #expect(throws: ConfigError.self, "\(url)") { try load("{\"filesURL\": \"\(url)\"}") }
+            #expect(error?.problems.map(\.path) == ["portal.filesURL"], "\(url)")
+        }
+    }
+
     @Test("the example holds every other key of the core and of the daemon, but listen.tls")
     func otherKeys() throws {
         let example = try Self.example()

@@ -52,6 +52,18 @@ import Testing
         #expect(requests[5].members == [#"body="new""#])
     }
 
+    @Test("IM-2 a tap's conversation is asked for, and may be none") func tap() async throws {
+        let world = World { request in
+            let peer = request.number == 1 ? #","peer":"app/oa""# : ""
+            return ScriptedAnswer(200, #"{"message":"m1-2"\#(peer)}"#)
+        }
+        #expect(try await world.client.conversation(ofTap: "one") == .app("oa"))
+        #expect(try await world.client.conversation(ofTap: "two") == nil)
+        let requests = world.transport.requests
+        #expect(requests.map(\.line) == ["POST /v1/taps", "POST /v1/taps"])
+        #expect(requests[1].members == [#"tap="two""#])
+    }
+
     @Test("IM-3 what happens in conversations is read from the stream") func events() throws {
         func event(_ data: String) throws -> ConversationEvent {
             let event = StreamEvent(id: 4, name: "conversation", data: data)

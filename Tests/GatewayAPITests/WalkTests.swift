@@ -154,6 +154,7 @@ import Testing
             try await api.call(
                 "POST", "/v1/messages/\(mine.id)/reply", token: phone.token, ["body": .string(body)]))
         let tap = api.gateway.identities.tap(try #require(MessageKey(mine.id)), DeviceID(phone.id))
+        expect(200, try await api.call("POST", "/v1/taps", token: phone.token, ["tap": .string(tap)]))
         expect(
             202,
             try await api.call("POST", "/v1/replies", token: phone.token, ["tap": .string(tap), "body": .string(body)]))

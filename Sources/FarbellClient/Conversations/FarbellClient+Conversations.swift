@@ -3,6 +3,8 @@ internal import Foundation
 extension FarbellClient {
     private struct ReadRequest: Encodable { let upTo: Int64 }
     private struct TypingRequest: Encodable { let state: TypingState }
+    private struct TapRequest: Encodable { let tap: String }
+    private struct TapSubject: Decodable { let peer: ConversationPeer? }
     private struct EditRequest: Encodable {
         let body: String
         let subject: String?
@@ -59,6 +61,12 @@ extension FarbellClient {
     @discardableResult
     public func edit(_ id: String, _ body: String, subject: String? = nil) async throws -> HistoryEntry {
         try await wire.call(Call("PATCH", "messages", id).with(EditRequest(body: body, subject: subject)))
+    }
+
+    /// The conversation that a notification is about; nil where it is about none, such as mail.
+    /// - Throws: `launch_expired` for a tap that is foreign or forged.
+    public func conversation(ofTap tap: String) async throws -> ConversationPeer? {
+        try await wire.call(Call("POST", "taps").with(TapRequest(tap: tap)), as: TapSubject.self).peer
     }
 
     /// Takes a message back that was sent.

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 import XMPPTools
@@ -80,7 +81,7 @@ actor XMPPDevice {
         let authority = try TestCertificateAuthority()
         let other = try TestCertificateAuthority()
         let server = try await ProsodyServer(users: ["alice", "bob"], identity: authority.localhost)
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let address = XMPPServer(
                 host: "localhost", port: isEncrypted ? server.tlsPort : server.port, isEncrypted: isEncrypted,
                 caFile: (trusted ? authority : other).caFile, timeout: .seconds(20))

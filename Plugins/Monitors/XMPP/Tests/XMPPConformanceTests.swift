@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 import XMPPTools
@@ -27,7 +28,7 @@ final class XMPPSubject: MonitorSubject {
                 host: "localhost", port: server.port, isEncrypted: true, caFile: authority.caFile,
                 timeout: .seconds(30)))
         monitor = XMPPMonitor(
-            settings, connector: ManualDeadlines(connector: OutboundXMPPConnector(client: client), time: time),
+            settings, connector: ManualXMPPDeadlines(connector: OutboundXMPPConnector(client: client), time: time),
             time: time, log: Log(sink: logged ?? RecordingLogSink()))
     }
 
@@ -78,7 +79,7 @@ final class XMPPSubject: MonitorSubject {
 }
 
 /// Connections whose deadlines pass by the test's clock, and not by the client's.
-struct ManualDeadlines: XMPPConnector {
+private struct ManualXMPPDeadlines: XMPPConnector {
     let connector: any XMPPConnector
     let time: ManualTime
 
@@ -94,50 +95,8 @@ struct ManualDeadlines: XMPPConnector {
         func close() { stream.close() }
 
         func receive(until deadline: Moment) async throws -> [UInt8]? {
-            try await withThrowingTaskGroup(of: [UInt8]?.self) { group in
-                group.addTask { try await stream.receive(until: .distantFuture) }
-                group.addTask {
-                    try await time.sleep(until: deadline)
-                    return nil
-                }
-                var bytes: [UInt8]?
-                var failure: (any Error)?
-                while let result = await group.nextResult() {
-                    switch result {
-                    case .success(let taken): bytes = taken ?? bytes
-                    // The one that lost the race is cancelled.
-                    case .failure(is CancellationError): break
-                    case .failure(let error): failure = error
-                    }
-                    group.cancelAll()
-                }
-                if let failure { throw failure }
-                try Task.checkCancellation()
-                return bytes
-            }
+            try await time.receive(until: deadline) { try await stream.receive(until: .distantFuture) }
         }
-    }
-}
-
-/// A running client for the time of a test.
-func withClient<Result: Sendable>(
-    _ body: @escaping @Sendable (HTTPClient) async throws -> Result
-) async throws -> Result {
-    let client = try HTTPClient()
-    return try await withThrowingTaskGroup(of: Result?.self) { group in
-        group.addTask {
-            try await client.run()
-            return nil
-        }
-        group.addTask { try await body(client) }
-        defer { client.beginShutdown() }
-        while let next = try await group.next() {
-            if let result = next {
-                group.cancelAll()
-                return result
-            }
-        }
-        throw CancellationError()
     }
 }
 
@@ -145,7 +104,7 @@ func withClient<Result: Sendable>(
     @Test("the xmpp monitor keeps the contract", arguments: MonitorConformance.Check.allCases)
     func conformance(check: MonitorConformance.Check) async throws {
         let authority = try TestCertificateAuthority()
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let subject = try XMPPSubject(client, authority: authority)
             try await MonitorConformance.run(check, subject)
             #expect(subject.server.violations.all.isEmpty)

@@ -1,6 +1,7 @@
 import Base
 import Gateway
 import GatewayTestKit
+import MonitorTestKit
 import Outbound
 import Testing
 import XML
@@ -13,7 +14,7 @@ import XML
         _ body: @escaping @Sendable (XMPPSubject, RecordingMonitorHost) async throws -> Void
     ) async throws {
         let authority = try TestCertificateAuthority()
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let subject = try XMPPSubject(client, authority: authority)
             let host = RecordingMonitorHost()
             try await MonitorRun.during(subject.monitor, credentials: subject.credentials, host: host) {
@@ -126,7 +127,7 @@ import XML
     @Test("an archive that has forgotten the cursor is asked by time")
     func forgotten() async throws {
         let authority = try TestCertificateAuthority()
-        try await withClient { client in
+        try await OutboundClient.during { client in
             let subject = try XMPPSubject(client, authority: authority)
             let host = RecordingMonitorHost()
             try await subject.deliver(TestNews("old", id: "old"))

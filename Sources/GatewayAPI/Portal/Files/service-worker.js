@@ -71,7 +71,9 @@ async function show(news) {
     icon: "/portal/icon-192.png",
     badge: "/portal/icon-192.png",
     actions: news.reply ? [replyAction()] : [],
-    data: { notification: news.notification, tap: news.tap, app: news.app, talk: news.talk, at: Date.now() },
+    data: {
+      notification: news.notification, tap: news.tap, app: news.app, talk: news.talk, message: news.message, at: Date.now(),
+    },
   });
   await badge(news.badge);
 }
@@ -111,17 +113,20 @@ async function answer(data, text) {
 }
 
 /** Whether the answer is with the gateway. The same one twice is one message there. */
-async function send({ notification, tap }, text) {
+async function send({ notification, tap, message }, text) {
   try {
     const session = await fetch("/v1/portal/session", { cache: "no-store" });
     if (session.status !== 200) return false;
     const { csrf } = await session.json();
-    const sent = await fetch("/v1/replies", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "Farbell-CSRF": csrf },
-      body: JSON.stringify({ tap, body: text, id: `reply/${notification}` }),
+    const post = (path, body) => fetch(path, {
+      method: "POST", headers: { "Content-Type": "application/json", "Farbell-CSRF": csrf }, body: JSON.stringify(body),
     });
-    return sent.status === 202;
+    const answer = { body: text, id: `reply/${notification}` };
+    if (!message) return (await post("/v1/replies", { tap, ...answer })).status === 202;
+    // What the page announced has no tap.
+    if ((await post(`/v1/messages/${message}/reply`, answer)).status !== 202) return false;
+    await post(`/v1/messages/${message}/read`, {}).catch(() => {});
+    return true;
   } catch {
     return false;
   }

@@ -235,7 +235,8 @@ export function hearTalk(name, data) {
  *  any other, and for what is being looked at. */
 export function newsOf({ id, app, entry, sender }) {
   if (app || !entry || sender === self()) return null;
-  return { notification: newsName(id), app: "", title: t("notice.from", { name: nameOf(sender) }), talk: sender };
+  const title = t("notice.from", { name: nameOf(sender) });
+  return { notification: newsName(id), app: "", title, talk: sender, message: id, reply: true };
 }
 
 /** How the notification of a message is called. */
