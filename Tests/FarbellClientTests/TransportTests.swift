@@ -93,7 +93,7 @@ import Testing
         try await Self.withServer({ router in
             router.addLater("POST", "/v1/messages/receive") { request in
                 arrived.withLock { $0 = true }
-                try await Eventually.wait("the client to hang up", for: .seconds(20)) { request.isClientGone }
+                try await Eventually.wait("the client to hang up") { request.isClientGone }
                 arrived.withLock { $0 = false }
                 return .json(["messages": []])
             }
@@ -101,11 +101,9 @@ import Testing
             let client = try Self.client(port)
             let polling = Task { for try await _ in client.messages() {} }
             try await Eventually.wait("the poll to arrive") { arrived.withLock { $0 } }
-            let before = ContinuousClock.now
             polling.cancel()
             await #expect(throws: CancellationError.self) { try await polling.value }
             try await Eventually.wait("the server to see it") { !arrived.withLock { $0 } }
-            #expect(ContinuousClock.now - before < .seconds(5))
             try await Eventually.wait("the connection to be closed") { server.statistics.connections == 0 }
         }
     }
