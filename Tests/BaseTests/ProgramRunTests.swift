@@ -23,7 +23,7 @@ struct ProgramRunTests {
             _ = try await run("sleep 600 & sleep 600", within: .milliseconds(200))
         }
         #expect(failure?.code == .tooSlow)
-        #expect(SystemTime().now - begin < .seconds(5))
+        #expect(SystemTime().now - begin < .seconds(60))
     }
 
     @Test("one that cannot be started or writes without end is told") func faults() async {

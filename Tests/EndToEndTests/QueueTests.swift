@@ -48,8 +48,8 @@ import Testing
         async throws
     {
         try await Self.run { world, shop, store in
-            async let first = store.receive(["waitSeconds": 30])
-            async let second = store.receive(["waitSeconds": 30])
+            async let first = store.receive(["waitSeconds": 60])
+            async let second = store.receive(["waitSeconds": 60])
             try await Eventually.wait("both wait") {
                 let queues = try await world.admin("queues")["items"]?.array ?? []
                 return queues.first { $0["queue"]?.string == "app/store" }?["waiting"]?.integer == 2
@@ -59,7 +59,8 @@ import Testing
             #expect(sent["state"]?.string == "forwarded")
             try await shop.send("two")
             let taken = try await first + second
-            #expect(ContinuousClock.now - begin < .seconds(10))
+            // Not at the end of their waits.
+            #expect(ContinuousClock.now - begin < .seconds(30))
             #expect(taken.compactMap { $0["body"]?.string }.sorted() == ["one", "two"])
             for message in taken { #expect(try await store.settle(message, "complete").status == 200) }
             #expect(try await store.receive().isEmpty)
@@ -153,7 +154,7 @@ import Testing
             let begin = ContinuousClock.now
             #expect(try await world.gateway.stop() == .code(0))
             #expect(try await waiting.isEmpty)
-            #expect(ContinuousClock.now - begin < .seconds(15))
+            #expect(ContinuousClock.now - begin < .seconds(50))
         }
     }
 }
