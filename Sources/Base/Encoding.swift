@@ -1,20 +1,24 @@
 internal import FoundationEssentials
 
 extension Sequence<UInt8> {
-    /// Lower-case hexadecimal.
-    package var hexadecimal: String {
+    /// Lower-case hexadecimal. Public for the reason that `Locked` gives.
+    @inlinable
+    public var hexadecimal: String {
         var text: [UInt8] = []
         text.reserveCapacity(underestimatedCount * 2)
         for byte in self {
-            for digit in [byte >> 4, byte & 15] {
-                text.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
-            }
+            text.append((byte >> 4).asHexadecimalDigit)
+            text.append((byte & 15).asHexadecimalDigit)
         }
         return String(decoding: text, as: UTF8.self)
     }
 }
 
 extension UInt8 {
+    /// The digit of a number below 16.
+    @usableFromInline
+    var asHexadecimalDigit: UInt8 { self + (self < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10) }
+
     /// The value of a hexadecimal digit of either case; nil for any other byte.
     package var hexadecimalDigit: UInt8? {
         switch self {

@@ -1,19 +1,27 @@
-/// A binary heap: the least element comes first.
-package struct Heap<Element: Comparable> {
-    private var elements: [Element] = []
+/// A binary heap: the least element comes first. Public for the reason that `Locked` gives.
+public struct Heap<Element: Comparable> {
+    @usableFromInline var elements: [Element] = []
 
-    package init() {}
+    /// Without elements.
+    @inlinable
+    public init() {}
 
-    package var count: Int { elements.count }
-    package var first: Element? { elements.first }
+    /// Elements in it.
+    @inlinable public var count: Int { elements.count }
+    /// The least; nil of an empty one.
+    @inlinable public var first: Element? { elements.first }
 
-    package mutating func insert(_ element: Element) {
+    /// Takes an element, in logarithmic time.
+    @inlinable
+    public mutating func insert(_ element: Element) {
         elements.append(element)
         rise(elements.count - 1)
     }
 
+    /// Takes the least out, in logarithmic time; nil of an empty one.
     @discardableResult
-    package mutating func popFirst() -> Element? {
+    @inlinable
+    public mutating func popFirst() -> Element? {
         guard let first = elements.first else { return nil }
         let last = elements.removeLast()
         if !elements.isEmpty {
@@ -24,12 +32,14 @@ package struct Heap<Element: Comparable> {
     }
 
     /// Drops the elements that do not fit; costs as much as the heap is long.
-    package mutating func keep(where fits: (Element) -> Bool) {
+    @inlinable
+    public mutating func keep(where fits: (Element) -> Bool) {
         elements.removeAll { !fits($0) }
         for index in stride(from: elements.count / 2 - 1, through: 0, by: -1) { sink(index) }
     }
 
-    private mutating func rise(_ start: Int) {
+    @inlinable
+    mutating func rise(_ start: Int) {
         var index = start
         while index > 0 {
             let parent = (index - 1) / 2
@@ -39,7 +49,8 @@ package struct Heap<Element: Comparable> {
         }
     }
 
-    private mutating func sink(_ start: Int) {
+    @inlinable
+    mutating func sink(_ start: Int) {
         var index = start
         while true {
             var least = index

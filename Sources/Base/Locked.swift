@@ -1,16 +1,20 @@
-package import Glibc
+public import Glibc
 
 /// A value that only one thread touches at a time.
 ///
 /// A pthread mutex and not `Synchronization.Mutex`: under contention the latter makes Thread
 /// Sanitizer report races that are none (Swift 6.3, Linux). Bodies must be short and must not
 /// call out to code that could take the same lock: run the actions a body returns afterwards.
-@safe package final class Locked<Value>: @unchecked Sendable {
+///
+/// Public, as `Heap` is, and not `package` like everything else: of `package` declarations the compiler makes no
+/// versions for the types of other modules, `@inlinable` or not (Swift 6.3). Every use would go through witness tables.
+@safe public final class Locked<Value>: @unchecked Sendable {
     // Sendable: `value` is reached only between lock and unlock of `mutex`, whose address never changes.
     @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
     @usableFromInline var value: Value
 
-    package init(_ value: sending Value) {
+    /// - Parameter value: what it is at first; nobody else may keep it.
+    public init(_ value: sending Value) {
         self.value = value
         unsafe mutex = .allocate(capacity: 1)
         unsafe mutex.initialize(to: pthread_mutex_t())
@@ -29,10 +33,9 @@ package import Glibc
         unsafe mutex.deallocate()
     }
 
-    /// Runs `body` with exclusive access to the value and returns what it returns. Inlinable, so that other
-    /// modules get a version for their own types: it is called several times for each request and event.
+    /// Runs `body` with exclusive access to the value and returns what it returns.
     @inlinable
-    package func withLock<Result: ~Copyable, Failure: Error>(
+    public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
         unsafe pthread_mutex_lock(mutex)
