@@ -46,7 +46,10 @@ struct PushBench: Sendable {
     func run() async throws -> Bool {
         Report.begin("Farbell push", isQuick: isQuick)
         let fakes = try await PushFakes(devices: devices)
-        let http = try HTTPClient()
+        var client = HTTPClient.Configuration()
+        // Who cannot keep up is late, and shown to be: everything that is offered may wait.
+        (client.waitingPerPool, client.requests) = (rate * seconds, 50_000 + rate * seconds)
+        let http = try HTTPClient(client)
         let runner = PushRunner(devices: devices, fakes: fakes, http: http)
         let peers = PushPeers(devices: devices, fakes: fakes, http: http)
         var isGood = true
