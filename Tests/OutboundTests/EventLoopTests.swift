@@ -39,25 +39,38 @@ struct EventLoopTests {
     func descriptorLimit() async {
         // In a process of its own: the limit is the whole process's.
         await #expect(processExitsWith: .success) {
-            for left in 0..<2 {
-                // The lowest free number, and with it the number of descriptors that can still be had.
+            /// The lowest free number, and with it the number of descriptors that can still be had.
+            func lowest() -> Int32 {
                 let free = dup(0)
                 close(free)
-                var limit = rlimit(rlim_cur: rlim_t(Int(free) + left), rlim_max: 4096)
+                return free
+            }
+            func allow(_ count: Int) throws {
+                var limit = rlimit(rlim_cur: rlim_t(count), rlim_max: 4096)
                 try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
-                let error = #expect(throws: HTTPTransportError.self) { try HTTPClient() }
-                #expect(error?.code == .overloaded && error?.surelyNotProcessed == true)
-                limit.rlim_cur = 1024
-                try #require(unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0)
-                // What was opened before the fault is closed; the test process's own threads may have one open for a
-                // moment.
-                var next = Int32(-1)
-                for _ in 0..<500 where next != free {
-                    if next >= 0 { usleep(10_000) }
-                    next = dup(0)
-                    close(next)
+            }
+            for left in 0..<2 {
+                var isJudged = false
+                // The test process's own threads may have one open while it is looked: then the round counts for nothing.
+                for _ in 0..<20 where !isJudged {
+                    let free = lowest()
+                    try allow(Int(free) + left)
+                    var failure: (any Error)?
+                    do { _ = try HTTPClient() } catch { failure = error }
+                    try allow(1024)
+                    var next = lowest()
+                    for _ in 0..<500 where next > free {
+                        usleep(10_000)
+                        next = lowest()
+                    }
+                    // What was opened before the fault is closed.
+                    #expect(next <= free)
+                    guard next == free else { continue }
+                    let error = failure as? HTTPTransportError
+                    #expect(error?.code == .overloaded && error?.surelyNotProcessed == true)
+                    isJudged = true
                 }
-                #expect(next == free)
+                #expect(isJudged)
             }
         }
     }
