@@ -67,9 +67,6 @@ package struct Commands: Sendable {
             case .newerSchema, .corrupt: return DaemonError.Code.data.rawValue
             default: return DaemonError.Code.io.rawValue
             }
-        } catch let error as InboundError {
-            environment.complain("farbell: \(error)")
-            return DaemonError.Code.unavailable.rawValue
         } catch {
             environment.complain("farbell: \(error)")
             return DaemonError.Code.software.rawValue

@@ -9,50 +9,42 @@ internal import Glibc
 final class LogSpace {
     /// A frame: its header and a page.
     static let frameBytes = 24 + 4096
-    /// By so much the file grows (4 MiB). Writing and syncing them takes some milliseconds.
-    static let step = 1024
-    /// It grows when fewer frames than this are left.
-    static let reserve = 256
+    /// What is written and synced at once. A commit that comes meanwhile waits for so much at most.
+    private static let pieceBytes = 512 << 10
+
+    /// The file grows when fewer frames than this are left: what the writer may fill meanwhile (512 KiB to 4 MiB; the
+    /// longer the log is, the more comes at a time).
+    static func reserve(for logged: Int) -> Int { min(1024, max(128, logged / 2)) }
+    /// Frames the file has room for when it has grown.
+    static func room(for logged: Int) -> Int { logged + 2 * reserve(for: logged) }
 
     private let path: String
     private var descriptor: Int32 = -1
-    /// Frames there is room for.
-    private var frames = 0
-    /// Set when the disk has no room: then SQLite lets the log grow itself, as far as it can.
-    private var hasGivenUp = false
 
     /// - Parameter path: of the database.
     init(path: String) { self.path = path + "-wal" }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// The log is that long now. Never called before its header is on the disk, or a crash would leave a log
-    /// without one.
-    func prepare(for logged: Int) {
-        guard logged > 0, logged + Self.reserve > frames, !hasGivenUp else { return }
-        hasGivenUp = !grow(to: logged + Self.reserve + Self.step)
-    }
-
-    /// The log is empty again, and so is its file.
-    func truncated() { frames = 0 }
-
-    private func grow(to wanted: Int) -> Bool {
+    /// Makes the file ready for a log that is that long now. Never called before the log's header is on the disk, or a
+    /// crash would leave a log without one.
+    /// - Returns: the frames there is room for; nil when the disk has no room.
+    func lengthen(for logged: Int) -> Int? {
+        // The file is only ever appended to: where the writer has come to its end meanwhile, nothing of it is lost.
         // SQLite holds no locks on the log, so opening and closing it here takes none away.
-        if descriptor < 0 { descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC) }
-        var status = stat()
-        guard descriptor >= 0, unsafe fstat(descriptor, &status) == 0 else { return false }
-        let end = LogHeader.bytes + wanted * Self.frameBytes
-        var position = Int(status.st_size)
-        let zeros = [UInt8](repeating: 0, count: 1 << 20)
-        while position < end {
+        if descriptor < 0 { descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CLOEXEC) }
+        guard descriptor >= 0 else { return nil }
+        let end = LogHeader.bytes + Self.room(for: logged) * Self.frameBytes
+        let zeros = [UInt8](repeating: 0, count: Self.pieceBytes)
+        while true {
+            var status = stat()
+            guard unsafe fstat(descriptor, &status) == 0 else { return nil }
+            let left = end - Int(status.st_size)
+            if left <= 0 { return (Int(status.st_size) - LogHeader.bytes) / Self.frameBytes }
             let written = unsafe zeros.withUnsafeBytes {
-                unsafe pwrite(descriptor, $0.baseAddress, min($0.count, end - position), off_t(position))
+                unsafe write(descriptor, $0.baseAddress, min($0.count, left))
             }
-            if written <= 0 { return false }
-            position += written
+            guard written > 0, fdatasync(descriptor) == 0 else { return nil }
         }
-        guard fdatasync(descriptor) == 0 else { return false }
-        frames = (position - LogHeader.bytes) / Self.frameBytes
-        return true
     }
 }

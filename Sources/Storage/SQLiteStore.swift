@@ -15,12 +15,14 @@ package final class SQLiteStore: Store {
         var lockWaitMilliseconds: Int32 = 5000
         var inboxLimits = WriteInbox.Limits()
         var groupLimits = WriteInbox.GroupLimits()
-        var checkpoints = Writer.CheckpointPolicy()
+        var checkpoints = CheckpointPlan.Policy()
         /// Whether the log's file is kept longer than the log (`LogSpace`).
         var reservesLog = true
         /// Further settings of the writing connection, for tests.
         var pragmas: [SQL] = []
         var migrations = Schema.migrations
+        /// Called on the keeper's thread before pages are copied; a thrown error takes the place of the disk's.
+        var copyFailpoint: (@Sendable () throws(StoreError) -> Void)?
         /// Called on the writer's thread.
         var failpoint: (@Sendable (Writer.Failpoint) throws(StoreError) -> Void)?
 
@@ -46,13 +48,16 @@ package final class SQLiteStore: Store {
         #if DEBUG
             if failpoint == nil { failpoint = try KillPoint.fromEnvironment() }
         #endif
+        let keeper = LogKeeper(failpoint: options.copyFailpoint)
         let writer = Writer(
             limits: options.inboxLimits, groupLimits: options.groupLimits, policy: options.checkpoints,
-            failpoint: failpoint)
+            keeper: keeper, failpoint: failpoint)
         let ended = Gate()
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             writer.start(
-                open: { () throws(StoreError) in try StoreFile(path: path, options: options).open() },
+                open: { () throws(StoreError) in
+                    try StoreFile(path: path, options: options).open(keeper)
+                },
                 opened: { result in continuation.resume(with: result.mapError { $0 as any Error }) },
                 closed: { ended.open() })
         }

@@ -7,8 +7,8 @@ struct StoreFile {
     let path: String
     let options: SQLiteStore.Options
 
-    /// The connection that writes, with the newest schema.
-    func open() throws(StoreError) -> WriteConnection {
+    /// The connection that writes, with the newest schema. It is the last thing that can fail to start the keeper.
+    func open(_ keeper: LogKeeper) throws(StoreError) -> WriteConnection {
         let folder = FileSystem.folder(of: path)
         guard FileSystem.exists(folder) else {
             throw StoreError(.unavailable, "the database's folder does not exist", context: ["path": folder])
@@ -25,12 +25,22 @@ struct StoreFile {
         try Schema.migrate(database, options.migrations)
         try touch(database)
         do throws(StoreError) {
-            let space = options.reservesLog ? LogSpace(path: path) : nil
-            return try WriteConnection(database: database, lock: lock, space: space)
+            let connection = try WriteConnection(database: database, lock: lock)
+            try keeper.start(
+                open: { () throws(StoreError) in try openBeside() },
+                lengtheningLogOf: options.reservesLog ? path : nil)
+            return connection
         } catch  where error.code == .writeFailed {
             // Its statements do not fit the tables.
             throw damaged(error.context["reason"] ?? "")
         }
+    }
+
+    /// The keeper's connection: it syncs what it copies as the writer's syncs what it writes.
+    private func openBeside() throws(StoreError) -> Database {
+        let database = try Database(path: path, access: .readWrite)
+        try configure(database)
+        return database
     }
 
     private func damaged(_ reason: String) -> StoreError {

@@ -9,9 +9,6 @@ final class WriteConnection {
     /// What is known of the queues that are written to, so that most puts and settlements need not look.
     var known: KnownMessages
     private let logged = LogCounter()
-    private let space: LogSpace?
-    /// Pages of the log that the last checkpoint found or left in the database file.
-    private var copied = 0
 
     /// Bodies larger than this stand in a table of their own, so that the pages of the others stay dense.
     static let inlineBodyLimit = 65_536
@@ -19,8 +16,8 @@ final class WriteConnection {
     static let purgeSlice = 500
 
     /// - Parameter lock: is held until the connection is gone.
-    init(database: Database, lock: FileLock, space: LogSpace?) throws(StoreError) {
-        (self.database, self.lock, self.space) = (database, lock, space)
+    init(database: Database, lock: FileLock) throws(StoreError) {
+        (self.database, self.lock) = (database, lock)
         let statements = try WriteStatements(database)
         self.statements = statements
         known = KnownMessages(hasBodies: try statements.messages.hasBodies.first { row in row.flag() } ?? true)
@@ -53,24 +50,14 @@ final class WriteConnection {
 
     // MARK: The log
 
-    /// Pages that wait in the log to be copied to the database file.
-    var pagesToCopy: Int { max(0, logged.pages - copied) }
     /// The log's length in pages.
     var loggedPages: Int { logged.pages }
 
-    /// Copies pages from the log. See `Database.CheckpointMode`.
-    func checkpoint(_ mode: Database.CheckpointMode) throws(StoreError) {
-        // Nil: somebody else is in the way; the next commit asks again.
-        guard let result = try database.checkpoint(mode) else { return }
-        copied = result.copied
-        if mode == .truncate { space?.truncated() }
+    /// Copies pages from the log.
+    /// - Returns: how far it got; nil when somebody else was in the way.
+    func checkpoint(_ mode: Database.CheckpointMode) throws(StoreError) -> Database.Checkpoint? {
+        try database.checkpoint(mode)
     }
-
-    /// Called after each commit: a log that was copied whole is written from its start again.
-    func noteCommit(pagesBefore: Int) { if logged.pages < pagesBefore { copied = 0 } }
-
-    /// Makes room for what comes next; takes some milliseconds now and then.
-    func prepareLog() { space?.prepare(for: logged.pages) }
 
     // MARK: Changes
 

@@ -5,17 +5,6 @@ internal import Gateway
 /// answers them when the sync has returned. While it syncs the next ones gather, so that a group grows
 /// with the load and nobody waits for company.
 final class Writer: Sendable {
-    /// When pages of the log are copied into the database file.
-    struct CheckpointPolicy: Sendable {
-        /// Pages that are copied as soon as nobody waits (4 MB).
-        var idlePages = 1000
-        /// Pages at which the copying is done although submissions wait (64 MB).
-        var busyPages = 16_384
-        /// Length of the log at which readers are waited for, so that it starts anew (256 MB). Only a reader
-        /// that never ends lets it grow further.
-        var restartPages = 65_536
-    }
-
     /// Where a test may step in; a thrown error takes the place of the disk's.
     enum Failpoint: Sendable, CaseIterable {
         /// Before the first statement of a group.
@@ -30,18 +19,24 @@ final class Writer: Sendable {
     private let wake = Semaphore()
     private let counters = Locked(StoreStatistics())
     private let failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
-    private let policy: CheckpointPolicy
+    private let policy: CheckpointPlan.Policy
+    fileprivate let keeper: LogKeeper
 
     init(
-        limits: WriteInbox.Limits, groupLimits: WriteInbox.GroupLimits, policy: CheckpointPolicy,
+        limits: WriteInbox.Limits, groupLimits: WriteInbox.GroupLimits, policy: CheckpointPlan.Policy,
+        keeper: LogKeeper,
         failpoint: (@Sendable (Failpoint) throws(StoreError) -> Void)?
     ) {
         inbox = Locked(WriteInbox(limits: limits, groupLimits: groupLimits))
-        (self.policy, self.failpoint) = (policy, failpoint)
+        (self.policy, self.keeper, self.failpoint) = (policy, keeper, failpoint)
     }
 
     var waiting: Int { inbox.withLock { $0.count } }
-    var statistics: StoreStatistics { counters.withLock { $0 } }
+    var statistics: StoreStatistics {
+        var statistics = counters.withLock { $0 }
+        statistics.checkpoints += keeper.copies
+        return statistics
+    }
 
     func submit(
         _ changes: [StoreChange], completion: @escaping @Sendable (Result<Void, StoreError>) -> Void
@@ -70,7 +65,7 @@ final class Writer: Sendable {
     ) {
         SystemThread.start(name: "store-writer") {
             do throws(StoreError) {
-                var run = WriterRun(writer: self, connection: try open())
+                var run = WriterRun(writer: self, connection: try open(), plan: CheckpointPlan(self.policy))
                 opened(.success(()))
                 run.loop()
             } catch {
@@ -87,19 +82,21 @@ final class Writer: Sendable {
     fileprivate var hasWork: Bool { inbox.withLock { !$0.isEmpty } }
     fileprivate func count(_ body: (inout StoreStatistics) -> Void) { counters.withLock { body(&$0) } }
     fileprivate func reach(_ point: Failpoint) throws(StoreError) { try failpoint?(point) }
-    fileprivate var checkpoints: CheckpointPolicy { policy }
 }
 
 /// The thread's own state; it never leaves the thread.
 private struct WriterRun {
     let writer: Writer
     let connection: WriteConnection
+    var plan: CheckpointPlan
     /// The first failure. From then on every submission is answered with it: memory and disk disagree.
     var failure: StoreError?
     /// A purge that has more to remove. It goes on with the next group, or at once when nobody waits.
     var unfinishedPurge: StoreChange?
 
-    init(writer: Writer, connection: WriteConnection) { (self.writer, self.connection) = (writer, connection) }
+    init(writer: Writer, connection: WriteConnection, plan: CheckpointPlan) {
+        (self.writer, self.connection, self.plan) = (writer, connection, plan)
+    }
 
     mutating func loop() {
         while true {
@@ -126,16 +123,12 @@ private struct WriterRun {
         Batch.run {
             for (submission, result) in zip(group, results) { submission.completion(result) }
         }
-        if failure == nil {
-            connection.prepareLog()
-            checkpoint()
-        }
+        if failure == nil { checkpoint() }
     }
 
     /// Writes a group in one transaction. A group with a refused submission is written again with each
     /// submission in a savepoint of its own, which only then is worth its price.
     private mutating func write(_ group: [Submission]) -> [Result<Void, StoreError>] {
-        let pages = connection.loggedPages
         var results: [Result<Void, StoreError>] = []
         do throws(StoreError) {
             try writer.reach(.write)
@@ -149,7 +142,7 @@ private struct WriterRun {
             }
             try writer.reach(.sync)
             try connection.commit()
-            connection.noteCommit(pagesBefore: pages)
+            plan.committed(logged: connection.loggedPages)
             try writer.reach(.reply)
         } catch {
             failure = error
@@ -194,19 +187,28 @@ private struct WriterRun {
         return .purge(before: max(a, b))
     }
 
-    /// Copies pages from the log when it is time to.
+    /// Has pages of the log copied when it is time to.
     private mutating func checkpoint() {
-        let policy = writer.checkpoints
+        let report = writer.keeper.look(logged: plan.logged)
+        if let failed = report.failure {
+            failure = failed
+            return
+        }
+        plan.note(copied: report.copied, generation: report.generation)
+        switch plan.next(isKeeperBusy: report.isBusy) {
+        case .none: break
+        case .askKeeper: writer.keeper.copy(generation: plan.generation)
+        case .finish: copy(.passive)
+        case .restart:
+            writer.keeper.waitUntilIdle()
+            copy(.restart)
+        }
+    }
+
+    private mutating func copy(_ mode: Database.CheckpointMode) {
         do throws(StoreError) {
-            if connection.loggedPages >= policy.restartPages {
-                try connection.checkpoint(.restart)
-            } else if connection.pagesToCopy >= policy.busyPages
-                || (connection.pagesToCopy >= policy.idlePages && !writer.hasWork)
-            {
-                try connection.checkpoint(.passive)
-            } else {
-                return
-            }
+            guard let result = try connection.checkpoint(mode) else { return }
+            plan.note(copied: result.copied, generation: plan.generation)
             writer.count { $0.checkpoints += 1 }
         } catch {
             failure = error
@@ -214,13 +216,10 @@ private struct WriterRun {
     }
 
     private mutating func finish() {
-        guard failure == nil else { return }
-        do throws(StoreError) {
-            try connection.checkpoint(.truncate)
-        } catch {
-            // What was accepted stands in the log, which the next start reads.
-            failure = error
-        }
+        // With its connection open the log could not be emptied.
+        writer.keeper.stop()
+        // What was accepted stands in the log, which the next start reads.
+        if failure == nil { copy(.truncate) }
     }
 }
 

@@ -271,7 +271,7 @@ struct DurabilityTests {
     func checkpoints() async throws {
         let folder = try TemporaryFolder()
         var options = SQLiteStore.Options()
-        (options.checkpoints.idlePages, options.checkpoints.busyPages) = (20, 40)
+        options.checkpoints = .init(copyPages: 20, finishPages: 40, finishRest: 16, restartPages: 150)
         options.reservesLog = false
         let store = try await SQLiteStore.open(path: folder.database, options: options)
         for seq in 1...400 {

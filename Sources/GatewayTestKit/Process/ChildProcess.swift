@@ -31,6 +31,8 @@ package final class ChildProcess: Sendable {
 
     package let processID: Int32
     private let state: Locked<State>
+    /// Signalled when nobody needs the process's id any more.
+    private let isDone = Semaphore()
 
     /// - Parameters:
     ///   - program: a path, or a name looked up in PATH.
@@ -47,12 +49,17 @@ package final class ChildProcess: Sendable {
             state.withLock { if let line { $0.errors.append(line) } else { $0.openPipes -= 1 } }
         }
         let processID = spawned.processID
+        let isDone = isDone
         SystemThread.start(name: "child-wait", stackBytes: 65_536) {
-            var status: Int32 = 0
-            while unsafe waitpid(processID, &status, 0) < 0 && errno == EINTR {}
-            let signal = status & 0x7F
-            let exit: Exit = signal == 0 ? .code((status >> 8) & 0xFF) : .signal(signal)
+            // It stays a zombie as long as its id is in use here: after thousands of processes the kernel gives an
+            // id out again, and the group that is killed at the end would be a stranger's.
+            var info = unsafe siginfo_t()
+            while unsafe waitid(P_PID, id_t(processID), &info, WEXITED | Int32(WNOWAIT)) != 0 && errno == EINTR {}
+            let status = unsafe info._sifields._sigchld.si_status
+            let exit: Exit = unsafe info.si_code == CLD_EXITED ? .code(status) : .signal(status)
             state.withLock { $0.exit = exit }
+            isDone.wait()
+            waitpid(processID, nil, 0)
         }
     }
 
@@ -60,6 +67,7 @@ package final class ChildProcess: Sendable {
         closeInput()
         // The group may hold grandchildren even when the program itself has ended.
         _ = Glibc.kill(-processID, SIGKILL)
+        isDone.signal()
     }
 
     /// What the program has written so far, in lines.
@@ -79,7 +87,6 @@ package final class ChildProcess: Sendable {
     package func resume() { send(SIGCONT) }
 
     package func send(_ signal: Int32) {
-        // A process that was waited for has no id any more.
         if exit == nil { _ = Glibc.kill(processID, signal) }
     }
 

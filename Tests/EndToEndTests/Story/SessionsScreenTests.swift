@@ -43,7 +43,8 @@ struct SessionsScreenTests {
             _ = try await phone.client.open("local")
             try await Self.wait(screen, "the client is back", ["alice", "local", "active", "yes"])
             try screen.write("\u{03}")
-            #expect(try await screen.waitForExit() == .code(0))
+            let exit = try await screen.waitForExit()
+            #expect(exit == .code(0), "\(exit), \(screen.output.suffix(8)), \(screen.errors)")
             // Where nobody looks it is printed once, for other programs to read.
             let once = try await world.gateway.run("sessions")
             #expect(once.exit == .code(0) && once.output.count == 2)
