@@ -6,6 +6,26 @@ internal import Glibc
 enum MachineProbe {
     static let rounds = 300
 
+    /// Time of all processors since the machine's start, in ticks.
+    struct Ticks {
+        fileprivate var all = 0
+        /// What the machine under this one gave to others while programs here were ready to run (proc(5), `steal`).
+        fileprivate var stolen = 0
+
+        /// The share of the processors' time since `earlier` that was stolen, 0...1.
+        func stolenShare(since earlier: Ticks) -> Double {
+            let passed = all - earlier.all
+            return passed > 0 ? Double(stolen - earlier.stolen) / Double(passed) : 0
+        }
+    }
+
+    static var ticks: Ticks {
+        let text = String(decoding: FileSystem.contents(of: "/proc/stat", limit: 1 << 20) ?? [], as: UTF8.self)
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in the first already.
+        let numbers = text.prefix { $0 != "\n" }.split(separator: " ").dropFirst().prefix(8).compactMap { Int($0) }
+        return Ticks(all: numbers.reduce(0, +), stolen: numbers.count == 8 ? numbers[7] : 0)
+    }
+
     /// How late a thread wakes that sleeps 10 ms, and how long syncing 4 KiB takes.
     /// - Throws: `BenchError` when the file cannot be written.
     static func run(rounds: Int = rounds) async throws -> (wake: Distribution, sync: Distribution) {

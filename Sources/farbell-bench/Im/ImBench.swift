@@ -3,7 +3,7 @@ internal import GatewayTestKit
 
 /// `im`: people in conversation over connections that stay; beside XMPP servers with the same load in the same run.
 struct ImBench: Sendable {
-    static let options: Set<String> = ["peers", "users", "rate", "seconds", "connections", "body", "pushes"]
+    static let options: Set<String> = ["peers", "users", "rate", "seconds", "connections", "body", "pushes", "rounds"]
     private static let peers = ["farbell", "prosody", "ejabberd"]
     // The bars of issue 7.
     private static let medianBar = 3.0
@@ -12,6 +12,8 @@ struct ImBench: Sendable {
     private let peers: Set<String>
     private let isQuick: Bool
     private let load: ImLoad
+    /// Of Farbell; the one in the middle by its p99 counts, and all are shown.
+    private let rounds: Int
     private let pushes: ImPushes
 
     /// - Throws: `BenchError` (usage).
@@ -24,6 +26,7 @@ struct ImBench: Sendable {
             seconds: max(1, try options.number("seconds", 20, quick: 2)),
             connections: max(1, try options.number("connections", 32, quick: 4)),
             body: try options.number("body", 200, quick: 200))
+        rounds = max(1, try options.number("rounds", 3, quick: 1))
         pushes = ImPushes(messages: try options.number("pushes", 1000, quick: 10))
     }
 
@@ -34,17 +37,11 @@ struct ImBench: Sendable {
         var rows: [[String]] = []
         var isGood = true
         for name in Self.peers where peers.contains(name) {
-            guard let server = try await Self.server(name, load) else {
-                Report.print("\n\(name): not measured; it is not installed (Scripts/install --bench).")
-                continue
-            }
-            Report.progress("im: \(name): \(load.users) users, \(load.rate) messages a second for \(load.seconds) s")
-            let result = try await load.run(server)
-            await server.stop()
-            let isMet = result.p50 <= Self.medianBar && result.p99 <= Self.tailBar
-            let isComplete = result.missing == 0 && result.doubled == 0
-            if name == "farbell" { isGood = isComplete && (isMet || isQuick) }
-            rows.append(row(name, result, isMet))
+            let results = try await results(name)
+            rows += results.map { row(name, $0) }
+            guard name == "farbell" else { continue }
+            let middle = results.sorted { $0.p99 < $1.p99 }[results.count / 2]
+            isGood = results.allSatisfy(\.isComplete) && (isMet(middle) || isQuick)
         }
         report(rows, probe)
         if pushes.messages > 0, peers.contains("farbell") {
@@ -71,6 +68,27 @@ struct ImBench: Sendable {
         return result.missing == 0 && result.doubled == 0 && (isMet || isQuick)
     }
 
+    /// - Returns: one for each round; none where the server is not installed.
+    private func results(_ name: String) async throws -> [ImLoad.Result] {
+        var results: [ImLoad.Result] = []
+        for round in 1...(name == "farbell" ? rounds : 1) {
+            guard let server = try await Self.server(name, load) else {
+                Report.print("\n\(name): not measured; it is not installed (Scripts/install --bench).")
+                return []
+            }
+            Report.progress(
+                "im: \(name), round \(round): \(load.users) users, \(load.rate) messages a second for"
+                    + " \(load.seconds) s")
+            results.append(try await load.run(server))
+            await server.stop()
+        }
+        return results
+    }
+
+    private func isMet(_ result: ImLoad.Result) -> Bool {
+        result.p50 <= Self.medianBar && result.p99 <= Self.tailBar
+    }
+
     private static func server(_ name: String, _ load: ImLoad) async throws -> (any ImServer)? {
         switch name {
         case "prosody": ProsodyServer.isAvailable ? try await ImProsody(load.users) : nil
@@ -79,7 +97,7 @@ struct ImBench: Sendable {
         }
     }
 
-    private func row(_ name: String, _ result: ImLoad.Result, _ isMet: Bool) -> [String] {
+    private func row(_ name: String, _ result: ImLoad.Result) -> [String] {
         func milliseconds(_ value: Double) -> String { Report.decimal(value, 2) }
         let isOurs = name == "farbell"
         return [
@@ -87,7 +105,7 @@ struct ImBench: Sendable {
             milliseconds(result.max), isOurs ? milliseconds(result.acceptedP99) : "-",
             isOurs ? "yes: synced before the answer" : "no: in memory", "\(result.missing)", "\(result.doubled)",
             Report.decimal(result.serverMicroseconds, 0), Report.decimal(result.clientShare * 100, 0),
-            isOurs ? Report.verdict(isMet) : "",
+            Report.decimal(result.stolenShare * 100, 1), isOurs ? Report.verdict(isMet(result)) : "",
         ]
     }
 
@@ -100,7 +118,7 @@ struct ImBench: Sendable {
                 [
                     "server", "a second", "p50", "p99", "max", "accepted p99", "durable before it is acknowledged",
                     "missing",
-                    "doubled", "server us each", "client % of a core", "verdict",
+                    "doubled", "server us each", "client % of a core", "stolen %", "verdict",
                 ],
                 rows))
         guard let probe else { return }
@@ -130,6 +148,10 @@ struct ImLoad: Sendable {
         let doubled: Int64
         let serverMicroseconds: Double
         let clientShare: Double
+        /// Of the processors' time, by the machine under this one.
+        let stolenShare: Double
+
+        var isComplete: Bool { missing == 0 && doubled == 0 }
     }
 
     /// - Throws: `BenchError`, `PeerError`, `DeadlineMissed`.
@@ -144,6 +166,7 @@ struct ImLoad: Sendable {
             ])
         try await child.waitForLine("that all are logged in", deadline: .seconds(120)) { $0.contains("ready") }
         let before = ProcessMeter.treeTime(of: server.processID)
+        let ticks = MachineProbe.ticks
         let exit = try await child.waitForExit(deadline: .seconds(seconds + 60))
         let used = ProcessMeter.treeTime(of: server.processID) - before
         guard exit == .code(0), let line = child.output.last, let json = try? JSONParser.parse(line) else {
@@ -154,6 +177,7 @@ struct ImLoad: Sendable {
             perSecond: number("perSecond"), p50: number("p50") / 1000, p99: number("p99") / 1000,
             max: number("max") / 1000, acceptedP99: number("acceptedP99") / 1000,
             missing: json["missing"]?.integer ?? -1, doubled: json["doubled"]?.integer ?? -1,
-            serverMicroseconds: used.inSeconds * 1_000_000 / number("messages"), clientShare: number("clientShare"))
+            serverMicroseconds: used.inSeconds * 1_000_000 / number("messages"), clientShare: number("clientShare"),
+            stolenShare: MachineProbe.ticks.stolenShare(since: ticks))
     }
 }
