@@ -17,6 +17,20 @@
             return (point, pass)
         }
 
+        /// `FARBELL_COPY_PAGES=16` has pages of the log copied in such small lots, so that a death finds the keeper at it.
+        static let copyVariable = "FARBELL_COPY_PAGES"
+
+        /// The options with what the environment asks for.
+        static func applied(to options: SQLiteStore.Options) throws(StoreError) -> SQLiteStore.Options {
+            var options = options
+            if options.failpoint == nil { options.failpoint = try fromEnvironment() }
+            if let value = unsafe getenv(copyVariable), let pages = unsafe Int(String(cString: value)), pages > 0 {
+                options.checkpoints = CheckpointPlan.Policy(
+                    copyPages: pages, finishPages: 4 * pages, finishRest: 2 * pages, restartPages: 65_536)
+            }
+            return options
+        }
+
         /// What the process's environment asks for.
         /// - Throws: `StoreError` for a text that says nothing: a proof that never dies would prove nothing.
         static func fromEnvironment() throws(StoreError) -> (@Sendable (Writer.Failpoint) throws(StoreError) -> Void)? {

@@ -44,20 +44,18 @@ package final class SQLiteStore: Store {
     /// Opens the file, makes it if there is none, and brings it to the newest schema.
     /// - Throws: `StoreError`: `unavailable`, `inUse`, `corrupt`, `newerSchema` or `full`.
     package static func open(path: String, options: Options = Options()) async throws -> SQLiteStore {
-        var failpoint = options.failpoint
         #if DEBUG
-            if failpoint == nil { failpoint = try KillPoint.fromEnvironment() }
+            let options = try KillPoint.applied(to: options)
         #endif
         let keeper = LogKeeper(failpoint: options.copyFailpoint)
         let writer = Writer(
             limits: options.inboxLimits, groupLimits: options.groupLimits, policy: options.checkpoints,
-            keeper: keeper, failpoint: failpoint)
+            keeper: keeper, failpoint: options.failpoint)
         let ended = Gate()
+        let file = StoreFile(path: path, options: options)
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             writer.start(
-                open: { () throws(StoreError) in
-                    try StoreFile(path: path, options: options).open(keeper)
-                },
+                open: { () throws(StoreError) in try file.open(keeper) },
                 opened: { result in continuation.resume(with: result.mapError { $0 as any Error }) },
                 closed: { ended.open() })
         }

@@ -48,7 +48,8 @@ final class Proof {
     private func round(_ number: Int) async throws {
         let before = journal.with { ($0.history.puts.count, $0.history.deliveries.count, $0.done.count) }
         let death = deaths[Int.random(in: 0..<deaths.count, using: &random)]
-        var variables: [String: String] = [:]
+        // Pages of the log are copied all the time, so that many deaths find the store at it.
+        var variables = ["FARBELL_COPY_PAGES": "16"]
         var name = death.rawValue
         if death == .failpoint {
             let point = ["write", "sync", "reply"][Int.random(in: 0..<3, using: &random)]
