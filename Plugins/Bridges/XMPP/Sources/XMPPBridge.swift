@@ -152,7 +152,6 @@ final class BridgeConnection: Sendable {
     private func take(_ input: SessionInput, _ session: inout ComponentSession, _ xml: XMLStream) throws {
         switch input {
         case .bytes(let bytes):
-            defer { turn.continuation.yield() }
             let items: [XMLStreamItem]
             do {
                 items = try xml.push(bytes)
@@ -160,6 +159,9 @@ final class BridgeConnection: Sendable {
                 throw BridgeFailure(.protocolViolation, "the server's XML was refused: \(error)")
             }
             for item in items { try step(session.received(item, instant), &session) }
+            // Only what went well lets the reader go on: the end of the connection, which it may find next, must not be
+            // told in place of the server's refusal, or a wrong secret would be tried again.
+            turn.continuation.yield()
         case .event(let event, let number, let account, let generation):
             try step(session.heard(event, number: number, account, generation: generation, instant), &session)
         case .attached(let account, let generation, let isNew):

@@ -216,6 +216,24 @@ final class RecordingBridgeHost: BridgeHost {
         #expect(failure?.code == .network && failure?.message.contains("takes nothing") == true)
     }
 
+    @Test("IM-7 a refusal that is followed by the end of the connection is a refusal: the secret is not tried again")
+    func refusedAndClosed() async throws {
+        for _ in 0..<100 {
+            let failure = try await run(endsItself: true) { rig in
+                try await Eventually.wait("the stream to open") { rig.server.text.contains("<stream:stream") }
+                rig.server.say(
+                    "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'"
+                        + " id='s' from='farbell.x'><stream:error><not-authorized"
+                        + " xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+                rig.server.close()
+            }
+            guard failure?.code == .refused else {
+                Issue.record("\(String(describing: failure))")
+                return
+            }
+        }
+    }
+
     @Test("the end of the connection is a failure to try again")
     func closed() async throws {
         let failure = try await run(endsItself: true) { rig in
