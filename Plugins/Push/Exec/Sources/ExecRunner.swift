@@ -225,14 +225,15 @@ final class ExecRunner: Sendable {
                 isRegular: exit == .code(0) && orphans.isEmpty, hasAnswered: state.hasAnswered, now: now)
             return (orphans, state.isStopping)
         }
-        for id in orphans { settle(id, Self.trouble("program_ended")) }
-        if isWanted { over.raise() }
         let fields: LogFields = ["exit": .string(exit.description), "unanswered": .count(orphans.count)]
         if isWanted || (exit == .code(0) && orphans.isEmpty) {
             log.info(.pushProgramEnded, "The program has ended", fields)
         } else {
             log.warning(.pushProgramEnded, "The program has ended and is started again later", fields)
         }
+        // Last: whoever waits finds it said.
+        for id in orphans { settle(id, Self.trouble("program_ended")) }
+        if isWanted { over.raise() }
     }
 
     // MARK: Time-outs
