@@ -5,7 +5,7 @@ import Testing
 @testable import Outbound
 
 /// Answers that go on, against a peer that sends them piece by piece.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct HTTPStreamTests {
     let client: HTTPClient
     let time = SystemTime()
@@ -82,7 +82,7 @@ struct HTTPStreamTests {
         var request = request()
         request.responseLimit = 10_000
         let answer = try await client.open(request)
-        let total = 32 << 20
+        let total = 16 << 20
         stream.send((0..<total).map { UInt8(truncatingIfNeeded: $0 ^ $0 >> 8) })
         // What the sender cannot get rid of has to stay with it: the sockets' buffers take a few MiB.
         try await Eventually.wait("what the test waits for") { stream.unsentBytes > 0 }
