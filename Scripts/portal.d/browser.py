@@ -219,8 +219,8 @@ class Page(Tab):
             raise Fault(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
 
-    async def click(self, selector):
-        """Clicks as a mouse does: in the middle of what can be seen."""
+    async def click(self, selector, meanwhile=None):
+        """Clicks as a mouse does: in the middle of what can be seen. `meanwhile` runs while the button is down."""
         await self.see(f"Boolean(document.querySelector({json.dumps(selector)}))")
         box = await self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
@@ -229,6 +229,8 @@ class Page(Tab):
         for kind in ("mousePressed", "mouseReleased"):
             await self.send(
                 "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+            if meanwhile and kind == "mousePressed":
+                await self.run(meanwhile)
 
     async def choose(self, *files):
         """Answers the page's question for files, which the next key or click brings up."""

@@ -67,9 +67,9 @@ struct CheckpointPlan {
         let grown = logged - tried
         if logged >= policy.restartPages, grown >= policy.finishRest { return .restart }
         if isKeeperBusy || rest == 0 { return .none }
-        guard logged >= policy.finishPages else { return rest >= policy.copyPages ? .askKeeper : .none }
-        if rest <= policy.finishRest { return grown >= policy.finishRest / 4 ? .finish : .none }
-        // Ever less comes while the keeper copies ever less.
-        return grown >= policy.finishRest ? .askKeeper : .none
+        let isLong = logged >= policy.finishPages
+        if isLong && rest <= policy.finishRest { return grown >= policy.finishRest / 4 ? .finish : .none }
+        // In a long log ever less comes while the keeper copies ever less.
+        return grown >= policy.finishRest && (isLong || rest >= policy.copyPages) ? .askKeeper : .none
     }
 }

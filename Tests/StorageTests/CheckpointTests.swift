@@ -54,6 +54,17 @@ struct CheckpointPlanTests {
         #expect(plan.next(isKeeperBusy: false) == .askKeeper)
     }
 
+    @Test("where a reader keeps the log from its start on, the keeper is not asked at each commit")
+    func stuck() {
+        var plan = CheckpointPlan(Self.policy)
+        var asked = 0
+        for pages in 1..<1000 {
+            plan.committed(logged: pages)
+            if plan.next(isKeeperBusy: false) == .askKeeper { asked += 1 }
+        }
+        #expect(asked > 10 && asked <= 25)
+    }
+
     @Test("where a reader keeps the log the writer waits for it at last, and not at each commit")
     func restart() {
         var plan = CheckpointPlan(Self.policy)

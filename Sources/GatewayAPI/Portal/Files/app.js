@@ -21,6 +21,7 @@ const top = document.getElementById("top");
 const main = document.getElementById("main");
 const healthMilliseconds = 15_000;
 const healthMillisecondsWhenStarting = 1500;
+const pressMilliseconds = 1000;
 
 /** The views by the first word of the address's fragment, with what the navigation calls them. Each draws itself and
  *  returns `{update, end}`. */
@@ -239,8 +240,32 @@ async function told(message, port) {
   port?.postMessage(tab);
 }
 
+/** Set while a button of the mouse or a finger is down. */
+let press = null;
+let isDrawingDue = false;
+
+// A click is lost where what was pressed is replaced before it is let go: changes wait until then, a second at most.
+addEventListener("pointerdown", () => {
+  clearTimeout(press);
+  press = setTimeout(released, pressMilliseconds);
+}, true);
+// The click itself comes right after them.
+for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(released), true);
+
+function released() {
+  clearTimeout(press);
+  press = null;
+  if (!isDrawingDue) return;
+  isDrawingDue = false;
+  changed();
+}
+
 watch(() => {
   if (!state.session) return;
+  if (press !== null) {
+    isDrawingDue = true;
+    return;
+  }
   drawTop();
   view?.update?.();
   if (isStarting() && !isHealthDueSoon) watchHealth();
