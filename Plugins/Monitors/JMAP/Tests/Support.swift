@@ -34,7 +34,11 @@ final class FakeSubject: MonitorSubject {
     func setServerRunning(_ running: Bool) async throws { fake.setRunning(running) }
     func loginAttempts() async throws -> Int { fake.refused }
     func setSilent(_ silent: Bool) async throws { fake.setSilent(silent) }
-    func throttle(seconds: Int) async throws { fake.throttle(seconds: seconds) }
+    func throttle(seconds: Int) async throws {
+        fake.throttle(seconds: seconds)
+        // A monitor that has asked already would ask again only when the pause is over.
+        fake.wake()
+    }
     func setNonsense(_ nonsense: Bool) async throws { fake.setNonsense(nonsense) }
 
     /// Watches while the body runs.
