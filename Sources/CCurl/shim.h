@@ -5,6 +5,8 @@
 // The event loop that drives libcurl; Swift's Glibc module lacks these two.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 static inline CURLcode farbell_easy_set_long(CURL *easy, CURLoption option, long value) {
     return (curl_easy_setopt)(easy, option, value);
@@ -60,6 +62,18 @@ static inline curl_socket_t farbell_easy_active_socket(CURL *easy) {
     curl_socket_t descriptor = CURL_SOCKET_BAD;
     (void)(curl_easy_getinfo)(easy, CURLINFO_ACTIVESOCKET, &descriptor);
     return descriptor;
+}
+
+// The local port of a connected socket, as libcurl tells it to the callback before a request; -1 when it has none.
+static inline int farbell_local_port(curl_socket_t descriptor) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof(address);
+    if (getsockname(descriptor, (struct sockaddr *)&address, &length) != 0) { return -1; }
+    switch (address.ss_family) {
+    case AF_INET: return ntohs(((struct sockaddr_in *)&address)->sin_port);
+    case AF_INET6: return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    default: return -1;
+    }
 }
 
 static inline CURLMcode farbell_multi_set_long(CURLM *multi, CURLMoption option, long value) {

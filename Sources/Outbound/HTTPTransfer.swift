@@ -203,6 +203,7 @@ internal import CCurl
             isParked = true
             return false
         }
+        if order.request.version != .http1, order.stream == nil { multi.began(self, port: localPort) }
         seen.requestBegan = true
         return true
     }

@@ -138,4 +138,23 @@ struct TLSTests {
         #expect(error?.code == .connectionLost)
         #expect(error?.surelyNotProcessed == false)
     }
+
+    @Test(
+        "all requests of a connection hear of its end, although the server keeps it open",
+        arguments: ["babble", "answer-babble"])
+    func babble(mode: String) async throws {
+        let peer = try await Peer("h2_peer.py", [mode, authority.certificate, authority.key])
+        var request = request(peer.port, .http2)
+        // More than the test may last: nobody ends by the end of his time.
+        request.timeout = .seconds(300)
+        #expect(try await client.send(request).text == "1 1")
+        try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<5 { group.addTask { [client, request] in try await client.send(request).text } }
+            // libcurl asks again on new connections.
+            var texts: [String] = []
+            for try await text in group { texts.append(text) }
+            #expect(texts.count { $0.isEmpty } == (mode == "babble" ? 0 : 1))
+            #expect(!texts.contains { $0.hasPrefix("1 ") })
+        }
+    }
 }

@@ -2,7 +2,8 @@
 
 Modes: refuse-first (REFUSED_STREAM for the first stream of the process), refuse-all, goaway (GOAWAY with
 last stream 0 on the first connection), reset (RST_STREAM INTERNAL_ERROR), die (closes on the first request of a
-connection), normal.
+connection), babble (on the first connection answers one request, then says what is no frame once five more wait,
+and keeps it open), answer-babble (the same in one breath with the answer to the second of the five), normal.
 """
 import os, socket, ssl, struct, sys, threading
 
@@ -60,6 +61,10 @@ def serve(sock):
                 sock.sendall(frame(7, 0, 0, struct.pack(">II", 0, 0)))
             elif mode == "die":
                 return
+            elif mode.endswith("babble") and mine == 1 and count > 1:
+                if count == 6:
+                    answer = frame(1, 5, 5, b"\x88") if mode == "answer-babble" else b""
+                    sock.sendall(answer + b"SSH-2.0-surprise\r\n\r\n")
             else:
                 text = b"%d %d" % (mine, count)
                 sock.sendall(frame(1, 4, stream, b"\x88") + frame(0, 1, stream, text))
