@@ -23,9 +23,15 @@ static void greet(struct connection *connection) {
     buffer_print(&connection->out, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", settings.port);
 }
 
-static void write_message(void) {
+/// - Parameter number: of `paced`; its push is found by the subject.
+static void write_message(uint64_t number) {
     static unsigned long long sent;
-    buffer_print(&content, "{\"to\":{\"app\":\"%s\"},", settings.app);
+    if (settings.accounts > 0) {
+        buffer_print(&content, "{\"to\":{\"account\":\"%s%llu\"},\"subject\":\"bench-%llu\",", settings.prefix,
+                     (unsigned long long)(number % (uint64_t)settings.accounts), (unsigned long long)number);
+    } else {
+        buffer_print(&content, "{\"to\":{\"app\":\"%s\"},", settings.app);
+    }
     if (settings.has_ids) {
         if (sent == 0) sent = now();
         buffer_print(&content, "\"id\":\"%016llx\",", sent++);
@@ -38,14 +44,14 @@ static void write_message(void) {
 static void put(struct connection *connection, int count) {
     buffer_clear(&content);
     if (count == 1) {
-        write_message();
+        write_message(connection->tag);
         request(connection, "/v1/messages");
         return;
     }
     buffer_print(&content, "{\"messages\":[");
     for (int index = 0; index < count; index++) {
         if (index > 0) buffer_append(&content, ",", 1);
-        write_message();
+        write_message(connection->tag);
     }
     buffer_print(&content, "]}");
     request(connection, "/v1/messages/batch");

@@ -1,4 +1,4 @@
-// The load client of `Scripts/bench queue` and `im`: one thread, one epoll, many connections, six protocols.
+// The load client of `Scripts/bench queue`, `im` and `push`: one thread, one epoll, many connections, six protocols.
 // It does as little as a client can, because it shares the processors with the server it measures.
 #pragma once
 
@@ -111,8 +111,11 @@ struct settings {
     bool has_ids;
     /// Farbell: the app and its key.
     const char *app, *secret;
-    /// Of `talk`: messages a second.
+    /// Of `talk` and `paced`: messages a second.
     double rate;
+    /// Of `paced`: how many accounts take turns, and what their names begin with.
+    long accounts;
+    const char *prefix;
     /// PostgreSQL: the database role.
     const char *user;
     /// When the server was started, on the monotonic clock.
@@ -169,3 +172,4 @@ void drain_mode(void);
 void first_mode(void);
 void ready_mode(void);
 void talk_mode(void);
+void paced_mode(void);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct settings settings = {.clients = 1, .batch = 1, .seconds = 2, .rounds = 11, .app = "bench", .user = "postgres"};
+struct settings settings = {.clients = 1, .batch = 1, .seconds = 2, .rounds = 11, .app = "bench", .user = "postgres", .prefix = "u"};
 char *body;
 size_t body_count = 512;
 bool patient;
@@ -21,7 +21,7 @@ static const struct {
     void (*run)(void);
 } modes[] = {
     {"put", put_mode}, {"take", take_mode}, {"handoff", handoff_mode}, {"drain", drain_mode}, {"first", first_mode},
-    {"ready", ready_mode}, {"talk", talk_mode},
+    {"ready", ready_mode}, {"talk", talk_mode},       {"paced", paced_mode},
 };
 
 /// The first line of a file.
@@ -57,6 +57,10 @@ static void set(const char *name, const char *value) {
         settings.app = value;
     } else if (strcmp(name, "--secret-file") == 0) {
         settings.secret = line_of(value);
+    } else if (strcmp(name, "--accounts") == 0) {
+        settings.accounts = atol(value);
+    } else if (strcmp(name, "--prefix") == 0) {
+        settings.prefix = value;
     } else if (strcmp(name, "--user") == 0) {
         settings.user = value;
     } else if (strcmp(name, "--since") == 0) {
@@ -68,9 +72,10 @@ static void set(const char *name, const char *value) {
 
 int main(int count, char **words) {
     if (count < 3) {
-        fprintf(stderr, "usage: farbell-load PEER put|take|handoff|drain|first|ready|talk --port N [--clients N] [--batch N]\n"
+        fprintf(stderr, "usage: farbell-load PEER put|take|handoff|drain|first|ready|talk|paced --port N [--clients N] [--batch N]\n"
                         "  [--seconds S] [--count N] [--rounds N] [--body BYTES] [--ids 0|1] [--app NAME]\n"
-                        "  [--secret-file FILE] [--user NAME] [--since NANOSECONDS] [--rate N]\n");
+                        "  [--secret-file FILE] [--user NAME] [--since NANOSECONDS] [--rate N]\n"
+                        "  [--accounts N] [--prefix TEXT]\n");
         return 64;
     }
     signal(SIGPIPE, SIG_IGN);

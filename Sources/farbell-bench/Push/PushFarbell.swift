@@ -32,8 +32,11 @@ final class PushFarbell: Sendable {
 
     /// The account's name of a message's number.
     func account(_ number: Int, at service: PushService) -> String {
-        "\(service == .dead ? "d" : "u")\(number % devices)"
+        "\(prefix(of: service))\(number % devices)"
     }
+
+    func prefix(of service: PushService) -> String { service == .dead ? "d" : "u" }
+    var keyFile: String { folder.file("app.key") }
 
     private static func adapter(_ service: PushService) -> String {
         switch service {

@@ -8,6 +8,8 @@ struct PushLoad: Sendable {
     static let batch = 100
     /// Requests under way at once where nothing paces them.
     private static let callers = 4
+    /// Connections of the steady load: with few of them its requests would wait for one another.
+    private static let connections = 64
     /// What a chat or a mail would say, so that pushes are of their usual size.
     private static let body = String(repeating: "The train leaves at nine. ", count: 8)
 
@@ -22,6 +24,8 @@ struct PushLoad: Sendable {
         init(count: Int) {
             (offered, accepted) = (Array(repeating: 0, count: count), Array(repeating: 0, count: count))
         }
+
+        init(offered: [Int64], accepted: [Int64]) { (self.offered, self.accepted) = (offered, accepted) }
     }
 
     private func message(_ number: Int, _ service: PushService) -> JSON {
@@ -80,26 +84,21 @@ struct PushLoad: Sendable {
         return times.withLock { $0 }
     }
 
-    /// Puts so many at a steady rate, each in a request of its own, whether or not those before were answered.
-    /// - Throws: `BenchError`, `HTTPTransportError`.
+    /// Puts so many at a steady rate, each in a request of its own, whether or not those before were answered; by the
+    /// load client, which costs the two cores a tenth of what this program would.
+    /// - Throws: `BenchError` when the client fails.
     func putSteadily(_ count: Int, perSecond: Int, at service: PushService) async throws -> Times {
-        let times = Locked(Times(count: count))
-        let time = SystemTime()
-        let start = time.now
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for number in 0..<count {
-                let due = start + .nanoseconds(Int64(number) * 1_000_000_000 / Int64(perSecond))
-                if due > time.now { try await time.sleep(until: due) }
-                group.addTask {
-                    let offered = MonotonicClock.nanoseconds
-                    let response = try await post("/v1/messages", message(number, service))
-                    let accepted = MonotonicClock.nanoseconds
-                    guard response.status < 300 else { throw Self.refused(response) }
-                    times.withLock { ($0.offered[number], $0.accepted[number]) = (offered, accepted) }
-                }
-            }
-            try await group.waitForAll()
+        let result = try await ChildProcess.run(
+            try BenchPaths.load(),
+            [
+                "farbell", "paced", "--port", "\(gateway.port)", "--secret-file", gateway.keyFile, "--clients",
+                "\(Self.connections)", "--count", "\(count)", "--rate", "\(perSecond)", "--accounts",
+                "\(gateway.devices)", "--prefix", gateway.prefix(of: service), "--body", "\(Self.body.utf8.count)",
+            ], deadline: .seconds(Int64(60 + 10 * count / max(1, perSecond))))
+        let rows = PushFakes.numbers(Array(result.output.joined(separator: "\n").utf8), columns: 3)
+        guard result.exit == .code(0), rows.count == count else {
+            throw BenchError("the load client: \(result.errors.joined(separator: " "))")
         }
-        return times.withLock { $0 }
+        return Times(offered: rows.map { $0[1] }, accepted: rows.map { $0[2] })
     }
 }

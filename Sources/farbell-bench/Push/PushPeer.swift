@@ -168,7 +168,7 @@ struct PushPeer: Sendable {
             let now = MonotonicClock.nanoseconds
             if found > 0 { last = now }
             if seen >= count || now - last > Int64(seconds) * 1_000_000_000 { return seen }
-            usleep(2000)
+            usleep(20_000)
         }
     }
 }
