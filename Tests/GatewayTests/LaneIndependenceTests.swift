@@ -75,6 +75,40 @@ struct LaneIndependenceTests {
         #expect(healthy.count == 500)
     }
 
+    @Test("SG-13 at the end a provider that hangs is waited for and then cut off; its push stays to be sent again")
+    func endsBesideOneThatHangs() async throws {
+        let hanging = TimedAdapter(concurrency: 1, PushReport(.retry(after: nil, .device), reason: "cancelled")) {
+            // Ended by the cancellation alone.
+            try? await Task.sleep(for: .seconds(600))
+        }
+        let time = ManualTime()
+        let log = RecordingLogSink()
+        let dispatcher = PushDispatcher(
+            pushes: [ConfiguredPush(name: "hanging", kind: "timed", adapter: hanging)], limits: Limits(), time: time,
+            log: Log(sink: log, time: time), jitter: { 0.5 })
+        let finished = Recorder<String>()
+        dispatcher.onFinished { job, _ in finished.append(job.push.id) }
+        let ended = ShutdownSignal()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                // As one does that is stopped in order; what it throws then is its cancellation.
+                do { try await dispatcher.run() } catch is CancellationError {}
+                ended.raise()
+            }
+            #expect(dispatcher.enqueue(Self.job("hanging", 0)))
+            try await Eventually.wait("the push is under way") { hanging.count == 1 }
+            dispatcher.beginShutdown()
+            try await time.waitForSleepers(1)
+            time.advance(by: PushDispatcher.grace - .milliseconds(1))
+            #expect(!ended.isRaised)
+            time.advance(by: .milliseconds(1))
+            try await Eventually.wait("the dispatcher ends", for: .seconds(60)) { ended.isRaised }
+            try await group.waitForAll()
+        }
+        #expect(finished.all.isEmpty)
+        #expect(log.records(of: .notificationRetry).count == 1)
+    }
+
     @Test("a lane lets no more out than its concurrency, so no more ever stand between it and its tasks")
     func bounded() async throws {
         let gate = ShutdownSignal()

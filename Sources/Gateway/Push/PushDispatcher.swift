@@ -2,7 +2,13 @@ package import Base
 
 /// Carries pushes to the services: a lane for each configured one.
 package final class PushDispatcher: Service {
+    /// How long pushes under way may take once the end is asked for; then they are cut off, and go on from the store at the
+    /// next start. Less than a service has to stop (`ServiceGroup`), so that a provider that hangs costs no other part
+    /// its orderly end.
+    package static let grace: Duration = .seconds(8)
+
     package let name = "push"
+    private let time: any TimeSource
     private let lanes: [String: PushLane]
     private let hooks: Locked<PushHooks>
     private let stopped = ShutdownSignal()
@@ -19,7 +25,7 @@ package final class PushDispatcher: Service {
                     push, limit: limits.laneMessages, time: time, log: log, jitter: jitter, hooks: hooks)
                 return (push.name, lane)
             }, uniquingKeysWith: { $1 })
-        self.hooks = hooks
+        (self.hooks, self.time) = (hooks, time)
     }
 
     /// Who is told how a push ended, for good.
@@ -68,9 +74,22 @@ package final class PushDispatcher: Service {
 
     private func sendUntilStopped() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await self.stopped.wait()
+                try await self.time.sleep(for: Self.grace)
+            }
+            group.addTask { try await self.sendAll() }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Returns when all lanes have ended; also without any not before the end is asked for.
+    private func sendAll() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
             for lane in lanes.values { group.addTask { try await lane.run() } }
             group.addTask { await self.stopped.wait() }
-            for try await _ in group {}
+            try await group.waitForAll()
         }
     }
 
