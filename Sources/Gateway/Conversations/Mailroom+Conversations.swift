@@ -144,7 +144,7 @@ extension Mailroom {
         _ owner: QueueAddress, _ peer: QueueAddress, read: Int64, message: MessageKey?, isTold: Bool
     ) async throws {
         let now = time.timestamp
-        let effects = try await keeper.change { state -> (Effects, [StoreChange]) in
+        _ = try await keeper.change { state -> (Effects, [StoreChange]) in
             var (effects, changes) = (Effects(), [StoreChange]())
             let marks = ConversationMarks(read: read, delivered: isTold ? read : 0)
             changes.append(.conversation(.mark(owner, peer: peer, marks, isTold: isTold)))
@@ -163,8 +163,9 @@ extension Mailroom {
                 inform(app, of: owner, header, nil, [], &state, &changes, &effects, now)
             }
             return (effects, changes)
+        } then: { [self] in
+            finish($0)
         }
-        finish(effects)
     }
 
     /// Stores an entry's new text, also where the message still waits, and tells both ends.
@@ -172,7 +173,7 @@ extension Mailroom {
     func edit(_ entry: HistoryEntry) async throws {
         try checkSpace(at: time.now)
         let now = time.timestamp
-        let effects = try await keeper.change { state -> (Effects, [StoreChange]) in
+        _ = try await keeper.change { state -> (Effects, [StoreChange]) in
             var (effects, changes) = (Effects(), [StoreChange]())
             changes.append(
                 .conversation(.edit(entry.number, subject: entry.subject, body: entry.body, at: entry.edited ?? now)))
@@ -185,8 +186,9 @@ extension Mailroom {
             }
             tellBoth(entry, "edit", &state, &changes, &effects, now)
             return (effects, changes)
+        } then: { [self] in
+            finish($0)
         }
-        finish(effects)
     }
 
     /// Takes an entry's text away, settles its messages where they still wait, and tells both ends.
@@ -202,8 +204,9 @@ extension Mailroom {
                 &effects, now)
             tellBoth(entry, "withdraw", &state, &changes, &effects, now)
             return (effects, changes)
+        } then: { [self] in
+            finish($0)
         }
-        finish(effects)
         return effects.settled
     }
 

@@ -93,18 +93,13 @@ extension Mailroom {
         let timestamp = time.timestamp
         var ending = Ending(keys, reason: reason, receipts: receipts)
         ending.silent = silent
-        let effects = try await withCheckedThrowingContinuation {
-            [ending]
-            (continuation: CheckedContinuation<Effects, any Error>) in
-            keeper.submit { table -> (Effects, [StoreChange]) in
-                var (effects, changes) = (Effects(), [StoreChange]())
-                settle(ending, as: state, device, events, &table, &changes, &effects, timestamp)
-                return (effects, changes)
-            } then: { effects, result in
-                continuation.resume(with: result.map { effects }.mapError { $0 as any Error })
-            }
+        let effects = try await keeper.change { [ending] table -> (Effects, [StoreChange]) in
+            var (effects, changes) = (Effects(), [StoreChange]())
+            settle(ending, as: state, device, events, &table, &changes, &effects, timestamp)
+            return (effects, changes)
+        } then: { [self] in
+            finish($0)
         }
-        finish(effects)
         return effects.settled
     }
 
@@ -130,8 +125,9 @@ extension Mailroom {
                 }
             }
             return (effects, changes)
+        } then: { [self] in
+            finish($0)
         }
-        finish(effects)
         for key in effects.settled {
             log.info(
                 .messageCompleted, "A device has acknowledged a message that was for it alone",
@@ -158,15 +154,16 @@ extension Mailroom {
     /// - Throws: `not_found` when there is no such dead message, or the store's failure.
     package func redrive(_ key: MessageKey) async throws {
         let timestamp = time.timestamp
-        let effects = try await keeper.change { state -> (Effects, [StoreChange]) in
+        _ = try await keeper.change { state -> (Effects, [StoreChange]) in
             guard let change = state.queues[key.queue]?.machine.redrive(key.seq) else {
                 throw GatewayError(.notFound, "there is no dead message '\(key)'")
             }
             var update = MessageUpdate(.ready, at: timestamp, reason: change.reason)
             (update.receipts, update.forgetsExpiry) = (Message.Receipts.none, true)
             return (Effects(touched: [key.queue]), [.updateMessage(key, update)])
+        } then: { [self] in
+            finish($0)
         }
-        finish(effects)
     }
 
     /// What the store knows of a settlement that the queue does not: of one made before a restart, or of a message

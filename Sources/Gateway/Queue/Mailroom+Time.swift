@@ -40,9 +40,10 @@ extension Mailroom {
             }
             _ = state.watch(queues)
             return (fired, changes)
+        } then: { [self] in
+            finish($0.effects)
         }
         for (key, change) in fired.released where change.state != .dead { logReleased(key, change) }
-        finish(fired.effects)
         let due = fired.due.isEmpty ? [] : try await comeUp(fired.due)
         alarm.set(keeper.read { $0.deadlines.first?.due })
         return Ripe(expired: fired.expired, due: due)
@@ -81,7 +82,7 @@ extension Mailroom {
     private func comeUp(_ keys: [MessageKey]) async throws -> [Due] {
         let timestamp = time.timestamp
         let messages = try await store.messages(keys)
-        let (effects, due) = try await keeper.change { state -> ((Effects, [Due]), [StoreChange]) in
+        let (_, due) = try await keeper.change { state -> ((Effects, [Due]), [StoreChange]) in
             var (effects, due, changes) = (Effects(), [Due](), [StoreChange]())
             for var message in messages where state.queues[message.key.queue]?.machine.contains(message.key.seq) == true
             {
@@ -112,8 +113,9 @@ extension Mailroom {
                 effects.publications.append((account, .message(message, number: number, device: device)))
             }
             return ((effects, due), changes)
+        } then: { [self] in
+            finish($0.0)
         }
-        finish(effects)
         return due
     }
 

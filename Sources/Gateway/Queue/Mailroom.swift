@@ -90,7 +90,8 @@ package final class Mailroom: Sendable {
         /// An entry of one of the account's conversations that is new to it or has changed.
         case entry(HistoryEntry, number: Int64)
 
-        var number: Int64 {
+        /// Its place on the account's streams.
+        package var number: Int64 {
             switch self {
             case .message(_, let number, _), .passing(_, let number, _), .entry(_, let number): number
             case .event(let event): event.number

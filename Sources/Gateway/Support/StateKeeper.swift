@@ -22,21 +22,17 @@ package final class StateKeeper<State>: Sendable {
     }
 
     /// Changes memory and store; returns when the change is durable.
+    /// - Parameter then: runs when it is, before this returns, in the order of changes, on the store's thread. Whoever waits
+    ///   here goes on in no order.
     /// - Throws: what `body` throws (then nothing is changed), or the store's failure.
     package func change<Result: Sendable>(
-        _ body: (inout State) throws -> (Result, [StoreChange])
+        _ body: (inout State) throws -> (Result, [StoreChange]), then: @escaping @Sendable (Result) -> Void = { _ in }
     ) async throws -> Result {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Result, any Error>) in
             do {
-                try state.withLock { state in
-                    let (result, changes) = try body(&state)
-                    if changes.isEmpty {
-                        continuation.resume(returning: result)
-                    } else {
-                        store.submit(changes) { outcome in
-                            continuation.resume(with: outcome.map { result }.mapError { $0 as any Error })
-                        }
-                    }
+                try submit(body) { result, outcome in
+                    if case .success = outcome { then(result) }
+                    continuation.resume(with: outcome.map { result }.mapError { $0 as any Error })
                 }
             } catch {
                 continuation.resume(throwing: error)
