@@ -6,7 +6,7 @@ import Testing
 @Suite("what streams are told", .timeLimit(.minutes(2))) struct PublicationOrderTests {
     private static let rounds = 300
 
-    @Test("G10 SG-6 whoever acknowledges, reads and marks at once: it is told in the order of its numbers")
+    @Test("G10 SG-6 whoever acknowledges and reads at once: it is told in the order of its numbers")
     func order() async throws {
         let time = ManualTime()
         let mailroom = Mailroom(
