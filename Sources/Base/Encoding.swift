@@ -31,6 +31,27 @@ extension UInt8 {
 }
 
 extension [UInt8] {
+    /// Appends a number in base 36, lower case.
+    package mutating func appendBase36(_ number: Int64) {
+        var digits = InlineArray<13, UInt8>(repeating: UInt8(ascii: "0"))
+        var first = digits.count
+        var rest = number.magnitude
+        repeat {
+            first -= 1
+            let digit = UInt8(truncatingIfNeeded: rest % 36)
+            digits[first] = digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+            rest /= 36
+        } while rest > 0
+        if number < 0 { append(UInt8(ascii: "-")) }
+        for index in first..<digits.count { append(digits[index]) }
+    }
+
+    /// Appends two lower-case hexadecimal digits.
+    package mutating func appendHexadecimal(_ byte: UInt8) {
+        append((byte >> 4).asHexadecimalDigit)
+        append((byte & 15).asHexadecimalDigit)
+    }
+
     /// Base64 with padding (RFC 4648 section 4).
     package var base64: String { Data(self).base64EncodedString() }
 

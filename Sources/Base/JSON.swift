@@ -1,6 +1,6 @@
 /// A JSON value (RFC 8259) and, where it was parsed, the place it stood at.
 package struct JSON: Sendable, Hashable {
-    package indirect enum Content: Sendable, Hashable {
+    package enum Content: Sendable, Hashable {
         case null
         case bool(Bool)
         case integer(Int64)

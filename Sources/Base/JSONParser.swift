@@ -38,18 +38,20 @@ package struct JSONParser {
     fileprivate static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     private let text: [UInt8]
+    private let isASCII: Bool
     private var index = 0
 
     /// Parses one document.
     /// - Throws: `JSONError` with the place of the first fault.
     package static func parse(_ text: [UInt8]) throws(JSONError) -> JSON {
-        var parser = JSONParser(text: text)
         // Checked once and for all, so that the place is exact; strings are then cut out as they are.
+        let isASCII: Bool
         do throws(UTF8.ValidationError) {
-            _ = try UTF8Span(validating: text.span)
+            isASCII = try UTF8Span(validating: text.span).isKnownASCII
         } catch {
             throw JSONError(message: "bytes that are not UTF-8", offset: error.byteOffsets.lowerBound)
         }
+        var parser = JSONParser(text: text, isASCII: isASCII)
         // A byte order mark is not JSON, but Windows editors write one.
         if text.starts(with: byteOrderMark) { parser.index = 3 }
         let value = try parser.value(depth: 0)
@@ -60,7 +62,7 @@ package struct JSONParser {
 
     package static func parse(_ text: String) throws(JSONError) -> JSON { try parse(Array(text.utf8)) }
 
-    private init(text: [UInt8]) { self.text = text }
+    private init(text: [UInt8], isASCII: Bool) { (self.text, self.isASCII) = (text, isASCII) }
 
     private func error(_ message: String) -> JSONError { JSONError(message: message, offset: index) }
 
@@ -210,7 +212,9 @@ package struct JSONParser {
         skipPlain()
         if next == UInt8(ascii: "\"") {
             defer { index += 1 }
-            return String(decoding: text[start..<index], as: UTF8.self)
+            // It was checked with the document, and begins and ends between characters.
+            return unsafe String(
+                copying: UTF8Span(unchecked: text.span.extracting(start..<index), isKnownASCII: isASCII))
         }
         var bytes = Array(text[start..<index])
         while let byte = next {
@@ -233,7 +237,7 @@ package struct JSONParser {
 
     /// Moves to the next quote, backslash or control character, or to the end.
     private mutating func skipPlain() {
-        while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { index += 1 }
+        index = ByteScan.special(in: text.span, from: index)
     }
 
     private mutating func escape(into bytes: inout [UInt8]) throws(JSONError) {

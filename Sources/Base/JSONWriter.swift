@@ -44,32 +44,29 @@ extension JSON {
     /// are escaped, so that no terminal obeys a logged text and no line-based reader sees a break in it.
     fileprivate static func write(_ text: String, to bytes: inout [UInt8]) {
         var text = text
+        text.withUTF8 { utf8 in unsafe write(utf8, to: &bytes) }
+    }
+
+    fileprivate static func write(_ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
-        text.withUTF8 { utf8 in
-            // What needs no escape is copied in runs.
-            var runStart = 0
-            var index = 0
-            while index < utf8.count {
-                let byte = unsafe utf8[index]
-                let needsLook =
-                    byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F || byte == 0xC2 || byte == 0xE2
-                guard needsLook else {
-                    index += 1
-                    continue
-                }
-                let second = index + 1 < utf8.count ? unsafe utf8[index + 1] : 0
-                let third = index + 2 < utf8.count ? unsafe utf8[index + 2] : 0
-                guard let code = escaped(byte, second, third) else {
-                    index += 1
-                    continue
-                }
-                unsafe bytes.append(contentsOf: utf8[runStart..<index])
+        // What needs no escape is copied in runs.
+        var runStart = 0
+        var index = unsafe ByteScan.beyondPlain(in: utf8.span, from: 0)
+        while index < utf8.count {
+            let byte = unsafe utf8[index]
+            let second = index + 1 < utf8.count ? unsafe utf8[index + 1] : 0
+            let third = index + 2 < utf8.count ? unsafe utf8[index + 2] : 0
+            if let code = escaped(byte, second, third) {
+                unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[runStart..<index]))
                 appendEscape(code, to: &bytes)
                 index += byte == 0xE2 ? 3 : byte == 0xC2 ? 2 : 1
                 runStart = index
+            } else {
+                index += 1
             }
-            unsafe bytes.append(contentsOf: utf8[runStart...])
+            index = unsafe ByteScan.beyondPlain(in: utf8.span, from: index)
         }
+        unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[runStart...]))
         bytes.append(UInt8(ascii: "\""))
     }
 
@@ -101,4 +98,9 @@ extension JSON {
 extension [UInt8] {
     /// Appends a text as a JSON string, in quotes.
     package mutating func appendJSON(_ text: String) { JSON.write(text, to: &self) }
+
+    /// The same of a text of the program's.
+    mutating func appendJSON(_ text: StaticString) {
+        text.withUTF8Buffer { utf8 in unsafe JSON.write(utf8, to: &self) }
+    }
 }

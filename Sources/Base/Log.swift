@@ -61,24 +61,26 @@ extension LogValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Exp
 
 /// Named values in the order they were written.
 package struct LogFields: Sendable, Hashable, ExpressibleByDictionaryLiteral {
-    package var pairs: [(name: String, value: LogValue)]
+    /// Names and values. Without labels, so that what a literal is made of is taken as it is.
+    package private(set) var pairs: [(String, LogValue)]
 
-    package init(_ pairs: [(name: String, value: LogValue)] = []) { self.pairs = pairs }
-    package init(dictionaryLiteral elements: (String, LogValue)...) {
-        pairs = elements.map { (name: $0.0, value: $0.1) }
-    }
+    package init() { pairs = [] }
+    private init(_ pairs: [(String, LogValue)]) { self.pairs = pairs }
+    package init(dictionaryLiteral elements: (String, LogValue)...) { pairs = elements }
 
-    package subscript(_ name: String) -> LogValue? { pairs.last { $0.name == name }?.value }
+    package subscript(_ name: String) -> LogValue? { pairs.last { $0.0 == name }?.1 }
     package mutating func append(_ name: String, _ value: LogValue) { pairs.append((name, value)) }
-    package static func + (a: LogFields, b: LogFields) -> LogFields { LogFields(a.pairs + b.pairs) }
+    package static func + (a: LogFields, b: LogFields) -> LogFields {
+        a.pairs.isEmpty ? b : LogFields(a.pairs + b.pairs)
+    }
 
     package static func == (a: LogFields, b: LogFields) -> Bool {
-        a.pairs.elementsEqual(b.pairs) { $0.name == $1.name && $0.value == $1.value }
+        a.pairs.elementsEqual(b.pairs) { $0 == $1 }
     }
     package func hash(into hasher: inout Hasher) {
-        for pair in pairs {
-            hasher.combine(pair.name)
-            hasher.combine(pair.value)
+        for (name, value) in pairs {
+            hasher.combine(name)
+            hasher.combine(value)
         }
     }
 }
@@ -89,12 +91,23 @@ package struct LogRecord: Sendable, Hashable {
     package let level: LogLevel
     package let event: LogEvent
     /// A constant sentence; everything that varies is in `fields`.
-    package let message: String
+    package var message: String { text.description }
     package let fields: LogFields
+    /// The message where it stands in the program: most records are written without making a string of it.
+    let text: StaticString
 
-    package init(time: Timestamp, level: LogLevel, event: LogEvent, message: String, fields: LogFields) {
+    package init(time: Timestamp, level: LogLevel, event: LogEvent, message: StaticString, fields: LogFields) {
         (self.time, self.level, self.event) = (time, level, event)
-        (self.message, self.fields) = (message, fields)
+        (text, self.fields) = (message, fields)
+    }
+
+    package static func == (a: LogRecord, b: LogRecord) -> Bool {
+        a.time == b.time && a.level == b.level && a.event == b.event && a.message == b.message && a.fields == b.fields
+    }
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(time)
+        hasher.combine(event)
+        hasher.combine(fields)
     }
 }
 
@@ -152,7 +165,7 @@ package struct Log: Sendable {
         guard level >= self.level else { return }
         sink.write(
             LogRecord(
-                time: time.timestamp, level: level, event: event, message: "\(message)", fields: fields + more()))
+                time: time.timestamp, level: level, event: event, message: message, fields: fields + more()))
     }
 }
 

@@ -23,7 +23,14 @@ package enum LogFormat: String, Sendable, CaseIterable {
     package static let textLimit = 8192
 
     /// What every line has; a field of such a name gets a `_` behind it and replaces nothing.
-    private static let own: Set<String> = ["time", "level", "event", "message"]
+    private static func isOwn(_ name: String) -> Bool {
+        switch name.utf8.count {
+        case 4: name == "time"
+        case 5: name == "level" || name == "event"
+        case 7: name == "message"
+        default: false
+        }
+    }
 
     /// Written without a tree in between: with the log at `info` a push costs three lines.
     private func jsonLine(_ record: LogRecord) -> [UInt8] {
@@ -35,19 +42,24 @@ package enum LogFormat: String, Sendable, CaseIterable {
         line.append(contentsOf: "\",\"event\":".utf8)
         line.appendJSON(record.event.name)
         line.append(contentsOf: ",\"message\":".utf8)
-        line.appendJSON(record.message)
+        line.appendJSON(record.text)
         let pairs = record.fields.pairs
-        for (index, pair) in pairs.enumerated() {
+        for (index, (name, value)) in pairs.enumerated() {
             // Of a name that comes again the last value stands, where the first was.
-            guard !pairs[..<index].contains(where: { $0.name == pair.name }) else { continue }
-            let value = pairs[(index + 1)...].last { $0.name == pair.name }?.value ?? pair.value
+            guard !Self.contains(name, pairs[..<index]) else { continue }
+            let last = Self.contains(name, pairs[(index + 1)...]) ? pairs.last { $0.0 == name }?.1 : nil
             line.append(UInt8(ascii: ","))
-            line.appendJSON(Self.own.contains(pair.name) ? pair.name + "_" : pair.name)
+            line.appendJSON(Self.isOwn(name) ? name + "_" : name)
             line.append(UInt8(ascii: ":"))
-            value.json(at: record.level).write(to: &line)
+            (last ?? value).write(to: &line, at: record.level)
         }
         line.append(UInt8(ascii: "}"))
         return line
+    }
+
+    /// Names differ in their lengths mostly, which is seen at once.
+    private static func contains(_ name: String, _ pairs: ArraySlice<(String, LogValue)>) -> Bool {
+        pairs.contains { $0.0.utf8.count == name.utf8.count && $0.0 == name }
     }
 
     private func textLine(_ record: LogRecord) -> String {
@@ -67,6 +79,15 @@ package enum LogFormat: String, Sendable, CaseIterable {
 }
 
 extension LogValue {
+    /// Appends the value as JSON as it may be shown at `level`.
+    fileprivate func write(to line: inout [UInt8], at level: LogLevel) {
+        switch self {
+        case .string(let text) where text.utf8.count <= LogFormat.textLimit: line.appendJSON(text)
+        case .integer(let number) where number >= 0: line.appendDecimal(number)
+        default: json(at: level).write(to: &line)
+        }
+    }
+
     /// The value as it may be shown at `level`.
     fileprivate func json(at level: LogLevel) -> JSON {
         switch self {

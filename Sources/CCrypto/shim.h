@@ -122,13 +122,30 @@ static inline int ccrypto_hkdf_sha256(const unsigned char *secret, size_t secret
     return done;
 }
 
-/// HMAC with SHA-256 (RFC 2104) into 32 bytes; 1 on success.
-static inline int ccrypto_hmac_sha256(const unsigned char *key, size_t key_size, const unsigned char *message,
-                                      size_t message_size, unsigned char result[32]) {
-    size_t size = 0;
-    return EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_size, message, message_size, result, 32, &size)
-               != NULL
-           && size == 32;
+/// HMAC with SHA-256 (RFC 2104) under a key, ready for messages; NULL on failure. Freed by EVP_MAC_CTX_free.
+static inline EVP_MAC_CTX *ccrypto_hmac_sha256(const unsigned char *key, size_t key_size) {
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                                     OSSL_PARAM_construct_end()};
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *context = EVP_MAC_CTX_new(mac);
+    EVP_MAC_free(mac);
+    // Without a key the library would wait for one.
+    static const unsigned char none[1] = {0};
+    if (context && EVP_MAC_init(context, key_size > 0 ? key : none, key_size, parameters) == 1) return context;
+    EVP_MAC_CTX_free(context);
+    return NULL;
+}
+
+/// The code of a message, 32 bytes; 1 on success. The context stays as it is.
+static inline int ccrypto_hmac(const EVP_MAC_CTX *context, const unsigned char *message, size_t size,
+                               unsigned char result[32]) {
+    size_t count = 0;
+    EVP_MAC_CTX *copy = EVP_MAC_CTX_dup(context);
+    int done = copy && EVP_MAC_update(copy, message, size) == 1 && EVP_MAC_final(copy, result, &count, 32) == 1
+               && count == 32;
+    EVP_MAC_CTX_free(copy);
+    return done;
 }
 
 /// The bytes of a memory BIO, owned by it.

@@ -5,12 +5,15 @@ package enum SHA256 {
     /// Bytes of a hash.
     package static let size = 32
 
+    /// Looked up once: where the algorithm is named by `EVP_sha256()` the library looks for it at each hash. Never freed.
+    private nonisolated(unsafe) static let algorithm = unsafe EVP_MD_fetch(nil, "SHA256", nil)
+
     /// The 32-byte hash of a message.
     /// - Throws: `CryptographyError.libraryFailure`.
     package static func hash(_ message: [UInt8]) throws(CryptographyError) -> [UInt8] {
         var result = [UInt8](repeating: 0, count: size)
         var count: UInt32 = 0
-        guard unsafe EVP_Digest(message, message.count, &result, &count, EVP_sha256(), nil) == 1, count == 32 else {
+        guard unsafe EVP_Digest(message, message.count, &result, &count, algorithm, nil) == 1, count == 32 else {
             throw .openSSL("SHA-256 failed")
         }
         return result
@@ -34,16 +37,31 @@ package enum SHA1 {
     }
 }
 
-/// HMAC with SHA-256 (RFC 2104, RFC 4231).
-package enum HMACSHA256 {
+/// HMAC with SHA-256 (RFC 2104, RFC 4231) under one key, which is worked in once.
+@safe package final class HMACSHA256: @unchecked Sendable {
+    // Sendable: the context is only copied from, which OpenSSL lets several threads do at a time.
+    private let context: OpaquePointer
+
+    /// - Throws: `CryptographyError.libraryFailure`.
+    package init(key: [UInt8]) throws(CryptographyError) {
+        guard let context = unsafe ccrypto_hmac_sha256(key, key.count) else { throw .openSSL("HMAC failed") }
+        unsafe self.context = context
+    }
+
+    deinit { unsafe EVP_MAC_CTX_free(context) }
+
     /// The 32-byte code of a message.
     /// - Throws: `CryptographyError.libraryFailure`.
-    package static func authenticate(key: [UInt8], message: [UInt8]) throws(CryptographyError) -> [UInt8] {
+    package func authenticate(_ message: [UInt8]) throws(CryptographyError) -> [UInt8] {
         var result = [UInt8](repeating: 0, count: SHA256.size)
-        guard unsafe ccrypto_hmac_sha256(key, key.count, message, message.count, &result) == 1 else {
-            throw .openSSL("HMAC failed")
-        }
+        guard unsafe ccrypto_hmac(context, message, message.count, &result) == 1 else { throw .openSSL("HMAC failed") }
         return result
+    }
+
+    /// The 32-byte code of a message, where the key is used once.
+    /// - Throws: `CryptographyError.libraryFailure`.
+    package static func authenticate(key: [UInt8], message: [UInt8]) throws(CryptographyError) -> [UInt8] {
+        try HMACSHA256(key: key).authenticate(message)
     }
 }
 

@@ -5,7 +5,7 @@ internal import Gateway
 /// The core's cryptography, done by OpenSSL and libargon2; password hashing on a thread of its own.
 struct LibrarySecurity: Security {
     private let box: SealedBox
-    private let macKey: [UInt8]
+    private let mac: HMACSHA256
     private let hasher = PasswordHasher()
     /// Argon2 takes tens of milliseconds and 19 MiB each: a few at a time, and a bounded number waiting.
     private let threads: [WorkThread]
@@ -16,14 +16,15 @@ struct LibrarySecurity: Security {
     init(keyFile: String) throws {
         let key = try SealingKey.loadOrCreate(at: keyFile)
         box = SealedBox(key: key)
-        macKey = try HMACSHA256.authenticate(key: key.base64.bytes, message: Array("farbell authentication code".utf8))
+        mac = try HMACSHA256(
+            key: HMACSHA256.authenticate(key: key.base64.bytes, message: Array("farbell authentication code".utf8)))
         threads = (0..<2).map { WorkThread(name: "argon2-\($0)", limit: 200) }
     }
 
     func randomBytes(_ count: Int) -> [UInt8] { Self.must { try SecureRandom.bytes(count) } }
     func hash(_ bytes: [UInt8]) -> [UInt8] { Self.must { try SHA256.hash(bytes) } }
     func authenticationCode(_ message: [UInt8], purpose: String) -> [UInt8] {
-        Self.must { try HMACSHA256.authenticate(key: macKey, message: Array("\(purpose)|".utf8) + message) }
+        Self.must { try mac.authenticate(Array((purpose + "|").utf8) + message) }
     }
     func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool { ConstantTime.equal(a, b) }
 

@@ -22,6 +22,12 @@ struct RequestTarget: Sendable, Hashable {
 
     /// - Throws: a 400 `Problem` when the percent-encoding is broken, or the text is not UTF-8 or has a NUL.
     init(_ target: [UInt8]) throws(Problem) {
+        // As nearly every target is: a path with nothing to decode, and no query.
+        if target.first == Self.slash, target.allSatisfy(Self.isPlain) {
+            rawPath = String(decoding: target, as: UTF8.self)
+            if target.count > 1 { splitPlain(target) }
+            return
+        }
         let relative = Self.withoutAuthority(target[...])
         let path = relative.prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
         guard let text = String(validating: path, as: UTF8.self) else {
@@ -39,6 +45,22 @@ struct RequestTarget: Sendable, Hashable {
         }
         if path.endIndex < relative.endIndex, relative[path.endIndex] == UInt8(ascii: "?") {
             try parseQuery(relative[(path.endIndex + 1)...].prefix { $0 != UInt8(ascii: "#") })
+        }
+    }
+
+    /// Printable ASCII that stands for itself in a path.
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "%"), UInt8(ascii: "?"), UInt8(ascii: "#"): false
+        default: byte > 0x20 && byte < 0x7F
+        }
+    }
+
+    private mutating func splitPlain(_ target: [UInt8]) {
+        var start = 1
+        for index in 1...target.count where index == target.count || target[index] == Self.slash {
+            segments.append(String(decoding: target[start..<index], as: UTF8.self))
+            start = index + 1
         }
     }
 

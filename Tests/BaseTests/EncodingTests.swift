@@ -58,4 +58,20 @@ import Testing
         #expect(String(repeating: "x", count: 200).printable.count == 200)
         #expect(String(repeating: "x", count: 201).printable == String(repeating: "x", count: 200) + "…")
     }
+
+    @Test(
+        "base 36 is written as the standard library writes it",
+        arguments: [0, 1, 9, 10, 35, 36, 37, 1295, 1296, 4_294_967_296, .max, -1, -36, .min] as [Int64])
+    func base36(_ number: Int64) {
+        var bytes = Array("m".utf8)
+        bytes.appendBase36(number)
+        #expect(String(decoding: bytes, as: UTF8.self) == "m" + String(number, radix: 36))
+    }
+
+    @Test("a byte has two hexadecimal digits")
+    func hexadecimalByte() {
+        var bytes: [UInt8] = []
+        for byte in [0, 9, 10, 0x5F, 0xFF] as [UInt8] { bytes.appendHexadecimal(byte) }
+        #expect(String(decoding: bytes, as: UTF8.self) == "00090a5fff")
+    }
 }

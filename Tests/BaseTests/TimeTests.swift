@@ -85,6 +85,29 @@ import Testing
         #expect(Duration.seconds(Int64.max).milliseconds == .max)
     }
 
+    // Up to nine seconds are counted in another way than beyond.
+    @Test(
+        "durations are cut off towards zero on both sides of nine seconds",
+        arguments: [
+            0, 1, 999_999, 1_000_000, 9_223_372_035, 9_223_372_036, 9_223_372_037, 86_400_000_000_001,
+        ] as [Int64])
+    func durations(_ nanoseconds: Int64) {
+        for number in [nanoseconds, -nanoseconds] {
+            #expect(Duration.nanoseconds(number).nanoseconds == number)
+            #expect(Duration.nanoseconds(number).milliseconds == number / 1_000_000)
+        }
+    }
+
+    @Test("the machine's clocks go on, and tell the time that the system tells")
+    func systemTime() {
+        let time = SystemTime()
+        let (first, continuous) = (time.now, ContinuousClock.now)
+        let wall = time.timestamp
+        #expect(abs((wall.date.timeIntervalSinceNow)) < 5)
+        let passed = continuous.duration(to: .now)
+        #expect(time.now - first >= passed)
+    }
+
     @Test("durations convert, rounding towards zero; seconds of a timestamp round down")
     func conversions() {
         let duration: Duration = .milliseconds(1999)

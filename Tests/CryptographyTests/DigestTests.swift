@@ -61,6 +61,18 @@ import Testing
                 == "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad")
     }
 
+    @Test("a key gives each message its own code, in whatever order and from several threads at once")
+    func oneKey() async throws {
+        let key = try HMACSHA256(key: Array(1...25))
+        let messages = (0..<200).map { [UInt8](repeating: UInt8($0), count: $0) }
+        let expected = try messages.map { try HMACSHA256.authenticate(key: Array(1...25), message: $0) }
+        let codes = try await withThrowingTaskGroup(of: [[UInt8]].self) { group in
+            for _ in 0..<4 { group.addTask { try messages.map { try key.authenticate($0) } } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(codes == Array(repeating: expected, count: 4))
+    }
+
     @Test("HKDF gives the output of RFC 5869 appendix A.1")
     func hkdf() throws {
         let output = try HKDF.derive(

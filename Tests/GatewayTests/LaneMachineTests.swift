@@ -75,12 +75,12 @@ struct LaneMachineTests {
         var current = job("a")
         _ = lane.enqueue(current)
         for (attempt, expected) in [1000, 2000, 4000, 8000].enumerated() {
-            current.attempt = attempt
+            current = current.at(attempt: attempt)
             #expect(lane.finish(current, .retry(after: nil, .device)) == ["retry a \(expected)"])
             #expect(lane.pass(.milliseconds(expected - 1)) == [])
             #expect(lane.pass(.milliseconds(1)) == ["start a"])
         }
-        current.attempt = 30
+        current = current.at(attempt: 30)
         #expect(lane.finish(current, .retry(after: nil, .device), jitter: 0.5) == ["retry a 150000"])
         _ = lane.pass(.seconds(150))
         #expect(lane.finish(current, .retry(after: .seconds(7), .device)) == ["retry a 7000"])

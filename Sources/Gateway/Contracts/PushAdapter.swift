@@ -35,8 +35,8 @@ extension PushAdapter {
     package func stop() async {}
 }
 
-/// One push to one device. A repeat after a retry or a restart has the same `id`.
-package struct Push: Sendable, Hashable {
+/// One push to one device. A repeat after a retry or a restart has the same `id`. An object, as `PushJob` is.
+package final class Push: Sendable, Hashable {
     package enum Content: Sendable, Hashable {
         case alert(Notification)
         /// Take these notifications away; nothing is shown.
@@ -68,6 +68,18 @@ package struct Push: Sendable, Hashable {
         (self.id, self.device, self.address, self.content) = (id, device, address, content)
         (self.payload, self.priority, self.expires) = (payload, priority, expires)
         (self.encryption, self.locale, ownHint) = (encryption, locale, hint)
+    }
+
+    package static func == (a: Push, b: Push) -> Bool {
+        a === b
+            || a.id == b.id && a.device == b.device && a.address == b.address && a.content == b.content
+                && a.payload == b.payload && a.priority == b.priority && a.expires == b.expires
+                && a.encryption == b.encryption && a.locale == b.locale && a.ownHint == b.ownHint
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(id)
+        hasher.combine(content)
     }
 
     /// What an adapter says where it may say nothing of the message: one phrase in the device's language.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// An opaque name of one entity. The type parameter keeps a device's id from being passed as an app's.
 package struct Identifier<Entity>: Sendable, Hashable, Comparable, CustomStringConvertible, ExpressibleByStringLiteral {
     package let text: String
@@ -43,7 +45,20 @@ package struct MessageKey: Sendable, Hashable, Comparable, CustomStringConvertib
         guard description == text else { return nil }
     }
 
-    package var description: String { "m" + String(queue, radix: 36) + "-" + String(seq, radix: 36) }
+    package var description: String {
+        var text: [UInt8] = []
+        text.reserveCapacity(28)
+        write(to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends the text form, which is ASCII.
+    package func write(to text: inout [UInt8]) {
+        text.append(UInt8(ascii: "m"))
+        text.appendBase36(queue)
+        text.append(UInt8(ascii: "-"))
+        text.appendBase36(seq)
+    }
 
     package static func < (a: MessageKey, b: MessageKey) -> Bool { (a.queue, a.seq) < (b.queue, b.seq) }
 }

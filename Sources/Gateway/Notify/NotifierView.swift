@@ -1,7 +1,8 @@
 package import Base
 
-/// What the machine needs to know of one message to announce it.
-package struct Subject: Sendable, Hashable {
+/// What the machine needs to know of one message to announce it. An object, because it goes through many hands and is
+/// changed by none: to copy its texts' references each time cost more than what is decided.
+package final class Subject: Sendable, Hashable {
     package let key: MessageKey
     /// The message's number on its account's streams.
     package let number: Int64
@@ -11,9 +12,9 @@ package struct Subject: Sendable, Hashable {
     package let registration: RegistrationID?
     package let priority: Message.Priority
     package let expires: Timestamp
-    package var targets: NotifyPreferences.Targets
+    package let targets: NotifyPreferences.Targets
     package let quietHours: NotifyPreferences.QuietHours?
-    package var group: Duration
+    package let group: Duration
     package let hold: Duration
     /// How long what was sent somewhere has to be acknowledged before the next device or channel is tried.
     package let escalation: Duration
@@ -22,22 +23,33 @@ package struct Subject: Sendable, Hashable {
     /// What the summary is made of.
     package let content: SummaryContent
     /// Somebody sent it, who can be answered; what a monitor found cannot.
-    package var isAnswerable = false
+    package let isAnswerable: Bool
 
     package init(
         key: MessageKey, number: Int64? = nil, account: AccountID, app: AppID?, registration: RegistrationID?,
         priority: Message.Priority, expires: Timestamp, targets: NotifyPreferences.Targets,
         quietHours: NotifyPreferences.QuietHours?,
         group: Duration, hold: Duration, escalation: Duration = .seconds(60), collapse: String? = nil,
-        content: SummaryContent
+        content: SummaryContent, isAnswerable: Bool = false
     ) {
         (self.key, self.number) = (key, number ?? key.seq)
         (self.account, self.app, self.registration) = (account, app, registration)
         (self.priority, self.expires, self.targets) = (priority, expires, targets)
         (self.quietHours, self.group, self.hold, self.content) = (quietHours, group, hold, content)
-        self.collapse = collapse
+        (self.collapse, self.isAnswerable) = (collapse, isAnswerable)
         if case .escalate(_, let after) = targets { self.escalation = after } else { self.escalation = escalation }
     }
+
+    package static func == (a: Subject, b: Subject) -> Bool {
+        a === b
+            || a.key == b.key && a.number == b.number && a.account == b.account && a.app == b.app
+                && a.registration == b.registration && a.priority == b.priority && a.expires == b.expires
+                && a.targets == b.targets && a.quietHours == b.quietHours && a.group == b.group && a.hold == b.hold
+                && a.escalation == b.escalation && a.collapse == b.collapse && a.content == b.content
+                && a.isAnswerable == b.isAnswerable
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(key) }
 }
 
 /// What the machine asks about the world when it decides.

@@ -1,7 +1,8 @@
 package import Base
 
-/// One push on its way through a lane, over all its attempts.
-package struct PushJob: Sendable, Hashable {
+/// One push on its way through a lane, over all its attempts. An object: a lane may hold many, and each goes through
+/// several hands.
+package final class PushJob: Sendable, Hashable {
     package let push: Push
     package let account: AccountID
     /// The channel as it was when the job was made; pruning compares it.
@@ -9,15 +10,35 @@ package struct PushJob: Sendable, Hashable {
     /// The messages the push speaks of; empty for clears and tests.
     package let messages: [MessageKey]
     package let representative: MessageKey?
-    package var attempt = 0
+    /// Failed attempts so far.
+    package let attempt: Int
     package let accepted: Moment
 
     package init(
         push: Push, account: AccountID, channel: Channel, messages: [MessageKey], representative: MessageKey?,
-        accepted: Moment
+        accepted: Moment, attempt: Int = 0
     ) {
         (self.push, self.account, self.channel) = (push, account, channel)
         (self.messages, self.representative, self.accepted) = (messages, representative, accepted)
+        self.attempt = attempt
+    }
+
+    /// The same push at a later attempt.
+    package func at(attempt: Int) -> PushJob {
+        PushJob(
+            push: push, account: account, channel: channel, messages: messages, representative: representative,
+            accepted: accepted, attempt: attempt)
+    }
+
+    package static func == (a: PushJob, b: PushJob) -> Bool {
+        a === b
+            || a.push == b.push && a.account == b.account && a.channel == b.channel && a.messages == b.messages
+                && a.representative == b.representative && a.attempt == b.attempt && a.accepted == b.accepted
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(push.id)
+        hasher.combine(attempt)
     }
 }
 
@@ -133,8 +154,7 @@ package struct LaneMachine: Sendable {
             actions += serviceAnswered()
             actions.append(.finished(job, report))
         case .retry(let after, let blame):
-            var job = job
-            job.attempt += 1
+            let job = job.at(attempt: job.attempt + 1)
             let backOff = Self.pause(Self.pauses, job.attempt - 1, jitter)
             let wait = after.map { max($0, .milliseconds(100)) } ?? backOff
             if blame == .service {

@@ -117,7 +117,7 @@ extension Mailroom {
     /// Full queues refuse at send (G2); so does the memory for senders' ids.
     private func check(_ postings: [Posting], _ state: inout State, at now: Moment) throws(GatewayError) {
         if postings.count == 1, let posting = postings.first {
-            let open = state.numbers[posting.to.address].flatMap { state.queues[$0]?.machine.openCount } ?? 0
+            let open = state.numbers[posting.to.address].flatMap { state.queues[$0]?.openCount } ?? 0
             if !posting.draft.isKnown, open >= limits.queueMessages, !isRepeat(posting, state) {
                 throw full(posting.to.address)
             }
@@ -127,7 +127,7 @@ extension Mailroom {
                 counts[posting.to.address, default: 0] += 1
             }
             for (address, count) in counts {
-                let open = state.numbers[address].flatMap { state.queues[$0]?.machine.openCount } ?? 0
+                let open = state.numbers[address].flatMap { state.queues[$0]?.openCount } ?? 0
                 if open + count > limits.queueMessages { throw full(address) }
             }
         }
@@ -188,7 +188,8 @@ extension Mailroom {
         let key = shared.message.key
         var entry = OpenEntry(shared.message)
         entry.talk = state.queues[key.queue]?.talks[key.seq]
-        state.cache.insert(shared)
+        // Behind so many others it would leave the cache before a consumer came for it.
+        if (state.queues[key.queue]?.openCount ?? 0) < Self.cachedAhead { state.cache.insert(shared) }
         let older = state.queues[key.queue]?.machine.insert(entry, isStored: false, at: now) {
             now + ($0 - timestamp)
         }

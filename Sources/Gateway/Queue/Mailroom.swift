@@ -12,6 +12,8 @@ package final class Mailroom: Sendable {
     package static let eventRetention: Duration = .seconds(7 * 86_400)
     /// How long a look at the free space counts. What is accepted meanwhile is far less than the reserve.
     package static let spaceInterval: Duration = .milliseconds(100)
+    /// Messages that are kept in memory, whole, at the front of a queue that grows.
+    package static let cachedAhead = 4096
     /// Within this time the same sender's id means the same message (G7).
     package static let repeatWindow: Duration = .seconds(600)
 
@@ -50,6 +52,9 @@ package final class Mailroom: Sendable {
             (next, reserved) = (record.reserved, record.reserved)
             machine = QueueMachine(rules: rules)
         }
+
+        /// Read here, without a copy of the machine.
+        var openCount: Int { machine.openCount }
 
         /// Nobody hears of the message any more.
         func forget(_ seq: Int64) { (receipts[seq], talks[seq]) = (nil, nil) }
@@ -163,7 +168,7 @@ package final class Mailroom: Sendable {
     }
     /// Open messages in a queue: an account's is its badge.
     package func openCount(_ address: QueueAddress) -> Int {
-        keeper.read { state in state.numbers[address].flatMap { state.queues[$0]?.machine.openCount } ?? 0 }
+        keeper.read { state in state.numbers[address].flatMap { state.queues[$0]?.openCount } ?? 0 }
     }
     /// The highest number passed to an account's streams.
     package func published(_ account: AccountID) -> Int64 {

@@ -54,8 +54,8 @@ package struct Recipient: Sendable, Hashable {
     package static func device(_ device: Device) -> Recipient { Recipient(.device(device.id), owner: device.account) }
 }
 
-/// A message to be stored, and where.
-package struct Posting: Sendable {
+/// A message to be stored, and where. An object: a draft is many fields, and nobody changes them from here on.
+package final class Posting: Sendable {
     package let draft: MessageDraft
     package let to: Recipient
     package init(_ draft: MessageDraft, to: Recipient) { (self.draft, self.to) = (draft, to) }

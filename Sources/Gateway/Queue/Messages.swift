@@ -41,7 +41,7 @@ package final class Messages: Sendable {
     func accepted(_ posted: [Posted]) -> [MessageKey: NotifierMachine.Decision] {
         let replaced = posted.compactMap(\.replaced)
         let shown = replaced.isEmpty ? [:] : notifier.settled(replaced)
-        let decisions = accepted(posted.compactMap(\.message))
+        let decisions = announce(posted.lazy.compactMap(\.message))
         for item in posted {
             guard let old = item.replaced, let (account, _) = owner(of: item.address) else { continue }
             notifier.replaced(old, by: item.key, account, shown[old] ?? [])
@@ -57,7 +57,11 @@ package final class Messages: Sendable {
     /// Announces messages that were just stored.
     /// - Returns: how far each came.
     @discardableResult
-    package func accepted(_ messages: [Message]) -> [MessageKey: NotifierMachine.Decision] {
+    package func accepted(_ messages: [Message]) -> [MessageKey: NotifierMachine.Decision] { announce(messages) }
+
+    /// Goes over them once, without an array of them in between: each is many fields.
+    private func announce(_ messages: some Sequence<Message>) -> [MessageKey: NotifierMachine.Decision] {
+        var subjects: [Subject] = []
         for message in messages {
             log.info(
                 .messageAccepted, "A message is stored",
@@ -65,13 +69,17 @@ package final class Messages: Sendable {
                     "messageId": .key(message.key), "queue": .string(message.address.description),
                     "sender": .string(message.sender.description), "app": .string(message.app?.text ?? ""),
                 ])
+            if message.state == .ready, let subject = subject(message, number: message.key.seq) {
+                subjects.append(subject)
+            }
         }
-        return notifier.announce(
-            messages.filter { $0.state == .ready }.compactMap { subject($0, number: $0.key.seq) })
+        return notifier.announce(subjects)
     }
 
     /// What the notifier works from; nil for a message that is not for a person's devices.
-    private func subject(_ message: Message, number: Int64) -> Subject? {
+    /// - Parameter shown: the devices that show it already: it takes the place of what they show, and needs no digest and
+    ///   no other device.
+    private func subject(_ message: Message, number: Int64, shown: [DeviceID] = []) -> Subject? {
         guard let (account, device) = owner(of: message.address) else { return nil }
         let (registration, locale, sender) = directory.read { directory in
             (
@@ -81,12 +89,14 @@ package final class Messages: Sendable {
         }
         let preferences = registration?.preferences
         let policy = preferences?.summary ?? defaults.summary
-        var subject = Subject(
+        let targets = device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets
+        return Subject(
             key: message.key, number: number, account: account, app: message.app, registration: registration?.id,
             priority: message.priority, expires: message.expires ?? time.timestamp + defaults.itemTTL,
-            targets: device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets,
+            targets: shown.isEmpty ? targets : .devices(shown),
             quietHours: preferences?.quietHours ?? defaults.quietHours,
-            group: preferences?.group ?? defaults.group, hold: message.origin == nil ? .zero : defaults.hold,
+            group: shown.isEmpty ? preferences?.group ?? defaults.group : .zero,
+            hold: message.origin == nil ? .zero : defaults.hold,
             escalation: defaults.escalation, collapse: Self.collapse(message),
             // No more than the policy lets a summary show: it stays in memory until the message is announced, which
             // for a device that cannot be reached is as long as the message lives.
@@ -94,9 +104,8 @@ package final class Messages: Sendable {
                 appName: message.app.map { apps[$0]?.name ?? $0.text } ?? sender, policy: policy,
                 sender: policy == .hint ? nil : message.sender.isStreamed ? sender : message.header["from"],
                 subject: policy == .hint ? nil : message.subject?.cut(to: SummaryText.bodyLimit),
-                preview: policy == .full ? Self.preview(message.body) : nil, locale: locale))
-        subject.isAnswerable = message.origin == nil
-        return subject
+                preview: policy == .full ? Self.preview(message.body) : nil, locale: locale),
+            isAnswerable: message.origin == nil)
     }
 
     private static func preview(_ body: [UInt8]) -> String? {
@@ -174,9 +183,8 @@ package final class Messages: Sendable {
             let (isPending, devices) = notifier.standing(message.key)
             guard isPending || !devices.isEmpty else { continue }
             _ = notifier.settled([message.key])
-            guard var subject = subject(message, number: mailroom.lastNumber(message.address)) else { continue }
-            // It takes the place of what is shown: it needs no digest, and no other device.
-            if !devices.isEmpty { (subject.targets, subject.group) = (.devices(devices), .zero) }
+            let number = mailroom.lastNumber(message.address)
+            guard let subject = subject(message, number: number, shown: devices) else { continue }
             notifier.announce([subject])
         }
     }

@@ -37,13 +37,26 @@ package struct Identities: Sendable {
     /// the same device gets the same id, so that a push service can recognise the repeat. A UUID in
     /// lower case (version 8, RFC 9562 section 5.8).
     package func notification(_ message: MessageKey, _ device: DeviceID) -> NotificationID {
-        var bytes = Array(
-            security.authenticationCode(Array("\(message)|\(device)".utf8), purpose: "notification").prefix(16))
+        var bytes = security.authenticationCode(name(message, device), purpose: "notification")
         bytes[6] = bytes[6] & 0x0F | 0x80
         bytes[8] = bytes[8] & 0x3F | 0x80
-        var text = Array(bytes.hexadecimal.utf8)
-        for place in [20, 16, 12, 8] { text.insert(UInt8(ascii: "-"), at: place) }
+        var text: [UInt8] = []
+        text.reserveCapacity(36)
+        for (index, byte) in bytes.prefix(16).enumerated() {
+            if index == 4 || index == 6 || index == 8 || index == 10 { text.append(UInt8(ascii: "-")) }
+            text.appendHexadecimal(byte)
+        }
         return NotificationID(String(decoding: text, as: UTF8.self))
+    }
+
+    /// A message on a device.
+    private func name(_ message: MessageKey, _ device: DeviceID) -> [UInt8] {
+        var name: [UInt8] = []
+        name.reserveCapacity(64)
+        message.write(to: &name)
+        name.append(UInt8(ascii: "|"))
+        name.append(contentsOf: device.text.utf8)
+        return name
     }
 
     /// What notifications of messages that replace one another have in common on a device; 24 bytes that tell
@@ -55,7 +68,7 @@ package struct Identities: Sendable {
     /// The opaque token a tap brings back: it names the message and the device and cannot be forged, so
     /// nothing needs to be stored before the push goes out.
     package func tap(_ message: MessageKey, _ device: DeviceID) -> String {
-        let name = Array("\(message)|\(device)".utf8)
+        let name = name(message, device)
         return (security.authenticationCode(name, purpose: "tap").prefix(Self.tapCodeBytes) + name).base64URLText
     }
 
