@@ -22,6 +22,32 @@ struct PushTests {
         return (parts, slow)
     }
 
+    @Test("IM-6 a message that was edited goes on to the next channel when the account has chosen")
+    func editedGoesOn() async throws {
+        var parts = TestGateway.Parts()
+        parts.notify.group = .zero
+        parts.notify.targets = .escalate([], after: .seconds(20))
+        try await TestGateway.run(parts) { test in
+            _ = try await ladder(test)
+            let bob = try await test.device("bob")
+            var order = SendOrder(to: [.account("alice")])
+            order.body = Array("first".utf8)
+            let postings = try test.gateway.postmaster.prepare(order, by: .device(bob))
+            let key = try #require(try await test.gateway.postmaster.send(postings).first).key
+            try await test.push.pushes.wait(count: 1)
+            try await test.waitUntilIdle()
+            _ = try await test.gateway.conversations.edit(
+                key, by: .account("bob"), subject: nil, body: Array("second".utf8))
+            try await test.push.pushes.wait(count: 2)
+            try await test.waitUntilIdle()
+            try await test.advance(by: .seconds(15))
+            #expect(test.push("browser").pushes.count == 0)
+            // Less than the minute of those who have not chosen.
+            try await test.advance(by: .seconds(10))
+            try await test.push("browser").pushes.wait(count: 1)
+        }
+    }
+
     @Test("the badge is what is unread when the push leaves its lane, not when it came there")
     func badge() async throws {
         let (parts, slow) = Self.slowPhone()

@@ -90,6 +90,8 @@ package final class Messages: Sendable {
         let preferences = registration?.preferences
         let policy = preferences?.summary ?? defaults.summary
         let targets = device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets
+        // As long as the account has chosen, also where what is shown takes the place of whom it chose.
+        let escalation = if case .escalate(_, let after) = targets { after } else { defaults.escalation }
         return Subject(
             key: message.key, number: number, account: account, app: message.app, registration: registration?.id,
             priority: message.priority, expires: message.expires ?? time.timestamp + defaults.itemTTL,
@@ -97,7 +99,7 @@ package final class Messages: Sendable {
             quietHours: preferences?.quietHours ?? defaults.quietHours,
             group: shown.isEmpty ? preferences?.group ?? defaults.group : .zero,
             hold: message.origin == nil ? .zero : defaults.hold,
-            escalation: defaults.escalation, collapse: Self.collapse(message),
+            escalation: escalation, collapse: Self.collapse(message),
             // No more than the policy lets a summary show: it stays in memory until the message is announced, which
             // for a device that cannot be reached is as long as the message lives.
             content: SummaryContent(

@@ -4,9 +4,9 @@ package import Base
 package struct Limits: Sendable, Hashable {
     /// Largest body of a request, in bytes.
     package var bodyBytes = 1 << 20
-    /// Memory of a connection for the header block of a request, in bytes. The library clears it for each request, so
-    /// more costs time: with 16 KiB 64 clients put a quarter fewer messages than with 2.
-    package var headerBytes = 8192
+    /// Memory of a connection, in bytes; a request's header block may have a little less than half of it. The HTTP library
+    /// clears all of it for each request.
+    package var headerBytes = 16_384
     /// Connections at once, streams among them.
     package var connections = 18_000
     /// Requests a device or app may make in a second, on average; bursts may be ten times that.

@@ -25,6 +25,9 @@ import Testing
             #expect(wrong.status == 401)
             #expect(try await send("GET", "/v1/admin/accounts", nil).status == 401)
             #expect(try await send("GET", "/v1/devices", "Bearer fbd_nothing").status == 401)
+            // What a proxy that signs people in puts into the header must have room.
+            let long = "Bearer fbd_" + String(repeating: "x", count: 6500)
+            #expect(try await send("GET", "/v1/devices", long).status == 401)
 
             let basic = TerminalClient.basic("alice", Scenario.accountPassword)
             let large = [UInt8](repeating: UInt8(ascii: " "), count: 3 << 20)
