@@ -3,6 +3,10 @@
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
+# How the program is built for use: with Swift's libraries inside, so that it runs where there is no toolchain.
+# shellcheck disable=SC2034 # used by those that source this
+release=(--configuration release --static-swift-stdlib)
+
 say() { printf '\n== %s\n' "$*"; }
 
 # Ends with a clear word when there is no Swift, or one that is too old.

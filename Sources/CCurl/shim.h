@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 static inline CURLcode farbell_easy_set_long(CURL *easy, CURLoption option, long value) {
@@ -74,6 +75,11 @@ static inline int farbell_local_port(curl_socket_t descriptor) {
     case AF_INET6: return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
     default: return -1;
     }
+}
+
+// Holds back what is sent (1), or lets it go (0). What is no TCP socket is left as it is.
+static inline void farbell_set_cork(curl_socket_t descriptor, int is_corked) {
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CORK, &is_corked, sizeof(is_corked));
 }
 
 static inline CURLMcode farbell_multi_set_long(CURLM *multi, CURLMoption option, long value) {

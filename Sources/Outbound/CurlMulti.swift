@@ -26,6 +26,7 @@ class CurlTransfer {
     private var descriptors: Set<Int32> = []
     private let pulse = Pulse()
     private var shared = SharedConnections()
+    private var parcel = Parcel()
     /// By the handle's address.
     private var transfers: [UInt: CurlTransfer] = [:]
 
@@ -103,6 +104,7 @@ class CurlTransfer {
     /// A transfer shares a connection, by its local port, that HTTP/2 may run on.
     func began(_ transfer: CurlTransfer, port: Int) {
         shared.begin(transfer.easy.identity, port: port)
+        parcel.began()
         if pulse.deadline == nil { pulse.deadline = loop.now + Pulse.interval }
     }
 
@@ -132,7 +134,9 @@ class CurlTransfer {
 
     private func proceed(_ descriptor: Int32, _ flags: Int32) {
         var running: Int32 = 0
+        if !shared.isEmpty { parcel.open(descriptors) }
         unsafe curl_multi_socket_action(handle, descriptor, flags, &running)
+        parcel.send()
         // First all of them, then what follows: libcurl looks through its whole list whenever a handle is removed.
         var code = CURLE_OK
         var ended: [(transfer: CurlTransfer, code: CURLcode)] = []
@@ -150,6 +154,7 @@ class CurlTransfer {
         let multi = unsafe Unmanaged<CurlMulti>.fromOpaque(context).takeUnretainedValue()
         if what == CURL_POLL_REMOVE {
             multi.descriptors.remove(descriptor)
+            multi.parcel.release(descriptor)
         } else {
             multi.descriptors.insert(descriptor)
         }

@@ -5,6 +5,9 @@ internal import CCurl
 @safe final class HTTPTransfer: CurlTransfer {
     /// All header lines of an answer together, in bytes.
     static let headerLimit = 256 << 10
+    /// Bytes of a body from which libcurl must be told not to ask first. It asks above 1 MiB (`EXPECT_100_THRESHOLD` in
+    /// lib/http.h); another version may begin a little earlier.
+    private static let expectLimit = 1 << 19
 
     let order: HTTPOrder
     let profile: TransferProfile
@@ -135,7 +138,7 @@ internal import CCurl
     }
 
     private func setHeaders(_ request: HTTPRequest) throws {
-        // libcurl would add these two by itself.
+        // libcurl would add these two by itself, the first before large bodies.
         var (hasExpect, hasType) = (false, false)
         var line: [UInt8] = []
         line.reserveCapacity(512)
@@ -149,7 +152,7 @@ internal import CCurl
             hasExpect = hasExpect || HeaderBytes.same(field.name, "expect")
             hasType = hasType || HeaderBytes.same(field.name, "content-type")
         }
-        if !hasExpect { try appendHeader(HeaderBytes.noExpect) }
+        if !hasExpect, request.body.count > Self.expectLimit { try appendHeader(HeaderBytes.noExpect) }
         if !hasType { try appendHeader(HeaderBytes.noContentType) }
         try unsafe easy.setPointer(CURLOPT_HTTPHEADER, headerList)
     }

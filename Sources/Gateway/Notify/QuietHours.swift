@@ -30,6 +30,10 @@ extension NotifyPreferences.QuietHours {
     }
 }
 
+/// FoundationEssentials looks for the library of time zones when a program runs, by a name that no linker sees. A program
+/// that holds Swift's libraries has of them only what is named, so this names something of it.
+package let timeZoneLibrary: @Sendable (Duration) -> String = { $0.formatted() }
+
 extension Int64 {
     /// The non-negative remainder.
     fileprivate func modulo(_ divisor: Int64) -> Int64 {

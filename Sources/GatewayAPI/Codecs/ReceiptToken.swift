@@ -7,16 +7,23 @@ struct ReceiptToken: Sendable {
     let token: Int64
     let delivery: Int
 
+    private static let largestDelivery = 100_000_000_000_000_000
+
     init(_ lock: QueueMachine.Lock) { (token, delivery) = (lock.token, lock.delivery) }
 
     /// Nil for what cannot be one: whoever sends it has no lock.
     init?(_ text: String) {
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[1].utf8.count == 16, let delivery = Int(parts[0]), delivery > 0 else {
-            return nil
+        var bytes = text.utf8[...]
+        var delivery = 0
+        while let byte = bytes.first, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+            // No message is handed over so often; more digits could not be counted.
+            guard delivery <= Self.largestDelivery else { return nil }
+            delivery = delivery * 10 + Int(byte - UInt8(ascii: "0"))
+            bytes.removeFirst()
         }
+        guard delivery > 0, bytes.popFirst() == UInt8(ascii: "-"), bytes.count == 16 else { return nil }
         var token: UInt64 = 0
-        for byte in parts[1].utf8 {
+        for byte in bytes {
             guard let digit = byte.hexadecimalDigit else { return nil }
             token = token << 4 | UInt64(digit)
         }
@@ -26,9 +33,8 @@ struct ReceiptToken: Sendable {
     private func write(to bytes: inout [UInt8]) {
         bytes.appendDecimal(Int64(delivery))
         bytes.append(UInt8(ascii: "-"))
-        for shift in stride(from: 60, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: UInt64(bitPattern: token) >> UInt64(shift)) & 15
-            bytes.append(digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+        for shift in stride(from: 56, through: 0, by: -8) {
+            bytes.appendHexadecimal(UInt8(truncatingIfNeeded: token >> Int64(shift)))
         }
     }
 

@@ -39,6 +39,8 @@ package protocol PeerHandler: AnyObject {
     private var wantsWriting = false
     private var pacedTimer = false
     private let onClose: (PeerConnection) -> Void
+    /// The most that one TLS record holds (RFC 8446 section 5.1).
+    private static let recordLimit = 16_384
 
     init(
         number: Int, descriptor: Int32, loop: EventLoop, context: TLSServerContext?,
@@ -193,30 +195,38 @@ package protocol PeerHandler: AnyObject {
         case end
     }
 
+    /// Everything that has come, up to a limit: many requests are answered together then.
     private func readOnce() -> Reading {
         var status = Reading.nothing
-        // One TLS record holds at most 16 KiB, so OpenSSL never keeps a rest that epoll cannot see.
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 16_384) { buffer, count in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 2 * Self.recordLimit) { buffer, count in
             count = 0
-            if let tls = unsafe tls {
-                ERR_clear_error()
-                let result = unsafe SSL_read(tls, buffer.baseAddress, Int32(buffer.count))
-                if result > 0 {
-                    count = Int(result)
-                } else {
-                    let error = unsafe SSL_get_error(tls, result)
-                    if error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE { status = .end }
+            guard let start = buffer.baseAddress else { return }
+            // OpenSSL gives a record at a time; with room for a whole one it never keeps a rest that epoll cannot see.
+            repeat {
+                let length = unsafe read(start + count)
+                guard length > 0 else {
+                    if length < 0 { status = .end }
+                    return
                 }
-            } else {
-                let result = unsafe recv(descriptor, buffer.baseAddress, buffer.count, 0)
-                if result > 0 {
-                    count = result
-                } else if result == 0 || (errno != EAGAIN && errno != EINTR) {
-                    status = .end
-                }
-            }
+                count += length
+            } while unsafe count <= Self.recordLimit && tls != nil
         }
+        // An end shows once more, after what came before it.
         return bytes.isEmpty ? status : .bytes(bytes)
+    }
+
+    /// How many bytes came, 0 when there are none now, less at the end.
+    private func read(_ start: UnsafeMutablePointer<UInt8>) -> Int {
+        if let tls = unsafe tls {
+            ERR_clear_error()
+            let result = unsafe SSL_read(tls, start, Int32(Self.recordLimit))
+            if result > 0 { return Int(result) }
+            let error = unsafe SSL_get_error(tls, result)
+            return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? 0 : -1
+        }
+        let result = unsafe recv(descriptor, start, Self.recordLimit, 0)
+        if result > 0 { return result }
+        return result == 0 || (errno != EAGAIN && errno != EINTR) ? -1 : 0
     }
 
     // MARK: Writing
