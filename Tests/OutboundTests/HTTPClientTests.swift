@@ -45,6 +45,19 @@ struct HTTPClientTests {
         #expect(head2.status == 200 && head2.body.isEmpty)
     }
 
+    @Test(
+        "however large a body is, nobody is asked whether it may come", arguments: ["POST", "PUT"],
+        [0, 1 << 19, (1 << 19) + 1, (1 << 20) + 1, 3 << 20]) func neverAsks(method: String, size: Int) async throws
+    {
+        let peer = try await Peer("http_peer.py")
+        let body = [UInt8](repeating: 65, count: size)
+        let head = try await client.send(
+            HTTPRequest(method, "http://127.0.0.1:\(peer.port)/head", body: body)
+        ).text
+        #expect(head.contains("Content-Length: \(size)"))
+        #expect(!head.contains("Expect"))
+    }
+
     @Test("connections are kept within a pool and not shared between pools")
     func pools() async throws {
         let peer = try await Peer("http_peer.py")
