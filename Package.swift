@@ -120,7 +120,7 @@ let package = Package(
         .systemLibrary(name: "CSpawn", path: "Sources/CSpawn"),
 
         module("Base", ["CSpawn"]),
-        module("Outbound", ["Base", "CCurl"]),
+        module("Outbound", ["Base", "CCurl", "CNGHTTP2"]),
         module("Inbound", ["Base", "CMicroHTTPD"]),
         module("Cryptography", ["Base", "CCrypto", "CArgon2"]),
         module("Mail", ["Base", "CGMime"]),

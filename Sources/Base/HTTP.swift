@@ -125,7 +125,7 @@ package struct HTTPRequest: Sendable {
     package var connectTo: String?
     /// Requests of different pools never share a connection: one pool for each credential.
     package var pool = ""
-    /// Redirects to follow; 0 hands the 3xx answer back.
+    /// Redirects to follow, over HTTP/1.1 unless HTTP/2 is asked for; 0 hands the 3xx answer back.
     package var redirectLimit = 0
     /// A new connection carries this request alone until it has answered one of the pool with a status of 2xx: for
     /// services that allow a single stream before they have accepted the credential. With HTTP/2 only.

@@ -112,17 +112,48 @@ static inline CURL *farbell_multi_next_done(CURLM *multi, CURLcode *result) {
 
 // Declared here and not included: libcurl's development package does not bring OpenSSL's headers.
 extern void SSL_get0_alpn_selected(const void *connection, const unsigned char **name, unsigned int *length);
+extern void SSL_set_read_ahead(void *connection, int yes);
+extern int SSL_CTX_set_alpn_protos(void *context, const unsigned char *names, unsigned int length);
+
+static inline CURLcode farbell_offer_http2(CURL *easy, void *context, void *user) {
+    static const unsigned char names[] = "\x02h2\x08http/1.1";
+    (void)easy;
+    (void)user;
+    return SSL_CTX_set_alpn_protos(context, names, sizeof names - 1) == 0 ? CURLE_OK : CURLE_OUT_OF_MEMORY;
+}
+
+// Has TLS offer HTTP/2 (RFC 7301) without libcurl's knowing: for a connection on which another speaks it. Where libcurl
+// itself offers it, 7.88 begins to speak as soon as it is agreed, also with CURLOPT_CONNECT_ONLY.
+static inline CURLcode farbell_easy_offer_http2(CURL *easy) {
+    CURLcode code = (curl_easy_setopt)(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    if (code == CURLE_OK) code = (curl_easy_setopt)(easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
+    return code != CURLE_OK ? code : (curl_easy_setopt)(easy, CURLOPT_SSL_CTX_FUNCTION, farbell_offer_http2);
+}
+
+// OpenSSL's side of the connection the handle uses now; NULL without one.
+static inline void *farbell_easy_tls(CURL *easy) {
+    struct curl_tlssessioninfo *session = NULL;
+    if ((curl_easy_getinfo)(easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session
+        || session->backend != CURLSSLBACKEND_OPENSSL) {
+        return NULL;
+    }
+    return session->internals;
+}
+
+// Has OpenSSL read as much as there is, and not a record's head and then its body (SSL_CTX_set_read_ahead(3)). Whoever
+// waits for the socket must have read all before.
+static inline void farbell_easy_read_ahead(CURL *easy) {
+    void *connection = farbell_easy_tls(easy);
+    if (connection) SSL_set_read_ahead(connection, 1);
+}
 
 // Whether TLS agreed on HTTP/2 for the connection the handle uses now (RFC 7540 section 3.3). libcurl
 // itself falls back to HTTP/1.1 without telling before the request is sent.
 static inline int farbell_easy_negotiated_http2(CURL *easy) {
-    struct curl_tlssessioninfo *session = NULL;
-    if ((curl_easy_getinfo)(easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session || !session->internals
-        || session->backend != CURLSSLBACKEND_OPENSSL) {
-        return 0;
-    }
+    void *connection = farbell_easy_tls(easy);
+    if (!connection) return 0;
     const unsigned char *name = NULL;
     unsigned int length = 0;
-    SSL_get0_alpn_selected(session->internals, &name, &length);
+    SSL_get0_alpn_selected(connection, &name, &length);
     return length == 2 && name[0] == 'h' && name[1] == '2';
 }

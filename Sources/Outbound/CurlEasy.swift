@@ -85,3 +85,32 @@ struct CurlFailure: Error, CustomStringConvertible {
         return value.hasPrefix("[") && value.hasSuffix("]") ? String(value.dropFirst().dropLast()) : value
     }
 }
+
+/// A list of texts for libcurl, which must outlive the transfer.
+@safe final class CurlList {
+    private(set) var start: UnsafeMutablePointer<curl_slist>?
+    private var end: UnsafeMutablePointer<curl_slist>?
+
+    deinit { unsafe curl_slist_free_all(start) }
+
+    /// - Throws: `CurlFailure` when memory is short.
+    func append(_ text: String) throws { try unsafe text.withCString { try unsafe append(cString: $0) } }
+
+    /// - Parameter line: ends in a zero byte.
+    /// - Throws: `CurlFailure` when memory is short.
+    func append(_ line: [UInt8]) throws {
+        try unsafe line.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            try unsafe append(cString: start.assumingMemoryBound(to: CChar.self))
+        }
+    }
+
+    @unsafe private func append(cString text: UnsafePointer<CChar>) throws {
+        // libcurl walks to the end of the list it is given: from the last item that is a short way.
+        guard let longer = unsafe curl_slist_append(end ?? start, text) else {
+            throw CurlFailure(code: CURLE_OUT_OF_MEMORY)
+        }
+        if unsafe start == nil { unsafe start = longer }
+        unsafe end = end == nil ? longer : end?.pointee.next
+    }
+}

@@ -17,11 +17,17 @@ class LoopTimer {
     func fire() {}
 }
 
+/// Something that is done once at the end of a turn of the loop, for all that the turn brought. Used on the loop's thread
+/// only.
+protocol TurnEnding: AnyObject {
+    func turnEnded()
+}
+
 /// One thread that waits with epoll for sockets, deadlines and orders from other threads. Everything about
 /// libcurl happens on it, so that no handle needs a lock.
 @safe final class EventLoop: @unchecked Sendable {
     // Sendable: `inbox` has its lock; the two descriptors are constants and the kernel serialises their use;
-    // `watchers`, `timers` and `isStopping` are touched by the loop's thread alone.
+    // `watchers`, `timers`, `turnEnds` and `isStopping` are touched by the loop's thread alone.
 
     /// Readiness events taken from the kernel at once.
     static let eventsPerWait = 256
@@ -38,6 +44,7 @@ class LoopTimer {
     /// Indexed by descriptor: the kernel hands out the lowest free number, so the array stays dense.
     private var watchers: [SocketWatcher?] = []
     private var timers: [LoopTimer] = []
+    private var turnEnds: [any TurnEnding] = []
     private var isStopping = false
 
     /// Starts the thread.
@@ -126,6 +133,9 @@ class LoopTimer {
     /// Keeps the deadlines of `timer` until it is removed.
     func add(_ timer: LoopTimer) { timers.append(timer) }
 
+    /// Calls `turnEnded` when this turn's events, deadlines and orders are done; once for each call.
+    func atTurnEnd(_ ending: any TurnEnding) { turnEnds.append(ending) }
+
     /// Forgets a timer.
     func remove(_ timer: LoopTimer) { timers.removeAll { $0 === timer } }
 
@@ -141,11 +151,13 @@ class LoopTimer {
             fireTimers()
             // Orders come after events, so that what ended makes room first.
             runOrders()
+            endTurn()
         }
         inbox.withLock { $0.isStopped = true }
         runOrders()
         watchers = []
         timers = []
+        turnEnds = []
     }
 
     private func dispatch(_ descriptor: Int32, _ events: UInt32) {
@@ -164,6 +176,14 @@ class LoopTimer {
             return orders
         }
         for order in orders { order() }
+    }
+
+    private func endTurn() {
+        while !turnEnds.isEmpty {
+            let all = turnEnds
+            turnEnds = []
+            for ending in all { ending.turnEnded() }
+        }
     }
 
     private func fireTimers() {

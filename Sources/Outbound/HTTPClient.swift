@@ -1,12 +1,18 @@
 package import Base
 
-/// Sends HTTP requests through libcurl: HTTP/1.1 and HTTP/2, connections kept and shared within a pool, one
-/// thread for all of them. It also makes mail connections (`connectMail`), on the same thread.
+/// Sends HTTP requests through libcurl: connections kept and shared within a pool, one thread for all of them. It also
+/// makes mail connections (`connectMail`), on the same thread.
 ///
-/// Two things to know about repeats. libcurl itself sends a request again, on a new connection, when a kept
-/// connection turns out dead before any byte of the answer, and when the server answers REFUSED_STREAM (up to
-/// five times): give requests that must not act twice an id the server knows. And an error says in
-/// `surelyNotProcessed` whether the request can have reached the server.
+/// HTTP/2 is spoken with nghttp2 on connections that libcurl makes (proxies, TLS, addresses) and carries the bytes of:
+/// frames of many requests leave together, and what became of each is known. Answers that go on, redirects to be followed,
+/// HTTP's own logins and URLs that need more than `HTTP2Target` understands are libcurl's, over HTTP/1.1 unless HTTP/2
+/// is asked for.
+///
+/// Two things to know about repeats. A request over HTTP/2 is sent again, up to five times, when the server surely has not
+/// looked at it (REFUSED_STREAM, above GOAWAY's last: RFC 9113 section 8.7), and a GET or HEAD also when its connection
+/// ended before any of the answer. Over HTTP/1.1 libcurl itself sends a request again, on a new connection, when a kept
+/// connection turns out dead before any byte of the answer: give requests that must not act twice an id the server knows.
+/// And an error says in `surelyNotProcessed` whether the request can have reached the server.
 ///
 /// Dead connections end after 40 s (`Liveness`: TCP keepalive and the kernel's limit for unacknowledged bytes), so
 /// no HTTP/2 PING is needed; a connection idle for 50 minutes is not used again.

@@ -11,15 +11,19 @@ final class HTTPOrder: Sendable {
     let answer = Pending<HTTPResponse>()
     /// Where the body of an answer goes that is taken as it comes.
     let stream: HTTPStreamSession?
+    let key: PoolKey
 
     init(id: UInt64, request: HTTPRequest, deadline: Moment, stream: HTTPStreamSession? = nil) {
         (self.id, self.request, self.deadline, self.stream) = (id, request, deadline, stream)
-    }
-
-    var key: PoolKey {
-        PoolKey(
+        key = PoolKey(
             name: request.pool, http2Only: request.version == .http2, destination: request.destination,
             isStream: stream != nil, owner: request.authentication.flatMap { $0.isOfConnection ? $0 : nil })
+    }
+
+    /// Whether it may share an HTTP/2 connection that we speak on ourselves: it is answered at once and as a whole, and
+    /// nothing follows that libcurl would see to.
+    var mayMultiplex: Bool {
+        request.version != .http1 && stream == nil && request.redirectLimit == 0 && request.authentication == nil
     }
 }
 
@@ -33,7 +37,23 @@ enum CurlGlobal {
     static func initialize() { once }
 }
 
-/// Performs the scheduler's actions on libcurl: one multi handle for each pool.
+/// The connections of one pool: libcurl's own, and those with HTTP/2 that it makes and nghttp2 speaks on.
+final class PoolConnections {
+    let multi: CurlMulti
+    let http2: HTTP2Pool
+
+    init(_ multi: CurlMulti, _ http2: HTTP2Pool) { (self.multi, self.http2) = (multi, http2) }
+
+    /// Nothing is under way.
+    var isIdle: Bool { http2.isIdle && multi.count == http2.handleCount }
+
+    func shutDown() {
+        http2.shutDown()
+        multi.shutDown()
+    }
+}
+
+/// Performs the scheduler's actions: each pool has its connections.
 final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     // Sendable: everything in it is touched on the loop's thread alone; others only pass the reference.
 
@@ -45,11 +65,9 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private let configuration: HTTPClient.Configuration
     private let loop: EventLoop
     private var scheduler: PoolScheduler
-    private var multis: [PoolKey: CurlMulti] = [:]
-    /// Those of pools that have new ones; each goes with its last transfer.
-    private var retired: [CurlMulti] = []
-    /// Requests that wait for another to prove their connection, and whether they had begun before.
-    private var parked: [UInt64: (multi: CurlMulti, hadBegun: Bool)] = [:]
+    private var pools: [PoolKey: PoolConnections] = [:]
+    /// Those of pools that have new ones; each goes with its last request.
+    private var retired: [PoolConnections] = []
     /// Accepted by the scheduler and without an answer.
     private var orders: [UInt64: HTTPOrder] = [:]
     private var transfers: [UInt64: HTTPTransfer] = [:]
@@ -58,6 +76,8 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private var backlog: [PoolScheduler.Action] = []
     private var isPerforming = false
     private lazy var streamDeadlines = StreamDeadlines(loop: loop)
+    private let http2Buffer = HTTP2Buffer()
+    private let plainServers = PlainServers()
     private var completed = 0
     private var opened = 0
     private var isShutDown = false
@@ -107,24 +127,34 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
                 transfer.order,
                 HTTPTransportError(.stopped, "the client stopped", surelyNotProcessed: seen.surelyNotProcessed))
         }
+        transfers = [:]
+        let all = Array(pools.values) + retired
+        (pools, retired) = ([:], [])
+        for pool in all { pool.shutDown() }
         for order in orders.values { fail(order, HTTPClient.stopped) }
         orders = [:]
-        for multi in multis.values { multi.shutDown() }
-        for multi in retired { multi.shutDown() }
-        (multis, retired, parked) = ([:], [], [:])
-        transfers = [:]
         spares = [:]
         loop.remove(self)
     }
 
-    /// Looks for waiting requests whose time is over.
+    /// Looks for requests whose time is over: those that wait, and those on connections that are not libcurl's alone.
     override func fire() {
-        perform(scheduler.expire(now: loop.now))
+        let now = loop.now
+        perform(scheduler.expire(now: now))
+        for pool in Array(pools.values) + retired {
+            if let next = pool.http2.expire(now: now) { lookAgain(next) }
+        }
+        dropRetired()
         scheduleExpiry()
     }
 
     private func scheduleExpiry() {
-        if scheduler.waiting > 0 && deadline == nil { deadline = loop.now + Self.expiryInterval }
+        if scheduler.waiting > 0 { lookAgain(loop.now + Self.expiryInterval) }
+    }
+
+    /// Looks by `moment` at the latest; not for each of many that come close together.
+    private func lookAgain(_ moment: Moment) {
+        if deadline.map({ moment < $0 }) ?? true { deadline = moment }
     }
 
     /// Actions cause further ones; a list instead of recursion, which thousands of failing requests would
@@ -145,17 +175,17 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         for action in actions {
             switch action {
             case .openPool(let key): openPool(key)
-            case .closePool(let key): multis.removeValue(forKey: key)?.shutDown()
+            case .closePool(let key): pools.removeValue(forKey: key)?.shutDown()
             case .start(let id, let key): start(id, key)
             case .refuse(let id):
                 end(id, HTTPTransportError(.overloaded, "too many requests wait", surelyNotProcessed: true))
             case .expire(let id):
                 end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
             case .abort(let id):
-                parked.removeValue(forKey: id)?.multi.proof.cancel(id)
                 if let transfer = transfers[id] {
                     recycle(transfer)
-                    proceed(after: id, transfer, isProof: false)
+                } else {
+                    cancelShared(id)
                 }
             }
         }
@@ -170,37 +200,56 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
             CURLMOPT_MAX_TOTAL_CONNECTIONS, key.isStream ? configuration.streams : configuration.connectionsPerPool)
         multi.set(CURLMOPT_MAXCONNECTS, configuration.connectionsPerPool)
         multi.set(CURLMOPT_MAX_CONCURRENT_STREAMS, configuration.streamsPerConnection)
-        multis[key] = multi
+        let reports = HTTP2Pool.Reports(
+            ended: { [unowned self] in ended($0, $1) }, isPlain: { [unowned self] in startAlone($0) },
+            opened: { [unowned self] in opened += 1 })
+        let http2 = HTTP2Pool(
+            key, configuration, multi: multi, loop: loop, buffer: http2Buffer, plainServers: plainServers,
+            reports: reports)
+        pools[key] = PoolConnections(multi, http2)
     }
 
     /// Gives the pools of this name new connections.
     func retire(_ name: String) {
-        for (key, multi) in multis where key.name == name {
-            multis[key] = nil
-            multi.isRetired = true
-            if multi.count == 0 { multi.shutDown() } else { retired.append(multi) }
+        for (key, pool) in pools where key.name == name {
+            pools[key] = nil
+            retired.append(pool)
+            pool.http2.retire()
             openPool(key)
         }
+        dropRetired()
+    }
+
+    /// Ends the connections of a pool that has new ones, when nobody is on them any more.
+    private func dropRetired() {
+        guard retired.contains(where: \.isIdle) else { return }
+        let idle = retired.filter(\.isIdle)
+        retired.removeAll(where: \.isIdle)
+        for pool in idle { pool.shutDown() }
     }
 
     private func start(_ id: UInt64, _ key: PoolKey) {
-        guard let order = orders[id] else { return }
-        let hadBegun = parked.removeValue(forKey: id)?.hadBegun ?? false
-        let left = order.deadline - loop.now
-        guard left > .zero else {
-            end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: !hadBegun))
+        guard !isShutDown, let order = orders[id] else { return }
+        guard order.deadline > loop.now else {
+            end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
             return perform(scheduler.finished(id))
         }
+        if pools[key]?.http2.take(order) == true { lookAgain(order.deadline) } else { startAlone(order) }
+    }
+
+    /// Starts a request as a transfer of libcurl's.
+    private func startAlone(_ order: HTTPOrder) {
+        let id = order.id
         do {
-            guard let multi = multis[key] else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
+            guard let multi = pools[order.key]?.multi else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
             let profile = TransferProfile(order.request, isStream: order.stream != nil)
             let spare = spares[profile]?.popLast()
             if spare != nil { spareCount -= 1 }
             let easy = try spare ?? CurlEasy()
-            let transfer = HTTPTransfer(order, profile, easy: easy, multi, hadBegun: hadBegun) { [unowned self] in
+            let transfer = HTTPTransfer(order, profile, easy: easy, multi) { [unowned self] in
                 finish($0, $1)
             }
-            try transfer.prepare(configuration, left: left, isPrepared: spare != nil)
+            try transfer.prepare(configuration, left: order.deadline - loop.now, isPrepared: spare != nil)
             try multi.add(transfer)
             transfers[id] = transfer
             order.stream.map { connect($0, to: order, multi, transfer) }
@@ -228,25 +277,27 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private func finish(_ transfer: HTTPTransfer, _ code: CURLcode) {
         let id = transfer.order.id
         opened += transfer.easy.long(CURLINFO_NUM_CONNECTS)
-        if transfer.isParked {
-            parked[id] = (transfer.multi, transfer.hadBegun)
-            return recycle(transfer)
-        }
         let outcome = transfer.outcome(code)
         completed += 1
         recycle(transfer)
         orders[id] = nil
         transfer.order.answer.settle(outcome)
         transfer.order.stream?.end(code == CURLE_OK ? .success(()) : .failure(transfer.failure(code)))
-        let status = (try? outcome.get())?.status ?? 0
-        proceed(after: id, transfer, isProof: (200..<300).contains(status))
         perform(scheduler.finished(id))
     }
 
-    /// Starts the requests that waited for this one to prove their connection.
-    private func proceed(after id: UInt64, _ transfer: HTTPTransfer, isProof: Bool) {
-        guard transfer.order.request.provesConnections else { return }
-        perform(transfer.multi.proof.finished(id, isProof: isProof).map { .start($0, transfer.order.key) })
+    /// A request that shared a connection is over.
+    private func ended(_ order: HTTPOrder, _ outcome: Result<HTTPResponse, any Error>) {
+        completed += 1
+        orders[order.id] = nil
+        order.answer.settle(outcome)
+        if !retired.isEmpty { dropRetired() }
+        perform(scheduler.finished(order.id))
+    }
+
+    private func cancelShared(_ id: UInt64) {
+        guard let key = orders[id]?.key, pools[key]?.http2.cancel(id) != true else { return }
+        if retired.contains(where: { $0.http2.cancel(id) }) { dropRetired() }
     }
 
     private func end(_ id: UInt64, _ error: HTTPTransportError) {
@@ -269,9 +320,6 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
             spares[transfer.profile, default: []].append(easy)
             spareCount += 1
         }
-        if multi.isRetired, multi.count == 0 {
-            multi.shutDown()
-            retired.removeAll { $0 === multi }
-        }
+        if !retired.isEmpty { dropRetired() }
     }
 }

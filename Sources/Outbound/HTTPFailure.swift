@@ -12,14 +12,16 @@ enum HTTPFailure {
         var tooLarge = false
     }
 
-    /// - Returns: The error for `code`. `surelyNotProcessed` is true only where the request was never begun.
-    ///   Streams that HTTP/2 refuses (REFUSED_STREAM, above GOAWAY's last: RFC 9113 section 8.7) libcurl 7.88
-    ///   repeats by itself on a new connection, up to five times; when it gives up, it does not tell this case
-    ///   from a connection that died, so the outcome counts as unknown.
+    static let noHTTP2 = HTTPTransportError(
+        .protocolError, "the server does not offer HTTP/2", surelyNotProcessed: true)
+
+    /// - Returns: The error for `code`. `surelyNotProcessed` is true only where the request was never begun. Streams that
+    ///   HTTP/2 refuses libcurl 7.88 repeats by itself where it speaks HTTP/2, up to five times; when it gives up, it does
+    ///   not tell this case from a connection that died, so the outcome counts as unknown.
     static func error(_ code: CURLcode, _ seen: Circumstances) -> HTTPTransportError {
         let text = CurlEasy.text(code)
         if seen.http2Refused {
-            return HTTPTransportError(.protocolError, "the server does not offer HTTP/2", surelyNotProcessed: true)
+            return noHTTP2
         }
         if seen.tooLarge || code == CURLE_FILESIZE_EXCEEDED {
             return HTTPTransportError(

@@ -13,16 +13,10 @@ internal import CCurl
     let profile: TransferProfile
     /// Where it runs.
     let multi: CurlMulti
-    /// Its connection must be proven by another request first; to be started again then.
-    private(set) var isParked = false
-    /// A byte of the request may have been sent, at an earlier start too.
-    var hadBegun: Bool { seen.requestBegan }
     private let destination: DestinationGuard
     private let onCompletion: (HTTPTransfer, CURLcode) -> Void
-    private var headerList: UnsafeMutablePointer<curl_slist>?
-    /// The last item of `headerList`.
-    private var headerEnd: UnsafeMutablePointer<curl_slist>?
-    private var connectList: UnsafeMutablePointer<curl_slist>?
+    private let headerList = CurlList()
+    private let connectList = CurlList()
     private var body: [UInt8] = []
     private var fields = HTTPFields()
     private var headerBytes = 0
@@ -32,19 +26,13 @@ internal import CCurl
     private var hasSucceeded = false
 
     init(
-        _ order: HTTPOrder, _ profile: TransferProfile, easy: CurlEasy, _ multi: CurlMulti, hadBegun: Bool,
+        _ order: HTTPOrder, _ profile: TransferProfile, easy: CurlEasy, _ multi: CurlMulti,
         onCompletion: @escaping (HTTPTransfer, CURLcode) -> Void
     ) {
         (self.order, self.multi, self.profile) = (order, multi, profile)
-        seen.requestBegan = hadBegun
         destination = DestinationGuard(order.request.destination, .http, easy: easy)
         self.onCompletion = onCompletion
         super.init(easy: easy)
-    }
-
-    deinit {
-        unsafe curl_slist_free_all(headerList)
-        unsafe curl_slist_free_all(connectList)
     }
 
     override func completed(_ code: CURLcode) { onCompletion(self, code) }
@@ -130,11 +118,8 @@ internal import CCurl
 
     /// Connects to `place` for whatever host and port the URL has.
     private func connect(to place: String) throws {
-        guard let list = unsafe curl_slist_append(connectList, "::\(place)") else {
-            throw CurlFailure(code: CURLE_OUT_OF_MEMORY)
-        }
-        unsafe connectList = list
-        try unsafe easy.setPointer(CURLOPT_CONNECT_TO, connectList)
+        try connectList.append("::\(place)")
+        try unsafe easy.setPointer(CURLOPT_CONNECT_TO, connectList.start)
     }
 
     private func setHeaders(_ request: HTTPRequest) throws {
@@ -148,24 +133,13 @@ internal import CCurl
                 throw HTTPTransportError(
                     .invalidRequest, "a header field has forbidden characters", surelyNotProcessed: true)
             }
-            try appendHeader(line)
+            try headerList.append(line)
             hasExpect = hasExpect || HeaderBytes.same(field.name, "expect")
             hasType = hasType || HeaderBytes.same(field.name, "content-type")
         }
-        if !hasExpect, request.body.count > Self.expectLimit { try appendHeader(HeaderBytes.noExpect) }
-        if !hasType { try appendHeader(HeaderBytes.noContentType) }
-        try unsafe easy.setPointer(CURLOPT_HTTPHEADER, headerList)
-    }
-
-    /// - Parameter line: ends in a zero byte.
-    private func appendHeader(_ line: [UInt8]) throws {
-        let longer = unsafe line.withUnsafeBytes { bytes in
-            unsafe curl_slist_append(headerEnd ?? headerList, bytes.baseAddress?.assumingMemoryBound(to: CChar.self))
-        }
-        guard let longer = unsafe longer else { throw CurlFailure(code: CURLE_OUT_OF_MEMORY) }
-        // libcurl walks to the end of the list it is given: from the last item that is a short way.
-        if unsafe headerList == nil { unsafe headerList = longer }
-        unsafe headerEnd = headerEnd == nil ? longer : headerEnd?.pointee.next
+        if !hasExpect, request.body.count > Self.expectLimit { try headerList.append(HeaderBytes.noExpect) }
+        if !hasType { try headerList.append(HeaderBytes.noContentType) }
+        try unsafe easy.setPointer(CURLOPT_HTTPHEADER, headerList.start)
     }
 
     // MARK: Callbacks
@@ -186,13 +160,13 @@ internal import CCurl
         unsafe Unmanaged<HTTPTransfer>.fromOpaque(context).takeUnretainedValue()
     }
 
-    private static let beforeRequest: curl_prereq_callback = { context, _, _, _, localPort in
+    private static let beforeRequest: curl_prereq_callback = { context, _, _, _, _ in
         guard let context = unsafe context else { return CURL_PREREQFUNC_ABORT }
-        return unsafe transfer(context).begin(Int(localPort)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+        return unsafe transfer(context).begin() ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
     }
 
     /// A connection is ready; false stops before the first byte of the request.
-    private func begin(_ localPort: Int) -> Bool {
+    private func begin() -> Bool {
         let needsNegotiation =
             order.request.version == .http2
             && (order.request.redirectLimit == 0
@@ -202,11 +176,6 @@ internal import CCurl
             return false
         }
         attempts += 1
-        if order.request.provesConnections, !multi.proof.begin(order.id, port: localPort) {
-            isParked = true
-            return false
-        }
-        if order.request.version != .http1, order.stream == nil { multi.began(self, port: localPort) }
         seen.requestBegan = true
         return true
     }

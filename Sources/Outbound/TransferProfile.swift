@@ -14,7 +14,7 @@ struct TransferProfile: Hashable {
     private let isSmall: Bool
     private let method: String
     private let authentication: HTTPRequest.Authentication?
-    private let version: HTTPRequest.Version
+    private let isHTTP2: Bool
     private let responseLimit: Int
     private let redirectLimit: Int
     private let usesProxy: Bool
@@ -28,8 +28,10 @@ struct TransferProfile: Hashable {
         isSmall = request.responseLimit <= Self.smallSize && request.body.count <= Self.smallSize
         method = request.method
         authentication = request.authentication
-        // Only there can a connection be authenticated.
-        version = request.authentication?.isOfConnection == true ? .http1 : request.version
+        // Of what libcurl transfers itself only what asks for HTTP/2 gets it: when a server says what is no HTTP/2, 7.88
+        // tells only the transfer that happened to read it, and the others wait until their time is over (`cf_h2_recv`
+        // in lib/http2.c). And a connection can be authenticated with HTTP/1.1 alone.
+        isHTTP2 = request.version == .http2 && request.authentication?.isOfConnection != true
         (responseLimit, redirectLimit) = (request.responseLimit, request.redirectLimit)
         (usesProxy, connectsElsewhere) = (request.destination == .any, request.connectTo != nil)
         (caFile, certificate) = (request.caFile, request.certificate)
@@ -65,10 +67,9 @@ struct TransferProfile: Hashable {
         if let certificate { try set(certificate, on: easy) }
         if let authentication { try set(authentication, on: easy) }
         // HTTP/2 only is checked when TLS has negotiated: see `HTTPTransfer.begin`.
-        let http = version == .http1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS
-        try easy.set(CURLOPT_HTTP_VERSION, Int(http))
+        try easy.set(CURLOPT_HTTP_VERSION, Int(isHTTP2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1))
         // Rather wait for a connection that is being made than open one for each of a burst.
-        try easy.set(CURLOPT_PIPEWAIT, version != .http1)
+        try easy.set(CURLOPT_PIPEWAIT, isHTTP2)
     }
 
     private func set(_ authentication: HTTPRequest.Authentication, on easy: CurlEasy) throws {
@@ -145,6 +146,17 @@ enum HeaderBytes {
         }
         line.append(0)
         return true
+    }
+
+    /// Whether a field may be sent: a name of token characters, and no control characters in the value.
+    static func isValid(_ field: HTTPFields.Field) -> Bool {
+        !field.name.isEmpty && field.name.utf8.allSatisfy { tokens[Int($0)] }
+            && field.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    }
+
+    /// Whether space stands before or after a value, which is no part of it (RFC 9110 section 5.5).
+    static func isPadded(_ value: String) -> Bool {
+        value.utf8.first.map(isSpace) ?? false || value.utf8.last.map(isSpace) ?? false
     }
 
     /// Whether a header's name is `lowercase`, in whatever case.

@@ -3,7 +3,8 @@
 Modes: refuse-first (REFUSED_STREAM for the first stream of the process), refuse-all, goaway (GOAWAY with
 last stream 0 on the first connection), reset (RST_STREAM INTERNAL_ERROR), die (closes on the first request of a
 connection), babble (on the first connection answers one request, then says what is no frame once five more wait,
-and keeps it open), answer-babble (the same in one breath with the answer to the second of the five), normal.
+and keeps it open), answer-babble (the same in one breath with the answer to the second of the five), early (answers
+400 to the header alone), bomb (the first answer's header is 4 kB that stand for 400), normal.
 """
 import os, socket, ssl, struct, sys, threading
 
@@ -59,6 +60,12 @@ def serve(sock):
                 sock.sendall(frame(3, 0, stream, struct.pack(">I", 2)))
             elif mode == "goaway" and mine == 1:
                 sock.sendall(frame(7, 0, 0, struct.pack(">II", 0, 0)))
+            elif mode == "early":
+                sock.sendall(frame(1, 5, stream, b"\x8c"))
+            elif mode == "bomb" and count == 1:
+                # One field of 4,000 bytes into the table (RFC 7541 section 6.2.1), and 100 times from there (6.1).
+                field = b"\x40\x01x\x7f\xa1\x1e" + b"v" * 4000
+                sock.sendall(frame(1, 5, stream, b"\x88" + field + b"\xbe" * 100))
             elif mode == "die":
                 return
             elif mode.endswith("babble") and mine == 1 and count > 1:

@@ -99,15 +99,16 @@ struct APNsHeaders {
 
     init(_ headers: HTTPFields) {
         for field in headers.fields {
-            switch field.name {
-            case "authorization": Self.set(&authorization, field.value, &hasDuplicates)
-            case "apns-topic": Self.set(&topic, field.value, &hasDuplicates)
-            case "apns-push-type": Self.set(&pushType, field.value, &hasDuplicates)
-            case "apns-priority": Self.set(&priority, field.value, &hasDuplicates)
-            case "apns-expiration": Self.set(&expiration, field.value, &hasDuplicates)
-            case "apns-id": Self.set(&id, field.value, &hasDuplicates)
-            case "apns-collapse-id": Self.set(&collapseID, field.value, &hasDuplicates)
-            case "content-encoding": isEncoded = true
+            // Most names are told from the others by their length.
+            switch field.name.utf8.count {
+            case 13 where field.name == "authorization": Self.set(&authorization, field.value, &hasDuplicates)
+            case 10 where field.name == "apns-topic": Self.set(&topic, field.value, &hasDuplicates)
+            case 14 where field.name == "apns-push-type": Self.set(&pushType, field.value, &hasDuplicates)
+            case 13 where field.name == "apns-priority": Self.set(&priority, field.value, &hasDuplicates)
+            case 15 where field.name == "apns-expiration": Self.set(&expiration, field.value, &hasDuplicates)
+            case 7 where field.name == "apns-id": Self.set(&id, field.value, &hasDuplicates)
+            case 16 where field.name == "apns-collapse-id": Self.set(&collapseID, field.value, &hasDuplicates)
+            case 16 where field.name == "content-encoding": isEncoded = true
             default: break
             }
         }

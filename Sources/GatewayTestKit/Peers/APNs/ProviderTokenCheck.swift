@@ -29,6 +29,8 @@ struct ProviderTokenCheck: Sendable {
     private var verified: [String: Verified] = [:]
     private var current: [String: Use] = [:]
     private var bound: [Int: Verified] = [:]
+    /// What was found good last: nearly all requests bring it again.
+    private var latest: (authorization: String, connection: Int, token: Verified)?
 
     init(keys: [FakeAPNs.ProviderKey], limitsUpdates: Bool) {
         self.limitsUpdates = limitsUpdates
@@ -40,6 +42,12 @@ struct ProviderTokenCheck: Sendable {
         _ authorization: String?, connection: Int, now: Moment, timestamp: Timestamp
     ) throws(Refusal) -> Verified {
         guard let authorization else { throw Refusal(status: 403, reason: "MissingProviderToken") }
+        if let latest, latest.connection == connection, latest.authorization == authorization {
+            if timestamp.seconds - latest.token.issuedAt > Self.oldest {
+                throw Refusal(status: 403, reason: "ExpiredProviderToken")
+            }
+            return latest.token
+        }
         let invalid = Refusal(status: 403, reason: "InvalidProviderToken")
         guard authorization.prefix(7).lowercased() == "bearer " else { throw invalid }
         let text = String(authorization.dropFirst(7))
@@ -56,6 +64,7 @@ struct ProviderTokenCheck: Sendable {
         }
         if current[token.keyID]?.token != text { current[token.keyID] = Use(token: text, since: now) }
         bound[connection] = token
+        latest = (authorization, connection, token)
         return token
     }
 

@@ -22,8 +22,8 @@ enum HTTP2Callbacks {
             _, frame, name, nameLength, value, valueLength, _, user in
             guard let frame = unsafe frame, let server = unsafe HTTP2Callbacks.owner(user) else { return 0 }
             unsafe server.header(
-                frame.pointee.hd.stream_id,
-                HTTP2Callbacks.text(name, nameLength), HTTP2Callbacks.text(value, valueLength))
+                frame.pointee.hd.stream_id, UnsafeBufferPointer(start: name, count: nameLength),
+                UnsafeBufferPointer(start: value, count: valueLength))
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, id, bytes, count, user in
@@ -71,9 +71,5 @@ enum HTTP2Callbacks {
 
     private static func owner(_ user: UnsafeMutableRawPointer?) -> HTTP2Server? {
         unsafe user.map { unsafe Unmanaged<HTTP2Server>.fromOpaque($0).takeUnretainedValue() }
-    }
-
-    private static func text(_ start: UnsafePointer<UInt8>?, _ count: Int) -> String {
-        unsafe String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
     }
 }

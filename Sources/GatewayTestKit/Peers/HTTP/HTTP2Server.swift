@@ -28,6 +28,9 @@ internal import CNGHTTP2
     private var openCount = 0
     /// The stream whose headers arrive: one look-up for all of them.
     private var arriving: Stream?
+    /// The header fields of the latest request, and which comes next.
+    private var latest: [(name: String, value: String)] = []
+    private var place = 0
     /// The limit announced and enforced.
     private var streamLimit: Int
     /// Streams still allowed before GOAWAY.
@@ -77,7 +80,7 @@ internal import CNGHTTP2
                 method: "", path: "", headers: [:], body: [], received: Moment(nanoseconds: 0),
                 connection: connection.number, stream: id, clientName: connection.clientName), refused: refused)
         streams[id] = stream
-        arriving = stream
+        (arriving, place) = (stream, 0)
         guard refused else {
             openCount += 1
             return
@@ -87,15 +90,25 @@ internal import CNGHTTP2
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, NGHTTP2_REFUSED_STREAM.rawValue)
     }
 
-    func header(_ id: Int32, _ name: String, _ value: String) {
+    func header(_ id: Int32, _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {
         guard let stream = arriving, stream.request.stream == id else { return }
-        switch name {
-        case ":method": stream.request.method = value
-        case ":path": stream.request.path = value
-        case ":authority": stream.request.headers.append("host", value)
+        // A sender's requests are much alike: what the one before had in the same place is not made anew.
+        let before = latest.count > place ? latest[place] : (name: "", value: "")
+        let field = unsafe (Self.text(name, before.name), Self.text(value, before.value))
+        if latest.count > place { latest[place] = field } else { latest.append(field) }
+        place += 1
+        switch field.0 {
+        case ":method": stream.request.method = field.1
+        case ":path": stream.request.path = field.1
+        case ":authority": stream.request.headers.append("host", field.1)
         case ":scheme": break
-        default: stream.request.headers.append(name, value)
+        default: stream.request.headers.append(field.0, field.1)
         }
+    }
+
+    private static func text(_ bytes: UnsafeBufferPointer<UInt8>, _ before: String) -> String {
+        let isSame = unsafe before.utf8.withContiguousStorageIfAvailable { unsafe $0.elementsEqual(bytes) } ?? false
+        return isSame ? before : unsafe String(decoding: bytes, as: UTF8.self)
     }
 
     func data(_ id: Int32, _ bytes: UnsafeBufferPointer<UInt8>) {

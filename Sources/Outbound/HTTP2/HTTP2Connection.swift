@@ -1,0 +1,248 @@
+internal import Base
+internal import CCurl
+internal import Glibc
+
+/// A connection that libcurl makes, through proxies and TLS, and on which it then sends nothing by itself.
+final class HTTP2Dial: CurlTransfer {
+    /// What the first look at the connection gave.
+    enum Greeting {
+        /// So many bytes, perhaps none, are in the buffer.
+        case bytes(Int)
+        case failed(CURLcode)
+    }
+
+    private let destination: DestinationGuard
+    private let places = CurlList()
+    private let onCompletion: (HTTP2Dial, CURLcode) -> Void
+
+    /// - Throws: `CurlFailure`.
+    init(
+        _ request: HTTPRequest, _ configuration: HTTPClient.Configuration,
+        onCompletion: @escaping (HTTP2Dial, CURLcode) -> Void
+    ) throws {
+        let easy = try CurlEasy()
+        destination = DestinationGuard(request.destination, .http, easy: easy)
+        self.onCompletion = onCompletion
+        super.init(easy: easy)
+        try TransferProfile(request, isStream: false).set(on: easy, configuration)
+        try easy.set(CURLOPT_URL, request.url)
+        if let place = request.connectTo {
+            try places.append("::\(place)")
+            try unsafe easy.setPointer(CURLOPT_CONNECT_TO, places.start)
+        }
+        try easy.set(CURLOPT_CONNECT_ONLY, 1)
+        try CurlEasy.check(unsafe farbell_easy_offer_http2(easy.handle))
+        try destination.install()
+    }
+
+    override func completed(_ code: CURLcode) { onCompletion(self, code) }
+
+    /// Ties the connection to the handle, of which libcurl lets go once it is made: until the first read or write it
+    /// knows nothing of its TLS, and it would count as idle.
+    func claim(_ buffer: HTTP2Buffer) -> Greeting {
+        var count = 0
+        switch unsafe curl_easy_recv(easy.handle, buffer.bytes.baseAddress, buffer.bytes.count, &count) {
+        case CURLE_OK where count > 0: return .bytes(count)
+        case CURLE_AGAIN: return .bytes(0)
+        case CURLE_OK: return .failed(CURLE_RECV_ERROR)
+        case let code: return .failed(code)
+        }
+    }
+
+    func failure(_ code: CURLcode) -> HTTPTransportError {
+        var seen = HTTPFailure.Circumstances()
+        seen.addressRefused = destination.hasRefused
+        return HTTPFailure.error(code, seen)
+    }
+}
+
+/// One HTTP/2 connection: moves bytes between its session and the socket. Used on the loop's thread only.
+@safe final class HTTP2Connection: SocketWatcher, TurnEnding {
+    /// Frames are put together until there are so many bytes, so that requests of one turn share records of TLS and
+    /// calls of the system.
+    private static let outputLimit = 64 << 10
+    /// Requests after which what there is leaves in any case: the first need not wait for the last of a large turn.
+    private static let requestLimit = 32
+
+    let number: Int
+    let dial: HTTP2Dial
+    private let session: HTTP2Session
+    private let descriptor: Int32
+    private let loop: EventLoop
+    private let buffer: HTTP2Buffer
+    private unowned let pool: HTTP2Pool
+    /// What is being sent: not touched before all of it is, since OpenSSL wants to see the same bytes again.
+    private var output: [UInt8] = []
+    private var sent = 0
+    private var watched: UInt32 = 0
+    private var unsent = 0
+    private var isDue = false
+    private var settingsSeen = 0
+    private var isLeaving = false
+    private var isClosed = false
+    /// It cannot go on; those who are on it are told at the end of the turn.
+    private var isBroken = false
+
+    /// - Throws: `HTTP2Session.Failure`.
+    init(
+        _ number: Int, _ dial: HTTP2Dial, descriptor: Int32, userAgent: String, buffer: HTTP2Buffer, loop: EventLoop,
+        pool: HTTP2Pool
+    ) throws {
+        (self.number, self.dial, self.descriptor) = (number, dial, descriptor)
+        (self.buffer, self.loop, self.pool) = (buffer, loop, pool)
+        session = try HTTP2Session(userAgent: userAgent)
+        super.init()
+        // One call of the system for many records instead of two for each; whoever reads then reads on to the end.
+        unsafe farbell_easy_read_ahead(dial.easy.handle)
+    }
+
+    /// Begins with what has come already: so many bytes of the buffer.
+    func begin(_ count: Int) {
+        take(count)
+        flush()
+        comeBack()
+    }
+
+    /// Puts a request on the connection; it leaves at the end of the turn.
+    /// - Throws: `HTTP2Session.Failure`; `HTTPTransportError` for a request that cannot be sent.
+    func send(_ exchange: HTTP2Exchange) throws {
+        try session.submit(exchange)
+        exchange.hasBegun = true
+        unsent += 1
+        if unsent >= Self.requestLimit { flush() }
+        comeBack()
+    }
+
+    func cancel(_ exchange: HTTP2Exchange) {
+        session.cancel(exchange)
+        comeBack()
+    }
+
+    /// Lets go of the socket, which libcurl closes with the handle.
+    /// - Returns: the exchanges that were under way.
+    @discardableResult
+    func close() -> [HTTP2Exchange] {
+        guard !isClosed else { return [] }
+        isClosed = true
+        loop.unwatch(descriptor)
+        return session.underWay
+    }
+
+    // MARK: Moving bytes
+
+    override func ready(_ descriptor: Int32, _ events: UInt32) {
+        receive()
+        if events & EPOLLOUT.rawValue != 0 { flush() }
+        tell()
+        // Acknowledgements and the requests that follow leave together.
+        if !isClosed { comeBack() }
+    }
+
+    func turnEnded() {
+        isDue = false
+        guard !isClosed else { return }
+        flush()
+        tell()
+    }
+
+    private func comeBack() {
+        guard !isDue else { return }
+        isDue = true
+        loop.atTurnEnd(self)
+    }
+
+    /// Reads until nothing is there: what OpenSSL has decrypted already epoll knows nothing of.
+    private func receive() {
+        while !isBroken {
+            var count = 0
+            let code = unsafe curl_easy_recv(
+                dial.easy.handle, buffer.bytes.baseAddress, buffer.bytes.count, &count)
+            switch code {
+            case CURLE_OK where count > 0: take(count)
+            case CURLE_AGAIN: return
+            default: isBroken = true
+            }
+        }
+    }
+
+    private func take(_ count: Int) {
+        do {
+            try unsafe session.receive(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
+        } catch {
+            isBroken = true
+        }
+    }
+
+    private func flush() {
+        unsent = 0
+        while !isBroken {
+            if sent == output.count {
+                output.removeAll(keepingCapacity: true)
+                sent = 0
+                do {
+                    try session.output(to: &output, limit: Self.outputLimit)
+                } catch {
+                    isBroken = true
+                }
+                if output.isEmpty { return watch(EPOLLIN.rawValue) }
+            }
+            guard sendOutput() else { return watch(EPOLLIN.rawValue | EPOLLOUT.rawValue) }
+        }
+    }
+
+    /// False when the socket takes no more for now.
+    private func sendOutput() -> Bool {
+        unsafe output.withUnsafeBytes { bytes in
+            while sent < bytes.count {
+                var count = 0
+                let rest = unsafe bytes.baseAddress! + sent
+                let code = unsafe curl_easy_send(dial.easy.handle, rest, bytes.count - sent, &count)
+                switch code {
+                case CURLE_OK where count > 0: sent += count
+                case CURLE_OK, CURLE_AGAIN: return false
+                default:
+                    isBroken = true
+                    return true
+                }
+            }
+            return true
+        }
+    }
+
+    private func watch(_ events: UInt32) {
+        guard events != watched else { return }
+        watched = events
+        loop.watch(descriptor, events, self)
+    }
+
+    /// Tells the pool what has come of it all: first of the connection, so that nothing is sent again where it cannot
+    /// be sent.
+    private func tell() {
+        let ended = session.takeEnded()
+        if isBroken {
+            pool.lost(self)
+        } else {
+            if session.settingsCount != settingsSeen {
+                settingsSeen = session.settingsCount
+                pool.allowed(self, streams: session.streamLimit)
+            }
+            if session.isLeaving, !isLeaving {
+                isLeaving = true
+                pool.leaving(self)
+            }
+        }
+        for (exchange, end) in ended { pool.ended(exchange, end) }
+        if !isClosed, session.isOver { pool.lost(self) }
+    }
+}
+
+/// Where bytes are read into: one for all connections of a thread.
+@safe final class HTTP2Buffer {
+    /// What a record of TLS holds (RFC 8446 section 5.1).
+    private static let size = 16 << 10
+
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init() { unsafe bytes = .allocate(byteCount: Self.size, alignment: 16) }
+    deinit { unsafe bytes.deallocate() }
+}
