@@ -14,8 +14,8 @@ package import Base
 /// connection turns out dead before any byte of the answer: give requests that must not act twice an id the server knows.
 /// And an error says in `surelyNotProcessed` whether the request can have reached the server.
 ///
-/// Dead connections end after 40 s (`Liveness`: TCP keepalive and the kernel's limit for unacknowledged bytes), so
-/// no HTTP/2 PING is needed; a connection idle for 50 minutes is not used again.
+/// Dead connections end after 40 s (`Liveness`: TCP keepalive and the kernel's limit for unacknowledged bytes), those of
+/// HTTP/2 on which an answer is awaited after 25 s (PING); a connection idle for 50 minutes is not used again.
 package final class HTTPClient: Service {
     /// An idle connection older than this is not used again: below the hour after which push services ask
     /// for a PING.
@@ -43,6 +43,10 @@ package final class HTTPClient: Service {
         package var streams = 10_000
         /// Streams on one HTTP/2 connection, if the server allows as many.
         package var streamsPerConnection = 1000
+        /// An HTTP/2 connection on which an answer is awaited is asked for a sign of life after so long a silence.
+        package var pingAfter: Duration = .seconds(15)
+        /// And counts as dead when none comes for so long.
+        package var pingPatience: Duration = .seconds(10)
         /// Until TLS is up; a request's own timeout also covers it.
         package var connectTimeout: Duration = .seconds(10)
         /// The `User-Agent` header.

@@ -142,7 +142,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         let now = loop.now
         perform(scheduler.expire(now: now))
         for pool in Array(pools.values) + retired {
-            if let next = pool.http2.expire(now: now) { lookAgain(next) }
+            if let next = pool.http2.look(at: now) { lookAgain(next) }
         }
         dropRetired()
         scheduleExpiry()
@@ -234,7 +234,11 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
             end(id, HTTPTransportError(.timeout, "the time ended in the queue", surelyNotProcessed: true))
             return perform(scheduler.finished(id))
         }
-        if pools[key]?.http2.take(order) == true { lookAgain(order.deadline) } else { startAlone(order) }
+        if pools[key]?.http2.take(order) == true {
+            lookAgain(min(order.deadline, loop.now + configuration.pingAfter))
+        } else {
+            startAlone(order)
+        }
     }
 
     /// Starts a request as a transfer of libcurl's.

@@ -117,6 +117,25 @@ import Testing
         #expect(await client.statistics().running == 0)
     }
 
+    @Test("a server that says nothing any more, not even to PING, has lost its connection; one that only thinks has not")
+    func heartbeat() async throws {
+        let identity = authority.localhost
+        let dead = try await Peer("h2_peer.py", ["mute", identity.certificateFile, identity.keyFile])
+        var configuration = HTTPClient.Configuration()
+        (configuration.pingAfter, configuration.pingPatience) = (.milliseconds(100), .milliseconds(400))
+        let client = try HTTPClient(configuration)
+        var request = HTTPRequest("POST", "https://localhost:\(dead.port)/")
+        (request.caFile, request.version) = (authority.caFile, .http2)
+        let error = await #expect(throws: HTTPTransportError.self) { try await client.send(request) }
+        #expect(error?.code == .connectionLost && error?.surelyNotProcessed == false)
+        #expect(try await client.send(request).text == "2 2")
+        var thinking = PeerReply.answer(200)
+        thinking.delay = .seconds(2)
+        let living = try peer(Locked([thinking]))
+        #expect(try await client.send(self.request(living)).status == 200)
+        #expect(living.counts.connections == 1)
+    }
+
     @Test("a refused request is sent again on the same connection, one above GOAWAY's last on another; each acts once")
     func surelyNotProcessed() async throws {
         var leaving = PeerReply.answer(500)

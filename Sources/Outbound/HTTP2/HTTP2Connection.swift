@@ -75,6 +75,7 @@ final class HTTP2Dial: CurlTransfer {
     private var output: [UInt8] = []
     private var sent = 0
     private var watched: UInt32 = 0
+    private var heartbeat: HTTP2Heartbeat
     private var unsent = 0
     private var isDue = false
     private var settingsSeen = 0
@@ -85,12 +86,14 @@ final class HTTP2Dial: CurlTransfer {
 
     /// - Throws: `HTTP2Session.Failure`.
     init(
-        _ number: Int, _ dial: HTTP2Dial, descriptor: Int32, userAgent: String, buffer: HTTP2Buffer, loop: EventLoop,
-        pool: HTTP2Pool
+        _ number: Int, _ dial: HTTP2Dial, descriptor: Int32, _ configuration: HTTPClient.Configuration,
+        buffer: HTTP2Buffer, loop: EventLoop, pool: HTTP2Pool
     ) throws {
         (self.number, self.dial, self.descriptor) = (number, dial, descriptor)
         (self.buffer, self.loop, self.pool) = (buffer, loop, pool)
-        session = try HTTP2Session(userAgent: userAgent)
+        heartbeat = HTTP2Heartbeat(
+            silence: configuration.pingAfter, patience: configuration.pingPatience, now: loop.now)
+        session = try HTTP2Session(userAgent: configuration.userAgent)
         super.init()
         // One call of the system for many records instead of two for each; whoever reads then reads on to the end.
         unsafe farbell_easy_read_ahead(dial.easy.handle)
@@ -106,7 +109,9 @@ final class HTTP2Dial: CurlTransfer {
     /// Puts a request on the connection; it leaves at the end of the turn.
     /// - Throws: `HTTP2Session.Failure`; `HTTPTransportError` for a request that cannot be sent.
     func send(_ exchange: HTTP2Exchange) throws {
+        let isFirst = !session.isAwaiting
         try session.submit(exchange)
+        if isFirst { heartbeat.alive(at: loop.now) }
         exchange.hasBegun = true
         unsent += 1
         if unsent >= Self.requestLimit { flush() }
@@ -116,6 +121,23 @@ final class HTTP2Dial: CurlTransfer {
     func cancel(_ exchange: HTTP2Exchange) {
         session.cancel(exchange)
         comeBack()
+    }
+
+    /// Looks whether the other end still lives.
+    /// - Returns: when to look again; nil while no answer is awaited.
+    func check(at now: Moment) -> Moment? {
+        guard session.isAwaiting else { return nil }
+        switch heartbeat.check(at: now) {
+        case .fine(let next): return next
+        case .ask(let next):
+            session.ping()
+            comeBack()
+            return next
+        case .dead:
+            isBroken = true
+            comeBack()
+            return nil
+        }
     }
 
     /// Lets go of the socket, which libcurl closes with the handle.
@@ -166,6 +188,7 @@ final class HTTP2Dial: CurlTransfer {
     }
 
     private func take(_ count: Int) {
+        heartbeat.alive(at: loop.now)
         do {
             try unsafe session.receive(UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count]))
         } catch {

@@ -107,16 +107,17 @@ final class HTTP2Pool {
         return true
     }
 
-    /// Ends the requests whose time is over.
+    /// Ends the requests whose time is over, and asks connections for a sign of life.
     /// - Returns: when to look again; nil with nobody here.
-    func expire(now: Moment) -> Moment? {
+    func look(at now: Moment) -> Moment? {
         let late = exchanges.values.filter { $0.order.deadline <= now }.sorted { $0.order.id < $1.order.id }
         for exchange in late where cancel(exchange.order.id) {
             let error = HTTPTransportError(
                 .timeout, "no answer in the request's time", surelyNotProcessed: !exchange.hasBegun)
             reports.ended(exchange.order, .failure(error))
         }
-        return exchanges.values.lazy.map(\.order.deadline).min()
+        let next = connections.values.compactMap { $0.check(at: now) }
+        return (next + exchanges.values.map(\.order.deadline)).min()
     }
 
     /// Those that are under way end where they are; whatever else there is gets new connections.
@@ -276,8 +277,7 @@ final class HTTP2Pool {
         }
         do {
             let connection = try HTTP2Connection(
-                number, dial, descriptor: descriptor, userAgent: configuration.userAgent, buffer: buffer, loop: loop,
-                pool: self)
+                number, dial, descriptor: descriptor, configuration, buffer: buffer, loop: loop, pool: self)
             connections[number] = connection
             connection.begin(early)
             perform(machine.opened(number, now: loop.now))

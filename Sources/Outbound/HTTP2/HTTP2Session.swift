@@ -57,6 +57,9 @@ internal import CNGHTTP2
         unsafe nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
     }
 
+    /// An answer is awaited.
+    var isAwaiting: Bool { !exchanges.isEmpty }
+
     /// Those who are on the connection, to be told of its end.
     var underWay: [HTTP2Exchange] { Array(exchanges.values) }
 
@@ -100,6 +103,9 @@ internal import CNGHTTP2
         // Fails when memory is short, and then so does whatever comes next.
         unsafe nghttp2_submit_rst_stream(session, Self.none, stream, code.rawValue)
     }
+
+    /// Asks the server for a sign of life.
+    func ping() { unsafe nghttp2_submit_ping(session, Self.none, nil) }
 
     /// Takes what the server sent.
     /// - Throws: `Failure` for what is no HTTP/2.

@@ -4,7 +4,8 @@ Modes: refuse-first (REFUSED_STREAM for the first stream of the process), refuse
 last stream 0 on the first connection), reset (RST_STREAM INTERNAL_ERROR), die (closes on the first request of a
 connection), babble (on the first connection answers one request, then says what is no frame once five more wait,
 and keeps it open), answer-babble (the same in one breath with the answer to the second of the five), early (answers
-400 to the header alone), bomb (the first answer's header is 4 kB that stand for 400), normal.
+400 to the header alone), bomb (the first answer's header is 4 kB that stand for 400), mute
+(after the first request of all its connection is neither read nor closed), normal.
 """
 import os, socket, ssl, struct, sys, threading
 
@@ -66,6 +67,8 @@ def serve(sock):
                 # One field of 4,000 bytes into the table (RFC 7541 section 6.2.1), and 100 times from there (6.1).
                 field = b"\x40\x01x\x7f\xa1\x1e" + b"v" * 4000
                 sock.sendall(frame(1, 5, stream, b"\x88" + field + b"\xbe" * 100))
+            elif mode == "mute" and mine == 1:
+                threading.Event().wait()
             elif mode == "die":
                 return
             elif mode.endswith("babble") and mine == 1 and count > 1:

@@ -76,7 +76,6 @@ import Testing
         }
     }
 
-    // libcurl 7.88 sends RST_STREAM after every answer without a body, although END_STREAM has closed the stream.
     @Test("2,000 pushes go over one connection, and each is taken once")
     func oneConnection() async throws {
         #expect(await send(2000) == [])
@@ -84,14 +83,14 @@ import Testing
         #expect(apple.pushes.count == 2000)
     }
 
-    @Test("a service that takes libcurl's resets for an attack ends connections; what it costs is sent again")
+    // libcurl 7.88, which spoke HTTP/2 here once, sends RST_STREAM after every answer without a body.
+    @Test("a service that takes many resets for an attack sees none")
     func resets() async throws {
-        let strict = try APNsServiceTests(resetLimit: (burst: 100, perSecond: 1))
-        let lost = await strict.send(1000)
-        #expect(strict.apple.counts.resets > 100)
-        #expect(strict.apple.counts.connections > 1)
-        #expect(lost.allSatisfy { $0 == .retry(after: nil, .service) }, "\(lost)")
-        #expect(strict.apple.pushes.count >= 1000 - lost.count)
+        let strict = try APNsServiceTests(resetLimit: (burst: 10, perSecond: 1))
+        #expect(await strict.send(1000) == [])
+        #expect(strict.apple.counts.resets == 0)
+        #expect(strict.apple.counts.connections == 1)
+        #expect(strict.apple.pushes.count == 1000)
     }
 
     @Test("a token that died is gone since the time Apple names")
