@@ -148,10 +148,18 @@ enum HeaderBytes {
         return true
     }
 
-    /// Whether a field may be sent: a name of token characters, and no control characters in the value.
-    static func isValid(_ field: HTTPFields.Field) -> Bool {
-        !field.name.isEmpty && field.name.utf8.allSatisfy { tokens[Int($0)] }
-            && field.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    /// Whether bytes are a field's name: token characters, at least one.
+    static func isName(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Bool {
+        var index = start
+        while index < end, tokens[Int(bytes[index])] { index += 1 }
+        return index == end && end > start
+    }
+
+    /// Whether bytes may be a field's value: no control characters but the tab.
+    static func isValue(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Bool {
+        var index = start
+        while index < end, bytes[index] >= 0x20 && bytes[index] != 0x7F || bytes[index] == 0x09 { index += 1 }
+        return index == end
     }
 
     /// Whether space stands before or after a value, which is no part of it (RFC 9110 section 5.5).

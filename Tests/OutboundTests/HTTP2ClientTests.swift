@@ -117,7 +117,8 @@ import Testing
         #expect(await client.statistics().running == 0)
     }
 
-    @Test("a server that says nothing any more, not even to PING, has lost its connection; one that only thinks has not")
+    @Test(
+        "a server that says nothing any more, not even to PING, has lost its connection; one that only thinks has not")
     func heartbeat() async throws {
         let identity = authority.localhost
         let dead = try await Peer("h2_peer.py", ["mute", identity.certificateFile, identity.keyFile])
@@ -215,7 +216,9 @@ import Testing
 
     @Test("a new connection carries one of those that prove it until its first good answer")
     func proof() async throws {
-        let peer = try peer { $0.streamLimit = 1 } answer: { _ in
+        let peer = try peer {
+            $0.streamLimit = 1
+        } answer: { _ in
             var reply = PeerReply.answer(200)
             (reply.provenStreamLimit, reply.delay) = (50, .milliseconds(20))
             return reply
@@ -231,7 +234,11 @@ import Testing
 
     @Test("answers without a body leave nothing behind: a server that counts resets keeps the connection")
     func noResets() async throws {
-        let peer = try peer { $0.resetLimit = (10, 1) } answer: { _ in .answer(200) }
+        let peer = try peer {
+            $0.resetLimit = (10, 1)
+        } answer: { _ in
+            .answer(200)
+        }
         for _ in 0..<100 { #expect(try await client.send(request(peer, "x")).status == 200) }
         #expect(peer.counts.resets == 0 && peer.counts.connections == 1)
     }

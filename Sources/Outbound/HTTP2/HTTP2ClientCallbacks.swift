@@ -19,7 +19,8 @@ enum HTTP2ClientCallbacks {
             // Ends the stream and not the connection.
             return isWanted ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
-        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) { _, _, stream, bytes, count, user in
+        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
+            _, _, stream, bytes, count, user in
             unsafe HTTP2ClientCallbacks.session(user)?.data(stream, UnsafeBufferPointer(start: bytes, count: count))
             return 0
         }

@@ -44,14 +44,16 @@ enum HTTP2Fields {
         add(":path", exchange.target.path)
         var (hasAgent, hasAccept) = (false, false)
         for field in request.headers.fields {
-            guard HeaderBytes.isValid(field) else {
-                throw HTTPTransportError(
-                    .invalidRequest, "a header field has forbidden characters", surelyNotProcessed: true)
-            }
             if isDropped(field.name) { continue }
             hasAgent = hasAgent || HeaderBytes.same(field.name, "user-agent")
             hasAccept = hasAccept || HeaderBytes.same(field.name, "accept")
             add(field.name, HeaderBytes.isPadded(field.value) ? field.value.trimmingSpace : field.value)
+            guard let span = spans.last, HeaderBytes.isName(text.span, from: span.name, to: span.value),
+                HeaderBytes.isValue(text.span, from: span.value, to: span.end)
+            else {
+                throw HTTPTransportError(
+                    .invalidRequest, "a header field has forbidden characters", surelyNotProcessed: true)
+            }
         }
         // As libcurl has it for all other requests.
         if !hasAgent { add("user-agent", userAgent) }

@@ -23,7 +23,8 @@ struct HTTP2Target: Equatable {
             path = "/"
             return
         }
-        guard Self.isPlainPath(bytes[end...]) else { return nil }
+        let offset = bytes.distance(from: bytes.startIndex, to: end)
+        guard Self.isPlainPath(bytes.span, from: offset) else { return nil }
         path = String(url[end...])
     }
 
@@ -55,12 +56,13 @@ struct HTTP2Target: Equatable {
     }
 
     /// Visible ASCII without a fragment and without segments that begin with a dot.
-    private static func isPlainPath(_ bytes: Substring.UTF8View) -> Bool {
-        var last: UInt8 = 0
-        for byte in bytes {
-            guard (0x21...0x7E).contains(byte), byte != UInt8(ascii: "#") else { return false }
+    private static func isPlainPath(_ bytes: Span<UInt8>, from start: Int) -> Bool {
+        var (index, last) = (start, UInt8(0))
+        while index < bytes.count {
+            let byte = bytes[index]
+            guard byte > 0x20, byte < 0x7F, byte != UInt8(ascii: "#") else { return false }
             if byte == UInt8(ascii: "."), last == UInt8(ascii: "/") { return false }
-            last = byte
+            (index, last) = (index + 1, byte)
         }
         return true
     }

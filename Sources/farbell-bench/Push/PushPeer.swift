@@ -20,7 +20,13 @@ enum PushMark {
 
     /// The first number in a body; nil without one.
     static func number(in body: [UInt8]) -> Int? {
-        guard let start = body.firstRange(of: bytes)?.upperBound else { return nil }
+        // By hand: the generic search is slow, and each of all that arrives is looked through.
+        var start = 0
+        while start + bytes.count < body.count, !body[start...].starts(with: bytes) {
+            start = body[(start + 1)...].firstIndex(of: bytes[0]) ?? body.count
+        }
+        guard start + bytes.count < body.count else { return nil }
+        start += bytes.count
         var number: Int?
         for byte in body[start...] {
             guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { break }

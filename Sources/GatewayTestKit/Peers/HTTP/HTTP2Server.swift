@@ -1,5 +1,6 @@
 internal import Base
 internal import CNGHTTP2
+internal import Glibc
 
 /// One HTTP/2 connection, by nghttp2. On the loop's thread only.
 @safe final class HTTP2Server: PeerHandler {
@@ -107,8 +108,11 @@ internal import CNGHTTP2
     }
 
     private static func text(_ bytes: UnsafeBufferPointer<UInt8>, _ before: String) -> String {
-        let isSame = unsafe before.utf8.withContiguousStorageIfAvailable { unsafe $0.elementsEqual(bytes) } ?? false
-        return isSame ? before : unsafe String(decoding: bytes, as: UTF8.self)
+        let isSame = unsafe before.utf8.withContiguousStorageIfAvailable { known in
+            unsafe known.count == bytes.count
+                && (known.isEmpty || memcmp(known.baseAddress!, bytes.baseAddress!, known.count) == 0)
+        }
+        return isSame == true ? before : unsafe String(decoding: bytes, as: UTF8.self)
     }
 
     func data(_ id: Int32, _ bytes: UnsafeBufferPointer<UInt8>) {
