@@ -314,6 +314,23 @@ import Testing
         #expect(await failure(request)?.code == .addressRefused)
     }
 
+    @Test("HTTP/2 goes through a proxy's tunnel; what may only go to public places does not")
+    func proxy() async throws {
+        let folder = try TemporaryFolder()
+        let proxy = try await Peer("connect_proxy.py", [folder.file("seen")])
+        var configuration = HTTPClient.Configuration()
+        configuration.proxy = "http://127.0.0.1:\(proxy.port)"
+        let client = try HTTPClient(configuration)
+        let peer = try peer()
+        for number in 0..<3 { #expect(try await client.send(request(peer, "\(number)")).text == "\(number)") }
+        var direct = request(peer, "x")
+        direct.destination = .publicExcept(hosts: ["localhost"])
+        #expect(try await client.send(direct).text == "x")
+        let seen = FileSystem.contents(of: folder.file("seen"), limit: 4096).map { String(decoding: $0, as: UTF8.self) }
+        #expect(seen == "localhost:\(peer.port)\n")
+        #expect(peer.counts.connections == 2)
+    }
+
     @Test("the end of the client is told to all, and who has surely not been heard")
     func stop() async throws {
         let peer = try answering { _ in PeerReply(.hang) }

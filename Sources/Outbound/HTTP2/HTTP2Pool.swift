@@ -42,6 +42,9 @@ final class HTTP2Pool {
     private let buffer: HTTP2Buffer
     private let plainServers: PlainServers
     private let reports: Reports
+    /// The proxy itself is spoken to over TLS: libcurl does not say whose handshake it is, so that HTTP/2 would be offered
+    /// to the proxy as well.
+    private let isBehindTLS: Bool
     private var machine: HTTP2PoolMachine
     private var places: [Place: Int] = [:]
     /// The one asked for last: most pools have but one.
@@ -59,6 +62,7 @@ final class HTTP2Pool {
     ) {
         (self.key, self.configuration, self.multi, self.loop) = (key, configuration, multi, loop)
         (self.buffer, self.plainServers, self.reports) = (buffer, plainServers, reports)
+        isBehindTLS = key.destination == .any && configuration.proxy?.lowercased().hasPrefix("https:") == true
         machine = HTTP2PoolMachine(
             limits: HTTP2PoolMachine.Limits(
                 connectionsPerPlace: configuration.connectionsPerHost, connections: configuration.connectionsPerPool,
@@ -75,7 +79,7 @@ final class HTTP2Pool {
 
     /// Takes a request; false for one that is libcurl's.
     func take(_ order: HTTPOrder) -> Bool {
-        guard order.mayMultiplex, let target = HTTP2Target(order.request.url),
+        guard order.mayMultiplex, !isBehindTLS, let target = HTTP2Target(order.request.url),
             key.http2Only || !plainServers.contains(target.authority)
         else { return false }
         let place = number(of: Place(order.request, target))
