@@ -5,9 +5,6 @@
 // The event loop that drives libcurl; Swift's Glibc module lacks these two.
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
 static inline CURLcode farbell_easy_set_long(CURL *easy, CURLoption option, long value) {
     return (curl_easy_setopt)(easy, option, value);
@@ -46,15 +43,7 @@ static inline CURLcode farbell_easy_get_long(CURL *easy, CURLINFO info, long *va
     return (curl_easy_getinfo)(easy, info, value);
 }
 
-static inline CURLcode farbell_easy_get_size(CURL *easy, CURLINFO info, curl_off_t *value) {
-    return (curl_easy_getinfo)(easy, info, value);
-}
-
 static inline CURLcode farbell_easy_get_string(CURL *easy, CURLINFO info, const char **value) {
-    return (curl_easy_getinfo)(easy, info, value);
-}
-
-static inline CURLcode farbell_easy_get_pointer(CURL *easy, CURLINFO info, void **value) {
     return (curl_easy_getinfo)(easy, info, value);
 }
 
@@ -63,23 +52,6 @@ static inline curl_socket_t farbell_easy_active_socket(CURL *easy) {
     curl_socket_t descriptor = CURL_SOCKET_BAD;
     (void)(curl_easy_getinfo)(easy, CURLINFO_ACTIVESOCKET, &descriptor);
     return descriptor;
-}
-
-// The local port of a connected socket, as libcurl tells it to the callback before a request; -1 when it has none.
-static inline int farbell_local_port(curl_socket_t descriptor) {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof(address);
-    if (getsockname(descriptor, (struct sockaddr *)&address, &length) != 0) { return -1; }
-    switch (address.ss_family) {
-    case AF_INET: return ntohs(((struct sockaddr_in *)&address)->sin_port);
-    case AF_INET6: return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    default: return -1;
-    }
-}
-
-// Holds back what is sent (1), or lets it go (0). What is no TCP socket is left as it is.
-static inline void farbell_set_cork(curl_socket_t descriptor, int is_corked) {
-    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CORK, &is_corked, sizeof(is_corked));
 }
 
 static inline CURLMcode farbell_multi_set_long(CURLM *multi, CURLMoption option, long value) {

@@ -1,32 +1,6 @@
 internal import Base
 internal import CCurl
 
-/// One request handed over to the loop.
-final class HTTPOrder: Sendable {
-    let id: UInt64
-    let request: HTTPRequest
-    /// The request's whole time, waiting included.
-    let deadline: Moment
-    /// For an answer that goes on, the header alone.
-    let answer = Pending<HTTPResponse>()
-    /// Where the body of an answer goes that is taken as it comes.
-    let stream: HTTPStreamSession?
-    let key: PoolKey
-
-    init(id: UInt64, request: HTTPRequest, deadline: Moment, stream: HTTPStreamSession? = nil) {
-        (self.id, self.request, self.deadline, self.stream) = (id, request, deadline, stream)
-        key = PoolKey(
-            name: request.pool, http2Only: request.version == .http2, destination: request.destination,
-            isStream: stream != nil, owner: request.authentication.flatMap { $0.isOfConnection ? $0 : nil })
-    }
-
-    /// Whether it may share an HTTP/2 connection that we speak on ourselves: it is answered at once and as a whole, and
-    /// nothing follows that libcurl would see to.
-    var mayMultiplex: Bool {
-        request.version != .http1 && stream == nil && request.redirectLimit == 0 && request.authentication == nil
-    }
-}
-
 /// libcurl's global set-up, once a process.
 enum CurlGlobal {
     private static let once: Void = {
@@ -35,22 +9,6 @@ enum CurlGlobal {
     }()
 
     static func initialize() { once }
-}
-
-/// The connections of one pool: libcurl's own, and those with HTTP/2 that it makes and nghttp2 speaks on.
-final class PoolConnections {
-    let multi: CurlMulti
-    let http2: HTTP2Pool
-
-    init(_ multi: CurlMulti, _ http2: HTTP2Pool) { (self.multi, self.http2) = (multi, http2) }
-
-    /// Nothing is under way.
-    var isIdle: Bool { http2.isIdle && multi.count == http2.handleCount }
-
-    func shutDown() {
-        http2.shutDown()
-        multi.shutDown()
-    }
 }
 
 /// Performs the scheduler's actions: each pool has its connections.
@@ -152,7 +110,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         if scheduler.waiting > 0 { lookAgain(loop.now + Self.expiryInterval) }
     }
 
-    /// Looks by `moment` at the latest; not for each of many that come close together.
+    /// Looks by `moment` at the latest.
     private func lookAgain(_ moment: Moment) {
         if deadline.map({ moment < $0 }) ?? true { deadline = moment }
     }

@@ -107,9 +107,10 @@ import Testing
 
     @Test("one that is never answered ends with its time, and the others of its connection go on")
     func timeout() async throws {
-        let peer = try peer(Locked([PeerReply(.hang)]))
+        let peer = try peer(Locked([.answer(200), PeerReply(.hang)]))
+        _ = try await client.send(request(peer))
         var hanging = request(peer)
-        hanging.timeout = .milliseconds(300)
+        hanging.timeout = .seconds(3)
         let error = await failure(hanging)
         #expect(error?.code == .timeout && error?.surelyNotProcessed == false)
         #expect(try await client.send(request(peer, "next")).text == "next")
