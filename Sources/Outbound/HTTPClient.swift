@@ -15,7 +15,7 @@ package import Base
 /// And an error says in `surelyNotProcessed` whether the request can have reached the server.
 ///
 /// Dead connections end after 40 s (`Liveness`: TCP keepalive and the kernel's limit for unacknowledged bytes), those of
-/// HTTP/2 on which an answer is awaited after 25 s (PING); a connection idle for 50 minutes is not used again.
+/// HTTP/2 on which an answer is awaited after 10 s (PING); a connection idle for 50 minutes is not used again.
 package final class HTTPClient: Service {
     /// An idle connection older than this is not used again: below the hour after which push services ask
     /// for a PING.
@@ -43,10 +43,11 @@ package final class HTTPClient: Service {
         package var streams = 10_000
         /// Streams on one HTTP/2 connection, if the server allows as many.
         package var streamsPerConnection = 1000
-        /// An HTTP/2 connection on which an answer is awaited is asked for a sign of life after so long a silence.
-        package var pingAfter: Duration = .seconds(15)
+        /// An HTTP/2 connection on which an answer is awaited is asked for a sign of life after so long a silence: soon
+        /// enough for the verdict to come before a push's own time is over (12 s and more).
+        package var pingAfter: Duration = .seconds(5)
         /// And counts as dead when none comes for so long.
-        package var pingPatience: Duration = .seconds(10)
+        package var pingPatience: Duration = .seconds(5)
         /// Until TLS is up; a request's own timeout also covers it.
         package var connectTimeout: Duration = .seconds(10)
         /// The `User-Agent` header.
