@@ -67,6 +67,11 @@ package final class ProsodyServer: Sendable {
     package func stop() async throws {
         guard let child = process.withLock({ $0 }) else { return }
         child.terminate()
+        // Its handler runs with Lua's next instruction. A signal that comes after the last one before `epoll_wait` waits
+        // there for the next timer, which may be 5 minutes away (Debian's 0.12.3): a connection is an event as well.
+        try await Eventually.wait("the end of prosody: \(log)", for: .seconds(60), every: .milliseconds(50)) {
+            child.exit != nil || !DovecotServer.answers(port)
+        }
         try await child.waitForExit(deadline: .seconds(60))
         process.withLock { $0 = nil }
     }
