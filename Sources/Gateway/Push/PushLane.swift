@@ -9,10 +9,12 @@ final class PushLane: Sendable {
     private let log: Log
     private let jitter: @Sendable () -> Double
     private let alarm: Alarm
-    /// What may leave now. The machine lets no more out than the lane's concurrency, so no more stand here.
+    /// What may leave now and has no task yet. The machine lets no more out than the lane's concurrency, so no more
+    /// stand here.
     private let starts: AsyncStream<PushJob>
     private let startSink: AsyncStream<PushJob>.Continuation
     private let hooks: Locked<PushHooks>
+    private let isEnding = Locked(false)
 
     init(
         _ push: ConfiguredPush, limit: Int, time: any TimeSource, log: Log, jitter: @escaping @Sendable () -> Double,
@@ -32,27 +34,33 @@ final class PushLane: Sendable {
 
     /// False when the lane is full.
     func enqueue(_ job: PushJob) -> Bool {
-        step { $0.enqueue(job, now: time.now, timestamp: time.timestamp) }
+        let (isTaken, started) = step { $0.enqueue(job, now: time.now, timestamp: time.timestamp) }
+        for job in started { startSink.yield(job) }
+        return isTaken
     }
 
     /// Takes back a push that has not left yet.
     func cancel(_ id: String) -> Bool { machine.withLock { $0.cancel(id) } }
 
+    /// - Returns: what the body returns, and what may leave now: who asks sees to it.
     private func step<Result: Sendable>(
         _ body: (inout LaneMachine) -> (Result, [LaneMachine.Action])
-    ) -> Result {
+    ) -> (result: Result, started: [PushJob]) {
         let (result, actions, deadline) = machine.withLock { machine in
             let (result, actions) = body(&machine)
             return (result, actions, machine.nextDeadline)
         }
-        for action in actions { perform(action) }
+        var started: [PushJob] = []
+        for action in actions {
+            if case .start(let job) = action { started.append(job) } else { perform(action) }
+        }
         alarm.set(deadline)
-        return result
+        return (result, started)
     }
 
     private func perform(_ action: LaneMachine.Action) {
         switch action {
-        case .start(let job): startSink.yield(job)
+        case .start: break
         case .finished(let job, let report): hooks.withLock { $0.finished }?.function(job, report)
         case .retry(let job, let report, let after):
             log.warning(
@@ -80,7 +88,10 @@ final class PushLane: Sendable {
             group.addTask {
                 while true {
                     try await self.alarm.wait()
-                    self.step { ((), $0.fire(now: self.time.now, timestamp: self.time.timestamp)) }
+                    let (_, started) = self.step {
+                        ((), $0.fire(now: self.time.now, timestamp: self.time.timestamp))
+                    }
+                    for job in started { self.startSink.yield(job) }
                 }
             }
             group.addTask { await self.sendAll() }
@@ -89,7 +100,10 @@ final class PushLane: Sendable {
         }
     }
 
-    func beginShutdown() { startSink.finish() }
+    func beginShutdown() {
+        isEnding.withLock { $0 = true }
+        startSink.finish()
+    }
 
     private func sendAll() async {
         await withDiscardingTaskGroup { group in
@@ -97,12 +111,20 @@ final class PushLane: Sendable {
         }
     }
 
-    private func send(_ job: PushJob) async {
-        // Now and not when it came: what it says of the account must be true when the device shows it.
-        let prepared = hooks.withLock { $0.prepare }?.function(job) ?? job.push
-        let report = await push.adapter.send(prepared)
-        step { machine in
-            ((), machine.finished(job, report, now: time.now, timestamp: time.timestamp, jitter: jitter()))
+    /// Sends a push, and then what its end lets out: going on costs less than a task for each.
+    private func send(_ first: PushJob) async {
+        var next: PushJob? = first
+        while let job = next {
+            // Now and not when it came: what it says of the account must be true when the device shows it.
+            let prepared = hooks.withLock { $0.prepare }?.function(job) ?? job.push
+            let report = await push.adapter.send(prepared)
+            let (_, started) = step { machine in
+                ((), machine.finished(job, report, now: time.now, timestamp: time.timestamp, jitter: jitter()))
+            }
+            // What does not leave any more at the end goes on from the store at the next start.
+            guard !Task.isCancelled, !isEnding.withLock({ $0 }) else { return }
+            next = started.first
+            for job in started.dropFirst() { startSink.yield(job) }
         }
     }
 }
