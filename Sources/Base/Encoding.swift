@@ -57,15 +57,7 @@ extension [UInt8] {
 
     /// Base64 in the URL-safe alphabet without padding (RFC 4648 section 5).
     package var base64URL: String {
-        let mapped = Data(self).base64EncodedString().utf8.compactMap { byte -> UInt8? in
-            switch byte {
-            case UInt8(ascii: "+"): UInt8(ascii: "-")
-            case UInt8(ascii: "/"): UInt8(ascii: "_")
-            case UInt8(ascii: "="): nil
-            default: byte
-            }
-        }
-        return String(decoding: mapped, as: UTF8.self)
+        Data(self).base64EncodedString(options: [.base64URLAlphabet, .omitPaddingCharacter])
     }
 
     /// Decodes base64 with padding; nil when the text is not base64.

@@ -14,11 +14,12 @@ extension Notifier {
         guard let newest = ordered.last else { return nil }
         let locale = directory.read { $0.devices[device]?.locale }
         let text = SummaryText(ordered.map(\.content), defaults.templates, deviceLocale: locale)
+        let names = identities.announcement(newest.key, device)
         var notification = Notification(
-            id: identities.notification(newest.key, device), account: newest.account, device: device, app: newest.app,
+            id: names.notification, account: newest.account, device: device, app: newest.app,
             message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body, badge: badge ?? 0,
             collapse: collapse(newest.key, newest.collapse), thread: newest.app?.text ?? newest.content.appName,
-            tap: identities.tap(newest.key, device))
+            tap: names.tap)
         notification.isAnswerable = ordered.count == 1 && newest.isAnswerable
         return notification
     }

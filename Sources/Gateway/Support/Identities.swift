@@ -37,12 +37,27 @@ package struct Identities: Sendable {
     /// the same device gets the same id, so that a push service can recognise the repeat. A UUID in
     /// lower case (version 8, RFC 9562 section 5.8).
     package func notification(_ message: MessageKey, _ device: DeviceID) -> NotificationID {
-        var bytes = security.authenticationCode(name(message, device), purpose: "notification")
+        Self.notification(code(of: name(message, device)))
+    }
+
+    /// The id of a notification with the token of its tap, which cost no more together than the id alone.
+    func announcement(_ message: MessageKey, _ device: DeviceID) -> (notification: NotificationID, tap: String) {
+        let name = name(message, device)
+        let code = code(of: name)
+        return (Self.notification(code), Self.tap(code, name))
+    }
+
+    /// 32 bytes of which the first half becomes the notification's id, which services and devices see, and the second
+    /// the tap's proof, of which the first tells nothing.
+    private func code(of name: [UInt8]) -> [UInt8] { security.authenticationCode(name, purpose: "notification") }
+
+    private static func notification(_ code: [UInt8]) -> NotificationID {
+        var bytes = code
         bytes[6] = bytes[6] & 0x0F | 0x80
         bytes[8] = bytes[8] & 0x3F | 0x80
         var text: [UInt8] = []
         text.reserveCapacity(36)
-        for (index, byte) in bytes.prefix(16).enumerated() {
+        for (index, byte) in bytes.prefix(tapCodeOffset).enumerated() {
             if index == 4 || index == 6 || index == 8 || index == 10 { text.append(UInt8(ascii: "-")) }
             text.appendHexadecimal(byte)
         }
@@ -69,9 +84,14 @@ package struct Identities: Sendable {
     /// nothing needs to be stored before the push goes out.
     package func tap(_ message: MessageKey, _ device: DeviceID) -> String {
         let name = name(message, device)
-        return (security.authenticationCode(name, purpose: "tap").prefix(Self.tapCodeBytes) + name).base64URLText
+        return Self.tap(code(of: name), name)
     }
 
+    private static func tap(_ code: [UInt8], _ name: [UInt8]) -> String {
+        (code[tapCodeOffset...] + name).base64URLText
+    }
+
+    private static let tapCodeOffset = 16
     private static let tapCodeBytes = 16
 
     /// What a tap token stands for; nil for one we did not make.
@@ -80,7 +100,7 @@ package struct Identities: Sendable {
             return nil
         }
         let name = Array(bytes.dropFirst(Self.tapCodeBytes))
-        let code = Array(security.authenticationCode(name, purpose: "tap").prefix(Self.tapCodeBytes))
+        let code = Array(code(of: name)[Self.tapCodeOffset...])
         guard security.equal(code, Array(bytes.prefix(Self.tapCodeBytes))),
             let text = String(validating: name, as: UTF8.self), let bar = text.firstIndex(of: "|"),
             let message = MessageKey(String(text[..<bar]))
