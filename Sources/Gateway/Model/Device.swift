@@ -59,6 +59,12 @@ package struct Device: Sendable, Hashable {
     /// All channels in the order in which they are tried.
     package var channels: [Channel] { (channel.map { [$0] } ?? []) + furtherChannels }
 
+    /// The push services of its channels, in their order.
+    package var services: [String] {
+        guard !furtherChannels.isEmpty else { return channel.map { [$0.adapter] } ?? [] }
+        return channels.map(\.adapter)
+    }
+
     /// The channel at a push service.
     package func channel(at adapter: String) -> Channel? {
         channel?.adapter == adapter ? channel : furtherChannels.first { $0.adapter == adapter }

@@ -154,7 +154,7 @@ package final class Notifier: Service {
             },
             isLive: { [hub] in hub.isLive($0) },
             channels: { [directory, dispatcher] id in
-                directory.read { $0.devices[id]?.channels.map(\.adapter) ?? [] }.filter(dispatcher.has)
+                directory.read { $0.devices[id]?.services ?? [] }.filter(dispatcher.has)
             },
             acknowledged: { [directory] id in directory.read { $0.devices[id]?.cursor ?? 0 } },
             isShownByFarm: { [sessions] device, app in

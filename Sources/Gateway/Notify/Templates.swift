@@ -41,15 +41,18 @@ package struct NotifyTemplates: Sendable, Hashable {
     /// What is spoken where neither device nor account say otherwise.
     package private(set) var locale = "en"
     private var languages: [String: [Phrase: Template]] = builtIn
+    /// What a language lacks is said in the configured one, and what that lacks in English.
+    private var own: [[Phrase: Template]] = []
 
     /// The built-in ones.
-    package init() {}
+    package init() { own = tables(locale) + tables("en") }
 
     /// Reads `notify.locale` and `notify.templates` on top of the built-in ones.
     init(_ reader: ConfigReader) {
         for (language, phrases) in reader.map("templates", Self.phrases) {
             languages[language.lowercased(), default: [:]].merge(phrases) { $1 }
         }
+        defer { own = tables(locale) + tables("en") }
         guard let locale = reader.optionalString("locale") else { return }
         if LocaleTag.chain(locale).contains(where: { languages[$0] != nil }) {
             self.locale = locale
@@ -80,16 +83,14 @@ package struct NotifyTemplates: Sendable, Hashable {
     package func words(_ wanted: [String?]) -> SummaryWords {
         for tag in wanted {
             guard let tag else { continue }
-            let found = LocaleTag.chain(tag).compactMap { languages[$0] }
+            let found = tables(tag)
             if !found.isEmpty { return SummaryWords(found + own) }
         }
         return SummaryWords(own)
     }
 
-    /// What a language lacks is said in the configured one, and what that lacks in English.
-    private var own: [[Phrase: Template]] {
-        (LocaleTag.chain(locale) + ["en"]).compactMap { languages[$0] }
-    }
+    /// The words of a language and of what it is a kind of.
+    private func tables(_ tag: String) -> [[Phrase: Template]] { LocaleTag.chain(tag).compactMap { languages[$0] } }
 
     private static let builtIn: [String: [Phrase: Template]] = [
         "en": [

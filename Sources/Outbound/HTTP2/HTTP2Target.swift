@@ -10,22 +10,15 @@ struct HTTP2Target: Equatable {
     /// nil for a URL that is not plainly `https://host[:port]/path?query`. libcurl, which is asked then, understands
     /// more: names in other scripts, users, dot segments, what needs escaping.
     init?(_ url: String) {
-        let bytes = url.utf8
-        guard bytes.count > Self.scheme.count, zip(bytes, Self.scheme).allSatisfy(Self.isSame) else {
-            return nil
-        }
-        let start = bytes.index(bytes.startIndex, offsetBy: Self.scheme.count)
-        guard let end = Self.endOfAuthority(bytes[start...]) else { return nil }
-        let place = url[start..<end].lowercased()
+        let (bytes, start) = (url.utf8.span, Self.scheme.count)
+        guard bytes.count > start, Self.scheme.indices.allSatisfy({ Self.isSame(bytes[$0], Self.scheme[$0]) }),
+            let end = Self.endOfAuthority(bytes, from: start), Self.isPlainPath(bytes, from: end)
+        else { return nil }
+        let border = url.utf8.index(url.startIndex, offsetBy: end)
+        let place = url[url.utf8.index(url.startIndex, offsetBy: start)..<border].lowercased()
         // As libcurl has it: the usual port is not said.
         authority = place.hasSuffix(":443") ? String(place.dropLast(4)) : place
-        guard end < bytes.endIndex else {
-            path = "/"
-            return
-        }
-        let offset = bytes.distance(from: bytes.startIndex, to: end)
-        guard Self.isPlainPath(bytes.span, from: offset) else { return nil }
-        path = String(url[end...])
+        path = end < bytes.count ? String(url[border...]) : "/"
     }
 
     private static let scheme = Array("https://".utf8)
@@ -36,23 +29,29 @@ struct HTTP2Target: Equatable {
     }
 
     /// Where host and port end; nil when they are not plain.
-    private static func endOfAuthority(_ bytes: Substring.UTF8View) -> String.Index? {
-        var index = bytes.startIndex
-        if bytes.first == UInt8(ascii: "[") {
-            guard let close = bytes.firstIndex(of: UInt8(ascii: "]")),
-                bytes[index..<close].dropFirst().allSatisfy({ isHexadecimal($0) || $0 == UInt8(ascii: ":") })
-            else { return nil }
-            index = bytes.index(after: close)
+    private static func endOfAuthority(_ bytes: Span<UInt8>, from start: Int) -> Int? {
+        var index = start
+        if bytes[index] == UInt8(ascii: "[") {
+            index = end(bytes, from: index + 1) { isHexadecimal($0) || $0 == UInt8(ascii: ":") }
+            guard index < bytes.count, bytes[index] == UInt8(ascii: "]") else { return nil }
+            index += 1
         } else {
-            index = bytes.firstIndex { !isNameByte($0) } ?? bytes.endIndex
+            index = end(bytes, from: index, of: isNameByte)
         }
-        guard index > bytes.startIndex else { return nil }
-        if index < bytes.endIndex, bytes[index] == UInt8(ascii: ":") {
-            let digits = bytes[bytes.index(after: index)...].prefix { (0x30...0x39).contains($0) }
-            guard (1...5).contains(digits.count) else { return nil }
-            index = digits.endIndex
+        guard index > start else { return nil }
+        if index < bytes.count, bytes[index] == UInt8(ascii: ":") {
+            let digits = index + 1
+            index = end(bytes, from: digits) { (0x30...0x39).contains($0) }
+            guard (1...5).contains(index - digits) else { return nil }
         }
-        return index == bytes.endIndex || bytes[index] == UInt8(ascii: "/") ? index : nil
+        return index == bytes.count || bytes[index] == UInt8(ascii: "/") ? index : nil
+    }
+
+    /// Where bytes of a kind end.
+    private static func end(_ bytes: Span<UInt8>, from start: Int, of isKind: (UInt8) -> Bool) -> Int {
+        var index = start
+        while index < bytes.count, isKind(bytes[index]) { index += 1 }
+        return index
     }
 
     /// Visible ASCII without a fragment and without segments that begin with a dot.
