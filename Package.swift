@@ -150,8 +150,8 @@ let package = Package(
         .executableTarget(
             name: "farbell-bench",
             dependencies: [
-                "Base", "CMicroHTTPD", "Gateway", "GatewayAPI", "GatewayTestKit", "Inbound", "Storage", "Cryptography",
-                "Outbound", "APNsPush",
+                "Base", "CJemalloc", "CMicroHTTPD", "Gateway", "GatewayAPI", "GatewayTestKit", "Inbound", "Storage",
+                "Cryptography", "Outbound", "APNsPush",
             ],
             path: "Sources/farbell-bench", swiftSettings: strict),
         // Kills the gateway under load and judges what is left: `Scripts/prove-queue`.
