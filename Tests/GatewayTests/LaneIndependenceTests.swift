@@ -109,10 +109,11 @@ struct LaneIndependenceTests {
         #expect(log.records(of: .notificationRetry).count == 1)
     }
 
-    @Test("SG-13 once the end is asked for, what is under way comes back and nothing else leaves")
-    func leavesNothingAtTheEnd() async throws {
-        let gate = ShutdownSignal()
-        let adapter = TimedAdapter(concurrency: 2) { await gate.wait() }
+    /// Runs a dispatcher of one lane until `body` has returned and what is under way has come back.
+    /// - Returns: the ids of what it finished, in order.
+    private static func during(
+        _ adapter: TimedAdapter, _ body: (PushDispatcher, Recorder<String>) async throws -> Void
+    ) async throws -> [String] {
         let dispatcher = PushDispatcher(
             pushes: [ConfiguredPush(name: "one", kind: "timed", adapter: adapter)], limits: Limits(),
             time: SystemTime(), log: Log(sink: NullLogSink()), jitter: { 0.5 })
@@ -120,35 +121,38 @@ struct LaneIndependenceTests {
         dispatcher.onFinished { job, _ in finished.append(job.push.id) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await dispatcher.run() }
+            try await body(dispatcher, finished)
+            dispatcher.beginShutdown()
+            try await group.waitForAll()
+        }
+        return finished.all
+    }
+
+    @Test("SG-13 once the end is asked for, what is under way comes back and nothing else leaves")
+    func leavesNothingAtTheEnd() async throws {
+        let gate = ShutdownSignal()
+        let adapter = TimedAdapter(concurrency: 2) { await gate.wait() }
+        let finished = try await Self.during(adapter) { dispatcher, _ in
             for index in 0..<5 { #expect(dispatcher.enqueue(Self.job("one", index))) }
             try await Eventually.wait("two are under way") { adapter.count == 2 }
             dispatcher.beginShutdown()
             gate.raise()
-            try await group.waitForAll()
         }
-        #expect(Set(finished.all) == ["one-0", "one-1"])
+        #expect(Set(finished) == ["one-0", "one-1"])
         #expect(adapter.count == 2)
     }
 
     @Test("pushes leave one after the other in their order where one may be under way")
     func order() async throws {
         let adapter = TimedAdapter(concurrency: 1) { await Task.yield() }
-        let dispatcher = PushDispatcher(
-            pushes: [ConfiguredPush(name: "one", kind: "timed", adapter: adapter)], limits: Limits(),
-            time: SystemTime(), log: Log(sink: NullLogSink()), jitter: { 0.5 })
-        let finished = Recorder<String>()
-        dispatcher.onFinished { job, _ in finished.append(job.push.id) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await dispatcher.run() }
+        let finished = try await Self.during(adapter) { dispatcher, finished in
             for index in 0..<50 { #expect(dispatcher.enqueue(Self.job("one", index))) }
             try await finished.wait(count: 50, deadline: .seconds(30))
             // The second half comes when the line has been empty.
             for index in 50..<100 { #expect(dispatcher.enqueue(Self.job("one", index))) }
             try await finished.wait(count: 100, deadline: .seconds(30))
-            dispatcher.beginShutdown()
-            try await group.waitForAll()
         }
-        #expect(finished.all == (0..<100).map { "one-\($0)" })
+        #expect(finished == (0..<100).map { "one-\($0)" })
     }
 
     @Test("a lane lets no more out than its concurrency, so no more ever stand between it and its tasks")
