@@ -196,6 +196,10 @@ struct TextTests {
         #expect(identities.notification(key, "dev_1") != identities.notification(key, "dev_2"))
         let uuid = identities.notification(key, "dev_1").text
         #expect(uuid.count == 36 && Array(uuid)[14] == "8" && "89ab".contains(Array(uuid)[19]))
+        // Push services see the id: nothing of it proves a tap.
+        let seen = try #require([UInt8](hexadecimal: uuid.filter { $0 != "-" }))
+        let proof = try #require([UInt8](base64URL: tap)).prefix(16)
+        #expect(proof.prefix(6) != seen.prefix(6) && proof.suffix(6) != seen.suffix(6))
         let (token, hash) = identities.makeToken()
         #expect(identities.tokenHash(token) == hash && identities.makeToken().token != token)
     }

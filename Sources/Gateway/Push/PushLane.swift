@@ -35,7 +35,7 @@ final class PushLane: Sendable {
     /// False when the lane is full.
     func enqueue(_ job: PushJob) -> Bool {
         let (isTaken, started) = step { $0.enqueue(job, now: time.now, timestamp: time.timestamp) }
-        for job in started { startSink.yield(job) }
+        start(started)
         return isTaken
     }
 
@@ -56,6 +56,11 @@ final class PushLane: Sendable {
         }
         alarm.set(deadline)
         return (result, started)
+    }
+
+    /// Has tasks made for what may leave now; once the end is asked for, none is.
+    private func start(_ jobs: some Sequence<PushJob>) {
+        for job in jobs { startSink.yield(job) }
     }
 
     private func perform(_ action: LaneMachine.Action) {
@@ -91,7 +96,7 @@ final class PushLane: Sendable {
                     let (_, started) = self.step {
                         ((), $0.fire(now: self.time.now, timestamp: self.time.timestamp))
                     }
-                    for job in started { self.startSink.yield(job) }
+                    self.start(started)
                 }
             }
             group.addTask { await self.sendAll() }
@@ -124,7 +129,7 @@ final class PushLane: Sendable {
             // What does not leave any more at the end goes on from the store at the next start.
             guard !Task.isCancelled, !isEnding.withLock({ $0 }) else { return }
             next = started.first
-            for job in started.dropFirst() { startSink.yield(job) }
+            start(started.dropFirst())
         }
     }
 }

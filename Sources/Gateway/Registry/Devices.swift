@@ -197,7 +197,7 @@ package final class Devices: Sendable {
         guard device.furtherChannels.count <= Device.furtherChannelsLimit else {
             throw .invalid("channels", "at most \(Device.furtherChannelsLimit) further channels")
         }
-        let names = device.channels.map(\.adapter)
+        let names = device.services
         guard Set(names).count == names.count else {
             throw .invalid("channels", "name each push service once; 'channel' counts")
         }

@@ -44,7 +44,7 @@ package struct Identities: Sendable {
     func announcement(_ message: MessageKey, _ device: DeviceID) -> (notification: NotificationID, tap: String) {
         let name = name(message, device)
         let code = code(of: name)
-        return (Self.notification(code), Self.tap(code, name))
+        return (Self.notification(code), (code[Self.tapCodeOffset...] + name).base64URLText)
     }
 
     /// 32 bytes of which the first half becomes the notification's id, which services and devices see, and the second
@@ -82,14 +82,7 @@ package struct Identities: Sendable {
 
     /// The opaque token a tap brings back: it names the message and the device and cannot be forged, so
     /// nothing needs to be stored before the push goes out.
-    package func tap(_ message: MessageKey, _ device: DeviceID) -> String {
-        let name = name(message, device)
-        return Self.tap(code(of: name), name)
-    }
-
-    private static func tap(_ code: [UInt8], _ name: [UInt8]) -> String {
-        (code[tapCodeOffset...] + name).base64URLText
-    }
+    package func tap(_ message: MessageKey, _ device: DeviceID) -> String { announcement(message, device).tap }
 
     private static let tapCodeOffset = 16
     private static let tapCodeBytes = 16
