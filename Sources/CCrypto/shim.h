@@ -32,22 +32,19 @@ static inline EVP_PKEY *ccrypto_p256_parameters(void) {
     return key;
 }
 
-/// A new key pair on a curve, or NULL.
-static inline EVP_PKEY *ccrypto_generate(EVP_PKEY *curve) {
-    EVP_PKEY *key = NULL;
+/// What makes key pairs on a curve with EVP_PKEY_generate, one thread at a time; NULL on failure. Freed by
+/// EVP_PKEY_CTX_free.
+static inline EVP_PKEY_CTX *ccrypto_generator(EVP_PKEY *curve) {
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, curve, NULL);
-    if (context == NULL || EVP_PKEY_keygen_init(context) != 1 || EVP_PKEY_keygen(context, &key) != 1) { key = NULL; }
+    if (context != NULL && EVP_PKEY_keygen_init(context) == 1) { return context; }
     EVP_PKEY_CTX_free(context);
-    return key;
+    return NULL;
 }
 
-/// The public key that an encoded point is on a curve; NULL if the point is not on it.
-static inline EVP_PKEY *ccrypto_public_key(EVP_PKEY *curve, const unsigned char *point, size_t point_size) {
+/// A key on a curve that has no point yet and takes one by EVP_PKEY_set1_encoded_public_key; NULL on failure.
+static inline EVP_PKEY *ccrypto_blank_public_key(EVP_PKEY *curve) {
     EVP_PKEY *key = EVP_PKEY_new();
-    if (key != NULL && EVP_PKEY_copy_parameters(key, curve) == 1
-        && EVP_PKEY_set1_encoded_public_key(key, point, point_size) == 1) {
-        return key;
-    }
+    if (key != NULL && EVP_PKEY_copy_parameters(key, curve) == 1) { return key; }
     EVP_PKEY_free(key);
     return NULL;
 }
@@ -99,27 +96,37 @@ static inline int ccrypto_p256_point(const unsigned char scalar[32], unsigned ch
     return done;
 }
 
-/// HKDF with SHA-256 (RFC 5869), extract and expand; 1 on success.
-static inline int ccrypto_hkdf_sha256(const unsigned char *secret, size_t secret_size,
-                                      const unsigned char *salt, size_t salt_size,
-                                      const unsigned char *info, size_t info_size,
-                                      unsigned char *result, size_t result_size) {
-    int done = 0;
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *context = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-    if (context != NULL) {
-        OSSL_PARAM parameters[] = {
-            OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
-            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret, secret_size),
-            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_size),
-            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_size),
-            OSSL_PARAM_construct_end(),
-        };
-        done = EVP_KDF_derive(context, result, result_size, parameters) == 1;
-    }
-    EVP_KDF_CTX_free(context);
-    EVP_KDF_free(kdf);
-    return done;
+/// The first step of HKDF with SHA-256 (RFC 5869 section 2.2): the key of the second, 32 bytes; 1 on success. A salt is
+/// not empty: the context would take the one before.
+static inline int ccrypto_hkdf_extract(EVP_KDF_CTX *context, const unsigned char *secret, size_t secret_size,
+                                       const unsigned char *salt, size_t salt_size, unsigned char key[32]) {
+    int mode = EVP_KDF_HKDF_MODE_EXTRACT_ONLY;
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret, secret_size),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_size),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_KDF_derive(context, key, 32, parameters) == 1;
+}
+
+/// The second step (RFC 5869 section 2.3); 1 on success.
+static inline int ccrypto_hkdf_expand(EVP_KDF_CTX *context, const unsigned char *key, size_t key_size,
+                                      const unsigned char *info, size_t info_size, unsigned char *result,
+                                      size_t result_size) {
+    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    // OpenSSL 3.0 crashes on an empty one behind another, and keeps the other when none is given.
+    if (info_size == 0) { EVP_KDF_CTX_reset(context); }
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_size),
+        info_size > 0 ? OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_size)
+                      : OSSL_PARAM_construct_end(),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_KDF_derive(context, result, result_size, parameters) == 1;
 }
 
 /// HMAC with SHA-256 (RFC 2104) under a key, ready for messages; NULL on failure. Freed by EVP_MAC_CTX_free.
@@ -137,15 +144,12 @@ static inline EVP_MAC_CTX *ccrypto_hmac_sha256(const unsigned char *key, size_t 
     return NULL;
 }
 
-/// The code of a message, 32 bytes; 1 on success. The context stays as it is.
-static inline int ccrypto_hmac(const EVP_MAC_CTX *context, const unsigned char *message, size_t size,
+/// The code of a message, 32 bytes; 1 on success. The context is used from its start, with the key it has.
+static inline int ccrypto_hmac(EVP_MAC_CTX *context, const unsigned char *message, size_t size,
                                unsigned char result[32]) {
     size_t count = 0;
-    EVP_MAC_CTX *copy = EVP_MAC_CTX_dup(context);
-    int done = copy && EVP_MAC_update(copy, message, size) == 1 && EVP_MAC_final(copy, result, &count, 32) == 1
-               && count == 32;
-    EVP_MAC_CTX_free(copy);
-    return done;
+    return EVP_MAC_init(context, NULL, 0, NULL) == 1 && EVP_MAC_update(context, message, size) == 1
+           && EVP_MAC_final(context, result, &count, 32) == 1 && count == 32;
 }
 
 /// The bytes of a memory BIO, owned by it.

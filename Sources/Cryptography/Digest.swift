@@ -38,24 +38,37 @@ package enum SHA1 {
 }
 
 /// HMAC with SHA-256 (RFC 2104, RFC 4231) under one key, which is worked in once.
-@safe package final class HMACSHA256: @unchecked Sendable {
-    // Sendable: the context is only copied from, which OpenSSL lets several threads do at a time.
-    private let context: OpaquePointer
+package final class HMACSHA256: Sendable {
+    /// The sole owner of an `EVP_MAC_CTX`.
+    @safe private final class Context: @unchecked Sendable {
+        // Sendable: one thread has it at a time, or it is only copied from, which several may at a time.
+        let pointer: OpaquePointer
+        init(_ pointer: OpaquePointer) { unsafe self.pointer = pointer }
+        deinit { unsafe EVP_MAC_CTX_free(pointer) }
+    }
+
+    private let original: Context
+    private let copies = Spares<Context>()
 
     /// - Throws: `CryptographyError.libraryFailure`.
     package init(key: [UInt8]) throws(CryptographyError) {
         guard let context = unsafe ccrypto_hmac_sha256(key, key.count) else { throw .openSSL("HMAC failed") }
-        unsafe self.context = context
+        original = unsafe Context(context)
     }
-
-    deinit { unsafe EVP_MAC_CTX_free(context) }
 
     /// The 32-byte code of a message.
     /// - Throws: `CryptographyError.libraryFailure`.
     package func authenticate(_ message: [UInt8]) throws(CryptographyError) -> [UInt8] {
-        var result = [UInt8](repeating: 0, count: SHA256.size)
-        guard unsafe ccrypto_hmac(context, message, message.count, &result) == 1 else { throw .openSSL("HMAC failed") }
-        return result
+        try copies.using { () throws(CryptographyError) in
+            guard let copy = unsafe EVP_MAC_CTX_dup(original.pointer) else { throw .openSSL("HMAC failed") }
+            return unsafe Context(copy)
+        } _: { (copy) throws(CryptographyError) in
+            var result = [UInt8](repeating: 0, count: SHA256.size)
+            guard unsafe ccrypto_hmac(copy.pointer, message, message.count, &result) == 1 else {
+                throw .openSSL("HMAC failed")
+            }
+            return result
+        }
     }
 
     /// The 32-byte code of a message, where the key is used once.
@@ -74,17 +87,4 @@ package enum ConstantTime {
 
     /// Whether two texts are equal, byte by byte (Unicode equivalence is not applied).
     package static func equal(_ a: String, _ b: String) -> Bool { equal(Array(a.utf8), Array(b.utf8)) }
-}
-
-/// HKDF with SHA-256 (RFC 5869).
-enum HKDF {
-    static func derive(
-        from secret: [UInt8], salt: [UInt8], info: [UInt8], count: Int
-    ) throws(CryptographyError) -> [UInt8] {
-        var result = [UInt8](repeating: 0, count: count)
-        let status = unsafe ccrypto_hkdf_sha256(
-            secret, secret.count, salt, salt.count, info, info.count, &result, count)
-        guard status == 1 else { throw .openSSL("HKDF failed") }
-        return result
-    }
 }

@@ -95,11 +95,13 @@ package enum WebPushEncryption {
     private static func derive(
         shared: [UInt8], auth: [UInt8], receiver: [UInt8], sender: [UInt8], salt: [UInt8]
     ) throws(CryptographyError) -> (content: [UInt8], nonce: [UInt8]) {
+        let derivation = try HKDF()
         let keyInfo = Array("WebPush: info\0".utf8) + receiver + sender
-        let input = try HKDF.derive(from: shared, salt: auth, info: keyInfo, count: 32)
+        let input = try derivation.expand(derivation.extract(shared, salt: auth), info: keyInfo, count: 32)
+        let key = try derivation.extract(input, salt: salt)
         return (
-            try HKDF.derive(from: input, salt: salt, info: Array("Content-Encoding: aes128gcm\0".utf8), count: 16),
-            try HKDF.derive(from: input, salt: salt, info: Array("Content-Encoding: nonce\0".utf8), count: 12)
+            try derivation.expand(key, info: Array("Content-Encoding: aes128gcm\0".utf8), count: 16),
+            try derivation.expand(key, info: Array("Content-Encoding: nonce\0".utf8), count: AESGCM.nonceSize)
         )
     }
 }

@@ -73,13 +73,22 @@ import Testing
         #expect(codes == Array(repeating: expected, count: 4))
     }
 
-    @Test("HKDF gives the output of RFC 5869 appendix A.1")
+    @Test("HKDF gives the keys and outputs of RFC 5869 appendix A, also one after the other")
     func hkdf() throws {
-        let output = try HKDF.derive(
-            from: .init(repeating: 0x0B, count: 22), salt: Array(0...0x0C), info: Array(0xF0...0xF9), count: 42)
+        let derivation = try HKDF()
+        let first = try derivation.extract(.init(repeating: 0x0B, count: 22), salt: Array(0...0x0C))
+        #expect(first.hexadecimal == "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5")
+        let output = try derivation.expand(first, info: Array(0xF0...0xF9), count: 42)
         #expect(
             output.hexadecimal
                 == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865")
+        // Neither salt nor info (A.3), after a derivation that had both.
+        let third = try derivation.extract(.init(repeating: 0x0B, count: 22), salt: [])
+        #expect(third.hexadecimal == "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04")
+        #expect(
+            try derivation.expand(third, info: [], count: 42).hexadecimal
+                == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8")
+        #expect(throws: CryptographyError.self) { try derivation.expand(third, info: [], count: 255 * 32 + 1) }
     }
 
     @Test("Constant-time comparison tells equal from unequal")

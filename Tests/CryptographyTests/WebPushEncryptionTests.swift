@@ -35,9 +35,10 @@ import Testing
     func contentCoding() throws {
         let body = try bytes("I1BsxtFttlv3u_Oo94xnmwAAEAAA-NAVub2qFgBEuQKRapoZu-IxkIva3MEB1PD-ly8Thjg")
         let (key, salt) = (try bytes("yqdlZ-tYemfogSmv7Ws5PQ"), Array(body.prefix(16)))
-        let content = try HKDF.derive(
-            from: key, salt: salt, info: Array("Content-Encoding: aes128gcm\0".utf8), count: 16)
-        let nonce = try HKDF.derive(from: key, salt: salt, info: Array("Content-Encoding: nonce\0".utf8), count: 12)
+        let derivation = try HKDF()
+        let secret = try derivation.extract(key, salt: salt)
+        let content = try derivation.expand(secret, info: Array("Content-Encoding: aes128gcm\0".utf8), count: 16)
+        let nonce = try derivation.expand(secret, info: Array("Content-Encoding: nonce\0".utf8), count: 12)
         let record = try AESGCM.open(Array(body.dropFirst(21)), key: content, nonce: nonce)
         #expect(record == Array("I am the walrus".utf8) + [2])
     }
