@@ -1,5 +1,6 @@
-/// Looks for the few bytes that JSON treats in a way of their own, eight bytes at a time: nearly all text has none.
-enum ByteScan {
+/// Looks for the few bytes that JSON and header fields treat in a way of their own, eight bytes at a time: nearly all
+/// text has none.
+package enum ByteScan {
     private static let ones: UInt64 = 0x0101_0101_0101_0101
     private static let high: UInt64 = 0x8080_8080_8080_8080
 
@@ -35,6 +36,26 @@ enum ByteScan {
         while index < bytes.byteCount {
             let byte = byte(bytes, index)
             if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte >= 0x7F { break }
+            index += 1
+        }
+        return index
+    }
+
+    /// The first control character, DEL among them, from `start` to before `end`; `end` when there is none.
+    package static func control(in text: Span<UInt8>, from start: Int, to end: Int) -> Int {
+        precondition(start >= 0 && end <= text.count)
+        let bytes = unsafe text.bytes
+        var index = start
+        while index + 8 <= end {
+            let word = word(bytes, index)
+            let delete = word ^ (ones &* 0x7F)
+            let found = ((word &- ones &* 0x20) & ~word | (delete &- ones) & ~delete) & high
+            if found != 0 { return index + found.trailingZeroBitCount / 8 }
+            index += 8
+        }
+        while index < end {
+            let byte = byte(bytes, index)
+            if byte < 0x20 || byte == 0x7F { break }
             index += 1
         }
         return index

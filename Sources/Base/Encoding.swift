@@ -70,14 +70,13 @@ extension [UInt8] {
     /// Decodes the URL-safe alphabet, without padding or with all of it; nil when the text is not
     /// base64url, also when it uses the other alphabet's `+` and `/`.
     package init?(base64URL text: String) {
-        var mapped: [UInt8] = []
-        mapped.reserveCapacity(text.utf8.count + 3)
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "-"): mapped.append(UInt8(ascii: "+"))
-            case UInt8(ascii: "_"): mapped.append(UInt8(ascii: "/"))
+        var mapped = Array(text.utf8)
+        for index in mapped.indices {
+            switch mapped[index] {
+            case UInt8(ascii: "-"): mapped[index] = UInt8(ascii: "+")
+            case UInt8(ascii: "_"): mapped[index] = UInt8(ascii: "/")
             case UInt8(ascii: "+"), UInt8(ascii: "/"): return nil
-            default: mapped.append(byte)
+            default: break
             }
         }
         if mapped.last != UInt8(ascii: "=") {

@@ -33,29 +33,28 @@ package struct WebAddress: Sendable, Hashable {
     package let port: UInt16?
 
     /// Scheme, host and, where it is not the scheme's own, port (RFC 6454 section 6.2).
-    package var origin: String {
-        let scheme = isSecure ? "https" : "http"
-        guard let port, port != (isSecure ? 443 : 80) else { return "\(scheme)://\(host)" }
-        return "\(scheme)://\(host):\(port)"
-    }
+    package let origin: String
 
     /// - Throws: `Fault`.
     package init(_ text: String) throws(Fault) {
-        let bytes = text.utf8
+        let bytes = Array(text.utf8)
         guard bytes.count <= Self.sizeLimit else { throw .tooLong }
         guard bytes.allSatisfy({ (0x21...0x7E).contains($0) && $0 != 0x5C && $0 != 0x23 }) else { throw .character }
-        let lower = text.prefix(8).lowercased()
-        let secure = lower.hasPrefix("https://")
-        guard secure || lower.hasPrefix("http://") else { throw .scheme }
-        let authority = text.dropFirst(secure ? 8 : 7).prefix { $0 != "/" && $0 != "?" }
-        let (host, rest) = Self.split(authority)
-        guard let host else { throw .host }
+        let isSecure = Self.begins(bytes, with: "https://")
+        guard isSecure || Self.begins(bytes, with: "http://") else { throw .scheme }
+        let start = isSecure ? 8 : 7
+        let end = bytes[start...].firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? bytes.endIndex
+        let (name, rest) = Self.split(bytes[start..<end])
+        guard let name else { throw .host }
         var port: UInt16?
         if let rest {
-            guard let number = UInt16(rest), number > 0, rest.utf8.allSatisfy({ $0 != 0x2B }) else { throw .port }
-            port = number
+            port = Self.number(rest)
+            guard port != nil else { throw .port }
         }
-        (self.isSecure, self.host, self.port) = (secure, host.lowercased(), port)
+        let host = String(decoding: name.map(Self.lowered), as: UTF8.self)
+        (self.isSecure, self.host, self.port) = (isSecure, host, port)
+        let site = "\(isSecure ? "https" : "http")://\(host)"
+        origin = if let port, port != (isSecure ? 443 : 80) { "\(site):\(port)" } else { site }
     }
 
     /// An address that a device brought: only hosts the operator names may do without TLS.
@@ -66,22 +65,38 @@ package struct WebAddress: Sendable, Hashable {
     }
 
     /// The host, nil when it is none, and what stands behind the colon.
-    private static func split(_ authority: Substring) -> (host: Substring?, port: Substring?) {
-        if authority.hasPrefix("[") {
-            guard let end = authority.firstIndex(of: "]") else { return (nil, nil) }
-            let inner = authority[authority.index(after: authority.startIndex)..<end]
-            let rest = authority[authority.index(after: end)...]
-            guard !inner.isEmpty, inner.utf8.allSatisfy({ isHexadecimal($0) || $0 == 0x3A || $0 == 0x2E }),
-                rest.isEmpty || rest.hasPrefix(":")
+    private static func split(_ authority: ArraySlice<UInt8>) -> (host: ArraySlice<UInt8>?, port: ArraySlice<UInt8>?) {
+        let colon = UInt8(ascii: ":")
+        if authority.first == UInt8(ascii: "[") {
+            guard let end = authority.firstIndex(of: UInt8(ascii: "]")) else { return (nil, nil) }
+            let (inner, rest) = (authority[..<end].dropFirst(), authority[end...].dropFirst())
+            guard !inner.isEmpty, inner.allSatisfy({ isHexadecimal($0) || $0 == colon || $0 == UInt8(ascii: ".") }),
+                rest.isEmpty || rest.first == colon
             else { return (nil, nil) }
             return (authority[...end], rest.isEmpty ? nil : rest.dropFirst())
         }
-        let parts = authority.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let host = parts.first, (1...253).contains(host.utf8.count), host.first != ".",
-            host.utf8.allSatisfy({ isNameByte($0) })
+        let end = authority.firstIndex(of: colon)
+        let host = authority[..<(end ?? authority.endIndex)]
+        guard (1...253).contains(host.count), host.first != UInt8(ascii: "."), host.allSatisfy({ isNameByte($0) })
         else { return (nil, nil) }
-        return (host, parts.count == 2 ? parts[1] : nil)
+        return (host, end.map { authority[$0...].dropFirst() })
     }
+
+    /// A port's number; nil when it is none.
+    private static func number(_ digits: ArraySlice<UInt8>) -> UInt16? {
+        guard digits.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        return UInt16(String(decoding: digits, as: UTF8.self)).flatMap { $0 > 0 ? $0 : nil }
+    }
+
+    private static func begins(_ bytes: [UInt8], with start: StaticString) -> Bool {
+        unsafe bytes.prefix(start.utf8CodeUnitCount)
+            .elementsEqual(UnsafeBufferPointer(start: start.utf8Start, count: start.utf8CodeUnitCount)) {
+                lowered($0) == $1
+            }
+    }
+
+    /// A letter of ASCII in lower case; every other byte as it is.
+    private static func lowered(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 
     private static func isHexadecimal(_ byte: UInt8) -> Bool {
         (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte | 0x20)

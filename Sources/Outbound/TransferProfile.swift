@@ -157,8 +157,8 @@ enum HeaderBytes {
 
     /// Whether bytes may be a field's value: no control characters but the tab.
     static func isValue(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> Bool {
-        var index = start
-        while index < end, bytes[index] >= 0x20 && bytes[index] != 0x7F || bytes[index] == 0x09 { index += 1 }
+        var index = ByteScan.control(in: bytes, from: start, to: end)
+        while index < end, bytes[index] == 0x09 { index = ByteScan.control(in: bytes, from: index + 1, to: end) }
         return index == end
     }
 
