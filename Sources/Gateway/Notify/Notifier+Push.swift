@@ -8,16 +8,18 @@ extension Notifier {
         name.map(identities.collapse) ?? "f-\(representative)"
     }
 
-    /// - Parameter badge: nil: found out when it leaves.
-    func notification(_ device: DeviceID, _ subjects: [Subject], badge: Int?) -> Notification? {
+    /// What a notification of several is named after.
+    func newest(of subjects: [Subject]) -> Subject? { subjects.max { $0.key < $1.key } }
+
+    func notification(
+        _ device: DeviceID, _ subjects: [Subject], _ newest: Subject, _ names: Identities.Names, badge: Int
+    ) -> Notification {
         let ordered = subjects.sorted { $0.key < $1.key }
-        guard let newest = ordered.last else { return nil }
         let locale = directory.read { $0.devices[device]?.locale }
         let text = SummaryText(ordered.map(\.content), defaults.templates, deviceLocale: locale)
-        let names = identities.announcement(newest.key, device)
         var notification = Notification(
             id: names.notification, account: newest.account, device: device, app: newest.app,
-            message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body, badge: badge ?? 0,
+            message: newest.key, messages: ordered.map(\.key), title: text.title, body: text.body, badge: badge,
             collapse: collapse(newest.key, newest.collapse), thread: newest.app?.text ?? newest.content.appName,
             tap: names.tap)
         notification.isAnswerable = ordered.count == 1 && newest.isAnswerable
@@ -42,17 +44,44 @@ extension Notifier {
         device.locale ?? directory.read { $0.accounts[device.account]?.locale } ?? defaults.templates.locale
     }
 
-    func push(_ id: DeviceID, _ subjects: [Subject], at adapter: String) {
-        guard let device = directory.read({ $0.devices[id] }), let channel = device.channel(at: adapter),
-            let notification = notification(id, subjects, badge: nil),
-            let newest = subjects.max(by: { $0.key < $1.key })
-        else { return step { $0.pushImpossible(id, messages: subjects.map(\.key), $1) } }
+    /// What the machine wants pushed.
+    struct PushOrder {
+        let device: DeviceID
+        let subjects: [Subject]
+        let adapter: String
+    }
+
+    /// Hands pushes to their lanes and takes them off the list; each step for all of them before the next one, as
+    /// `announcedAtOnce` says.
+    func push(_ orders: inout [PushOrder]) {
+        if orders.isEmpty { return }
+        let named = orders.map { order in
+            newest(of: order.subjects).map { ($0, identities.announcement($0.key, order.device)) }
+        }
+        let jobs = zip(orders, named).map { order, named in
+            named.flatMap { newest, names in job(order, newest, names) }
+        }
+        for (order, job) in zip(orders, jobs) {
+            if let job {
+                if !dispatcher.enqueue(job) { refused(job) }
+            } else {
+                step { $0.pushImpossible(order.device, messages: order.subjects.map(\.key), $1) }
+            }
+        }
+        orders = []
+    }
+
+    /// - Returns: nil when the device has no such channel any more.
+    private func job(_ order: PushOrder, _ newest: Subject, _ names: Identities.Names) -> PushJob? {
+        guard let device = directory.read({ $0.devices[order.device] }), let channel = device.channel(at: order.adapter)
+        else { return nil }
+        // The badge is found out when it leaves.
+        let notification = notification(order.device, order.subjects, newest, names, badge: 0)
         let push = push(
             notification.id, device, channel, .alert(notification), newest.priority, expires: newest.expires)
-        let job = PushJob(
+        return PushJob(
             push: push, account: newest.account, channel: channel, messages: notification.messages,
             representative: newest.key, accepted: time.now)
-        if !dispatcher.enqueue(job) { refused(job) }
     }
 
     /// A push as it leaves its lane, perhaps long after it came: the badge is what is unread at this moment.

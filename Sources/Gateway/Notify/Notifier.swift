@@ -5,6 +5,11 @@ package final class Notifier: Service {
     /// Pushes that take a notification back are worth sending for so long.
     static let clearLifetime: Duration = .seconds(86_400)
 
+    /// Messages that one step of announcing takes before the next step follows. A push is a hundred kilobytes of
+    /// program, which the processor fetches anew for each message when one goes all the way before the next; and nobody
+    /// else decides anything meanwhile.
+    static let announcedAtOnce = 16
+
     package let name = "notifier"
     let machine: Locked<NotifierMachine>
     let directory: StateKeeper<Directory>
@@ -50,19 +55,32 @@ package final class Notifier: Service {
         _ subjects: [Subject], done: [MessageKey: [DeviceID: NotifierMachine.Told]] = [:]
     ) -> [MessageKey: NotifierMachine.Decision] {
         var decisions: [MessageKey: NotifierMachine.Decision] = [:]
-        for subject in subjects {
-            // A bridge passes on what it gets by itself: it has nothing to ring.
-            let devices = directory.read { $0.devices(of: subject.account).filter { !$0.isBridge }.map(\.id) }
-            let actions = decide { [mailroom] machine, view in
-                // Somebody may have read it on a stream before we come here.
-                guard mailroom.isOpen(subject.key) else { return [] }
-                return machine.announce(subject, devices: devices, done: done[subject.key] ?? [:], view)
-            }
-            for case .decided(let subject, _, let decision, _) in actions {
-                decisions[subject.key] = max(decisions[subject.key] ?? .hold, decision)
+        for start in stride(from: 0, to: subjects.count, by: Self.announcedAtOnce) {
+            let some = subjects[start..<min(start + Self.announcedAtOnce, subjects.count)]
+            Batch.run {
+                for case .decided(let subject, _, let decision, _) in announce(some, done) {
+                    decisions[subject.key] = max(decisions[subject.key] ?? .hold, decision)
+                }
             }
         }
         return decisions
+    }
+
+    private func announce(
+        _ subjects: ArraySlice<Subject>, _ done: [MessageKey: [DeviceID: NotifierMachine.Told]]
+    ) -> [NotifierMachine.Action] {
+        // A bridge passes on what it gets by itself: it has nothing to ring.
+        let devices = directory.read { directory in
+            subjects.map { directory.devices(of: $0.account).filter { !$0.isBridge }.map(\.id) }
+        }
+        return decide { [mailroom] machine, view in
+            var actions: [NotifierMachine.Action] = []
+            // Somebody may have read one on a stream before we come here.
+            for (subject, devices) in zip(subjects, devices) where mailroom.isOpen(subject.key) {
+                actions += machine.announce(subject, devices: devices, done: done[subject.key] ?? [:], view)
+            }
+            return actions
+        }
     }
 
     package func acknowledged(_ device: DeviceID, upTo: Int64) {
@@ -174,7 +192,17 @@ package final class Notifier: Service {
         var records: [StoreChange] = []
         // Those of a digest have one notification, and its id costs two hashes.
         var known = aftermath.map { (representative: $0.representative, device: $0.device, id: $0.notification) }
+        // Before what they lead to, all of them: one step after the other.
+        for case .decided(let subject, let device, let decision, let reason) in actions {
+            decided(subject, device, decision, reason)
+        }
+        var pushes: [PushOrder] = []
         for action in actions {
+            if case .push(let device, let subjects, let channel) = action {
+                pushes.append(PushOrder(device: device, subjects: subjects, adapter: channel))
+                continue
+            }
+            push(&pushes)
             guard case .record(let key, let device, let outcome, let detail, let representative, let channel) = action
             else {
                 perform(action)
@@ -190,6 +218,7 @@ package final class Notifier: Service {
             records.append(.putDelivery(record))
             if outcome == .pushed { mailroom.hop(key, .notified, device) }
         }
+        push(&pushes)
         guard !records.isEmpty || aftermath != nil else { return }
         let then = aftermath?.then
         store.submit(records) { result in
@@ -199,15 +228,15 @@ package final class Notifier: Service {
 
     private func perform(_ action: NotifierMachine.Action) {
         switch action {
-        case .decided(let subject, let device, let decision, let reason): decided(subject, device, decision, reason)
+        case .decided, .record, .push: break
         case .notify(let device, let subjects):
-            let badge = subjects.first.map { mailroom.openCount(.account($0.account)) }
-            guard let notification = notification(device, subjects, badge: badge) else { return }
+            guard let newest = newest(of: subjects) else { return }
+            let notification = notification(
+                device, subjects, newest, identities.announcement(newest.key, device),
+                badge: mailroom.openCount(.account(newest.account)))
             let keys = subjects.map(\.key)
             let number = hub.announce(notification)
             step { $0.notified(keys, device, number: number, $1) }
-        case .push(let device, let subjects, let channel): push(device, subjects, at: channel)
-        case .record: break
         case .suppressed(let subject, let device):
             log.info(
                 .notificationSuppressed, "The running client has the message and stayed in front",

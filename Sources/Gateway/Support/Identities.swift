@@ -40,8 +40,11 @@ package struct Identities: Sendable {
         Self.notification(code(of: name(message, device)))
     }
 
+    /// What a notification is called.
+    typealias Names = (notification: NotificationID, tap: String)
+
     /// The id of a notification with the token of its tap, which cost no more together than the id alone.
-    func announcement(_ message: MessageKey, _ device: DeviceID) -> (notification: NotificationID, tap: String) {
+    func announcement(_ message: MessageKey, _ device: DeviceID) -> Names {
         let name = name(message, device)
         let code = code(of: name)
         return (Self.notification(code), (code[Self.tapCodeOffset...] + name).base64URLText)
