@@ -30,6 +30,9 @@ package enum Batch {
         for work in pending.works { work() }
     }
 
+    /// Whether this thread is in a run.
+    package static var isRunning: Bool { unsafe pthread_getspecific(key) != nil }
+
     /// Runs `work` at the end of this thread's run, or at once when there is none.
     package static func afterwards(_ work: @escaping () -> Void) {
         guard let pointer = unsafe pthread_getspecific(key) else { return work() }

@@ -44,10 +44,11 @@ package enum LogFormat: String, Sendable, CaseIterable {
         line.append(contentsOf: ",\"message\":".utf8)
         line.appendJSON(record.text)
         let pairs = record.fields.pairs
+        let isPlain = !pairs.indices.contains { Self.contains(pairs[$0].0, pairs[($0 + 1)...]) }
         for (index, (name, value)) in pairs.enumerated() {
             // Of a name that comes again the last value stands, where the first was.
-            guard !Self.contains(name, pairs[..<index]) else { continue }
-            let last = Self.contains(name, pairs[(index + 1)...]) ? pairs.last { $0.0 == name }?.1 : nil
+            if !isPlain, Self.contains(name, pairs[..<index]) { continue }
+            let last = isPlain ? nil : pairs.last { $0.0 == name }?.1
             line.append(UInt8(ascii: ","))
             line.appendJSON(Self.isOwn(name) ? name + "_" : name)
             line.append(UInt8(ascii: ":"))
@@ -111,14 +112,19 @@ extension LogValue {
     }
 }
 
-/// Writes lines to a file descriptor, standard error unless told otherwise. A line is one `write`,
+/// Writes lines to a file descriptor, standard error unless told otherwise. Each `write` is of whole lines,
 /// so lines of several threads never mix. A reader that has gone away stops nothing: lines are
 /// dropped until there is one again. A reader that is there but slow is waited for, as usual in Unix;
-/// on a descriptor that does not block, for `patience` milliseconds, then the rest of the line is
+/// on a descriptor that does not block, for `patience` milliseconds, then the rest of the lines is
 /// dropped.
+///
+/// Lines of one `Batch` are written together at its end, some milliseconds later at most; warnings and errors, and what
+/// was said before them, at once.
 package final class FileDescriptorLogSink: LogSink {
     /// How long a full, non-blocking descriptor is waited for, in milliseconds.
     private static let patience: Int32 = 1000
+    /// Bytes of lines that wait for others at most.
+    private static let togetherLimit = 65_536
 
     private let descriptor: Int32
     private let shape: Locked<LogFormat>
@@ -127,6 +133,8 @@ package final class FileDescriptorLogSink: LogSink {
         get { shape.withLock { $0 } }
         set { shape.withLock { $0 = newValue } }
     }
+    /// Lines that are not written yet, in their order.
+    private let waiting = Locked<[UInt8]>([])
     /// Whether the last line broke off in its middle.
     private let isMidLine = Locked(false)
 
@@ -140,14 +148,32 @@ package final class FileDescriptorLogSink: LogSink {
     package func write(_ record: LogRecord) {
         var line = format.bytes(record)
         line.append(0x0A)
+        let (before, now) = waiting.withLock { waiting in
+            waiting += line
+            return (waiting.count - line.count, waiting.count)
+        }
+        // Where one waits already, somebody is going to write.
+        if record.level < .warning, now <= Self.togetherLimit, Batch.isRunning {
+            if before == 0 { Batch.afterwards(writeAll) }
+        } else {
+            writeAll()
+        }
+    }
+
+    private func writeAll() {
         isMidLine.withLock { isMidLine in
+            let lines = waiting.withLock { waiting in
+                defer { waiting = [] }
+                return waiting
+            }
+            if lines.isEmpty { return }
             // Half a line is ended first, so that it spoils no other.
-            var rest = (isMidLine ? [0x0A] + line : line)[...]
+            var rest = (isMidLine ? [0x0A] + lines : lines)[...]
             while !rest.isEmpty {
                 let written = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
                 if written > 0 {
+                    isMidLine = rest[rest.startIndex + written - 1] != 0x0A
                     rest = rest.dropFirst(written)
-                    isMidLine = rest.first != nil
                 } else if written == 0 || !(errno == EINTR || (errno == EAGAIN && waitForRoom())) {
                     return
                 }
