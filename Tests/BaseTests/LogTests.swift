@@ -154,6 +154,52 @@ import Testing
         #expect(lines.count == 50)
     }
 
+    @Test("lines of a batch are written at its end; a warning, somebody else's line or too many bytes end the wait")
+    func together() throws {
+        let pipe = Pipe()
+        let log = Log(sink: FileDescriptorLogSink(descriptor: pipe.writer, format: .json))
+        func arrived() throws -> [Int64?] {
+            try pipe.readAvailable().split(separator: 0x0A).map { try JSONParser.parse(Array($0))["n"]?.integer }
+        }
+        var seen: [[Int64?]] = []
+        try Self.batch {
+            log.info("test.n", "N.", ["n": 1])
+            log.info("test.n", "N.", ["n": 2])
+            seen.append(try arrived())
+            log.warning("test.n", "N.", ["n": 3])
+            seen.append(try arrived())
+            log.info("test.n", "N.", ["n": 4])
+            let isDone = Locked(false)
+            SystemThread.start(name: "other") {
+                log.info("test.n", "N.", ["n": 5])
+                isDone.withLock { $0 = true }
+            }
+            while !isDone.withLock({ $0 }) { sched_yield() }
+            seen.append(try arrived())
+            log.info("test.n", "N.", ["n": 6])
+            log.info("test.n", "N.", ["n": 7])
+        }
+        seen.append(try arrived())
+        #expect(seen == [[], [1, 2, 3], [4, 5], [6, 7]])
+    }
+
+    @Test("no more lines wait for one another than 64 KiB")
+    func togetherLimit() throws {
+        let folder = TemporaryFolder()
+        let descriptor = unsafe open(folder.file("log"), O_CREAT | O_WRONLY, 0o600)
+        defer { close(descriptor) }
+        let log = Log(sink: FileDescriptorLogSink(descriptor: descriptor, format: .json))
+        var sizes: [Int] = []
+        Batch.run {
+            for _ in 0..<9 {
+                log.info("test.n", "N.", ["pad": .string(String(repeating: "x", count: 8000))])
+                sizes.append(FileSystem.contents(of: folder.file("log"), limit: 1 << 20)?.count ?? -1)
+            }
+        }
+        #expect(sizes.prefix(8).allSatisfy { $0 == 0 })
+        #expect(sizes.last ?? 0 > 9 * 8000)
+    }
+
     @Test("a reader that has gone away, or a closed descriptor, stops nothing")
     func goneReader() {
         let pipe = Pipe()
@@ -176,6 +222,15 @@ import Testing
         sink.write(record(.info, ["n": 1]))
         let text = String(decoding: pipe.readAvailable(), as: UTF8.self)
         #expect(text == "\n" + LogFormat.text.line(record(.info, ["n": 1])) + "\n")
+    }
+}
+
+extension LogTests {
+    /// A batch whose body may throw.
+    private static func batch(_ body: () throws -> Void) throws {
+        var result = Result<Void, any Error>.success(())
+        Batch.run { result = Result(catching: body) }
+        try result.get()
     }
 }
 

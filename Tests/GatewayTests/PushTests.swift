@@ -48,6 +48,26 @@ struct PushTests {
         }
     }
 
+    @Test("messages that come together, more than one step takes, leave once each and in order; one read before does not")
+    func together() async throws {
+        let (parts, slow) = Self.slowPhone()
+        try await TestGateway.run(parts) { test in
+            let phone = try await test.device()
+            let postings = (0..<2 * Notifier.announcedAtOnce + 3).map { _ in
+                Posting(MessageDraft(sender: .account("bob"), app: "mail"), to: .account("alice"))
+            }
+            let posted = try await test.gateway.mailroom.post(postings).compactMap(\.message)
+            let read = posted[Notifier.announcedAtOnce + 1].key
+            try await test.gateway.messages.read(read, by: phone)
+            let decisions = test.gateway.messages.accepted(posted)
+            let expected = posted.map(\.key).filter { $0 != read }
+            try await Eventually.wait("all have left") { slow.alerts.count >= expected.count }
+            try await test.waitUntilIdle()
+            #expect(slow.alerts.map(\.message) == expected)
+            #expect(decisions == Dictionary(uniqueKeysWithValues: expected.map { ($0, .push) }))
+        }
+    }
+
     @Test("the badge is what is unread when the push leaves its lane, not when it came there")
     func badge() async throws {
         let (parts, slow) = Self.slowPhone()

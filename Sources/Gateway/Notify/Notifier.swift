@@ -8,7 +8,7 @@ package final class Notifier: Service {
     /// Messages that one step of announcing takes before the next step follows. A push is a hundred kilobytes of
     /// program, which the processor fetches anew for each message when one goes all the way before the next; and nobody
     /// else decides anything meanwhile.
-    static let announcedAtOnce = 16
+    package static let announcedAtOnce = 16
 
     package let name = "notifier"
     let machine: Locked<NotifierMachine>
