@@ -4,7 +4,7 @@ internal import CCrypto
 /// The sole owner of an `EVP_PKEY`.
 @safe final class KeyHandle: @unchecked Sendable {
     // Sendable: an EVP_PKEY is never changed after it is made, and OpenSSL lets several threads use one
-    // at a time through contexts of their own.
+    // at a time through contexts of their own. The exception, `P256.withPublicKey`, lends to one thread at a time.
     let pointer: OpaquePointer
 
     /// Bytes of the longest PEM text that is read.

@@ -48,7 +48,7 @@ struct PushTests {
         }
     }
 
-    @Test("messages that come together, more than one step takes, leave once each and in order; one read before does not")
+    @Test("messages that come together, more than a step takes, leave once each and in order; one read before does not")
     func together() async throws {
         let (parts, slow) = Self.slowPhone()
         try await TestGateway.run(parts) { test in

@@ -6,8 +6,8 @@ package final class Notifier: Service {
     static let clearLifetime: Duration = .seconds(86_400)
 
     /// Messages that one step of announcing takes before the next step follows. A push is a hundred kilobytes of
-    /// program, which the processor fetches anew for each message when one goes all the way before the next; and nobody
-    /// else decides anything meanwhile.
+    /// program, which the processor fetches anew for each message when one goes all the way before the next. No more at
+    /// once: the machine is locked while it decides.
     package static let announcedAtOnce = 16
 
     package let name = "notifier"
@@ -282,22 +282,4 @@ package final class Notifier: Service {
     }
 
     package func beginShutdown() { stopped.raise() }
-}
-
-extension [Message] {
-    /// The message of a key, of a page in the order of the keys.
-    fileprivate func message(_ key: MessageKey) -> Message? {
-        let index = partitioningIndex { $0.key >= key }
-        return index < endIndex && self[index].key == key ? self[index] : nil
-    }
-
-    /// The first index whose element, and all after it, fit; the elements must be ordered that way.
-    fileprivate func partitioningIndex(where fits: (Message) -> Bool) -> Int {
-        var (low, high) = (startIndex, endIndex)
-        while low < high {
-            let middle = (low + high) / 2
-            if fits(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
-    }
 }
