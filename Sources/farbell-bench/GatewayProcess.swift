@@ -41,7 +41,7 @@ final class GatewayProcess: Sendable {
     /// - Throws: `BenchError`, `PeerError`, `DeadlineMissed`.
     init(_ settings: Settings) async throws {
         folder = try TemporaryFolder()
-        port = try FreePort.next()
+        port = try ServerPort.next()
         try folder.write(settings.apnsKey, to: "apns.p8")
         try folder.write(Self.configuration(settings, port: port).serialized, to: "farbell.json")
         try await settings.seed.write(

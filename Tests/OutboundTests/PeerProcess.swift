@@ -62,6 +62,23 @@ final class PeerProcess: Sendable {
         return port
     }
 
+    /// The port of its first listening socket by IPv4, for servers that choose one and do not tell; `nil` while
+    /// there is none. From `/proc`, see proc(5) and proc_net_tcp(5): the state is 0A, the address in hexadecimal.
+    func listeningPort() -> Int? {
+        let files = FileManager.default
+        let folder = "/proc/\(process)/fd"
+        let sockets = (try? files.contentsOfDirectory(atPath: folder))?.compactMap {
+            try? files.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
+        }
+        guard let sockets, let table = files.contents(atPath: "/proc/\(process)/net/tcp") else { return nil }
+        for line in String(decoding: table, as: UTF8.self).split(separator: "\n").dropFirst() {
+            let fields = line.split(separator: " ")
+            guard fields.count > 9, fields[3] == "0A", sockets.contains("socket:[\(fields[9])]") else { continue }
+            return fields[1].split(separator: ":").last.flatMap { Int($0, radix: 16) }
+        }
+        return nil
+    }
+
     /// Runs a command to its end.
     static func run(_ command: [String]) async throws {
         let process = try await PeerProcess(command)

@@ -58,10 +58,10 @@ package final class LoopbackSocket: Sendable {
     }
 }
 
-/// Ports for servers that come back on the same one.
+/// Ports for servers that are started later or come back on the same one, and for "nobody listens here".
 package enum ServerPort {
     /// A port nobody listens on, outside the range that the system gives to outgoing connections, so that
-    /// none of those takes it while the server is away.
+    /// none of those takes it while there is no server.
     /// - Throws: `PeerError` when none is found.
     package static func next() throws -> Int {
         for _ in 0..<100 {

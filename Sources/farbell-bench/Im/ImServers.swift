@@ -49,7 +49,7 @@ final class ImProsody: ImServer {
     /// - Throws: `PeerError`, `DeadlineMissed`.
     init(_ users: Int) async throws {
         folder = try TemporaryFolder()
-        port = try FreePort.next()
+        port = try ServerPort.next()
         guard FileSystem.createFolder(folder.file("data/localhost/accounts")) else {
             throw BenchError("no folder for Prosody: \(FileSystem.lastError)")
         }
@@ -99,7 +99,7 @@ final class ImEjabberd: ImServer {
     /// - Throws: `PeerError`, `DeadlineMissed`.
     init() async throws {
         folder = try TemporaryFolder()
-        port = try FreePort.next()
+        port = try ServerPort.next()
         guard FileSystem.createFolder(folder.file("spool")) else {
             throw BenchError("no folder for ejabberd: \(FileSystem.lastError)")
         }

@@ -21,7 +21,7 @@ final class PushFarbell: Sendable {
     init(_ service: PushService, devices: Int, _ fakes: PushFakes) async throws {
         (self.service, self.devices, self.fakes) = (service, devices, fakes)
         folder = try TemporaryFolder()
-        port = try FreePort.next()
+        port = try ServerPort.next()
         guard let key = FileSystem.contents(of: fakes.keyFile, limit: 65_536) else {
             throw BenchError("there is no key: \(FileSystem.lastError)")
         }

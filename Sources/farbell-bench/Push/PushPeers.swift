@@ -91,7 +91,7 @@ struct PushPeers: Sendable {
 
     /// One alert is a group and a webhook call of its own.
     func alertmanager(_ count: Int, perSecond: Int? = nil) async throws -> PushFigure {
-        let (folder, port) = (try TemporaryFolder(), try FreePort.next())
+        let (folder, port) = (try TemporaryFolder(), try ServerPort.next())
         try folder.write(
             """
             route:

@@ -18,7 +18,7 @@ import Testing
         let receiver = try FakeWebhookReceiver(.init(identity: authority.localhost))
         defer { receiver.stop() }
         receiver.script(.status(410), .status(410))
-        let closed = try FreePort.next()
+        let closed = try ServerPort.next()
         var options = Scenario.Options()
         options.hasMailServer = false
         let trusted = kind == "tls" ? other.caFile : authority.caFile

@@ -27,7 +27,7 @@ import Testing
         let program = try folder.write("#!/bin/sh\nexit 1\n", to: "program")
         var options = Scenario.Options()
         options.hasMailServer = false
-        let closed = try FreePort.next()
+        let closed = try ServerPort.next()
         options.sections = [
             "apps": [:],
             "push": [

@@ -180,7 +180,7 @@ import Testing
     func hops() async throws {
         let nowhere = try Self.adapter("smtp://nowhere.invalid:2525")
         #expect(await nowhere.send(.sample(to: Self.receiver)).hop == .nameResolution)
-        let closed = try Self.adapter("smtp://localhost:\(FreePort.next())")
+        let closed = try Self.adapter("smtp://localhost:\(ServerPort.next())")
         #expect(await closed.send(.sample(to: Self.receiver)).hop == .tcp)
         let authority = try TestCertificateAuthority()
         let server = try FakeSMTPServer(Self.options(.implicit), identity: authority.localhost)

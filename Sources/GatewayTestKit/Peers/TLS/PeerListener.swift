@@ -135,17 +135,3 @@ enum LoopbackAddress {
         return status == 0 ? Int(UInt16(bigEndian: address.sin_port)) : nil
     }
 }
-
-/// Ports nobody listens on.
-package enum FreePort {
-    /// A port the system just handed out and took back.
-    /// - Throws: `PeerError` when there is none.
-    package static func next() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-        defer { close(descriptor) }
-        guard descriptor >= 0, LoopbackAddress.bind(descriptor, port: 0),
-            let port = LoopbackAddress.port(of: descriptor)
-        else { throw PeerError(.socket, FileSystem.lastError) }
-        return port
-    }
-}
