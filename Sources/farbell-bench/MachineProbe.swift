@@ -1,4 +1,5 @@
 internal import Base
+internal import Cryptography
 internal import GatewayTestKit
 internal import Glibc
 
@@ -48,6 +49,35 @@ enum MachineProbe {
                 syncs.append(time.now - awake)
             }
             return (Distribution(late), Distribution(syncs))
+        }
+    }
+
+    /// How long sealing one message for Web Push (RFC 8291) takes while every processor does nothing else: arithmetic
+    /// that no sender can spare itself, and so a measure of how fast the machine is at the moment, stolen time and
+    /// processors that share a core included.
+    /// - Parameter time: for how long it is tried.
+    /// - Throws: `CryptographyError`.
+    static func sealing(for time: Duration = .milliseconds(200)) async throws -> Duration {
+        let key = try AgreementKey.generate().publicKey
+        let secret = try SecureRandom.bytes(WebPushEncryption.authSize)
+        let text = [UInt8](repeating: 97, count: 200)
+        return try await withThrowingTaskGroup(of: Duration.self) { group in
+            let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+            for _ in 0..<processors {
+                group.addTask {
+                    try await WorkThread(name: "probe").run {
+                        let clock = SystemTime()
+                        let begin = clock.now
+                        var count = 0
+                        while clock.now - begin < time {
+                            _ = try WebPushEncryption.encrypt(text, p256dh: key, auth: secret)
+                            count += 1
+                        }
+                        return (clock.now - begin) / count
+                    }
+                }
+            }
+            return try await group.reduce(.zero, +) / processors
         }
     }
 }

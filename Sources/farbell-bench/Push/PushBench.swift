@@ -16,16 +16,15 @@ struct PushBench: Sendable {
     /// Of so many Web Pushes one is opened where each one's time counts: thousands of times are known then.
     private static let sampling = 10
     private static let tail = Duration.milliseconds(20)
-    private static let deadLoss = 0.05
 
     private let parts: Set<String>
-    private let isQuick: Bool
-    private let counts: (apns: Int, webPush: Int, hook: Int, aioapns: Int, pywebpush: Int, alerts: Int)
+    let isQuick: Bool
+    let counts: (apns: Int, webPush: Int, hook: Int, aioapns: Int, pywebpush: Int, alerts: Int)
     private let devices: Int
-    private let rate: Int
-    private let seconds: Int
-    private let rounds: Int
-    private let window: Int
+    let rate: Int
+    let seconds: Int
+    let rounds: Int
+    let window: Int
 
     /// - Throws: `BenchError` (usage).
     init(_ options: BenchOptions) throws {
@@ -152,20 +151,21 @@ struct PushBench: Sendable {
         return (stored + live).allSatisfy(\.isWhole) && (isMet || isQuick)
     }
 
-    private static func missing(_ names: [String]) {
+    static func missing(_ names: [String]) {
         for name in names {
             Report.print("\(name): not measured; it is not here (Scripts/install --bench, Scripts/bench.d/setup).")
         }
     }
 
-    private static func remarks(_ figures: [PushFigure]) {
+    static func remarks(_ figures: [PushFigure]) {
         for who in Set(figures.map(\.who)).sorted() {
             let own = figures.filter { $0.who == who }
             Report.print(
                 "\(who), each run: "
                     + own.map { figure in
-                        "\(figure.source) \(Report.decimal(figure.perSecond, 0))"
-                            + (figure.remark.isEmpty ? "" : " (\(figure.remark))")
+                        let remarks = [figure.conditions?.text, figure.remark].compactMap { $0 }.filter { !$0.isEmpty }
+                        return "\(figure.source) \(Report.decimal(figure.perSecond, 0))"
+                            + (remarks.isEmpty ? "" : " (\(remarks.joined(separator: ", ")))")
                     }.joined(separator: ", "))
         }
     }
@@ -192,12 +192,14 @@ struct PushBench: Sendable {
     private func latency(_ runner: PushRunner, _ peers: PushPeers) async throws -> Bool {
         let count = rate * seconds
         var rows: [[String]] = []
+        var figures: [PushFigure] = []
         var isGood = true
         var missing: [String] = []
         for (service, name) in [(PushService.apns, "Farbell, APNs"), (.webPush, "Farbell, Web Push")] {
             Report.progress("latency: \(name), \(rate) a second for \(seconds) s")
             let figure = try await runner.steady(count, perSecond: rate, service)
             isGood = figure.isWhole && (isQuick || Self.meets(figure)) && isGood
+            figures.append(figure)
             rows.append(Self.latencyRow(figure, name, rate, isJudged: true))
         }
         if await PushPeers.has("aioapns") {
@@ -219,59 +221,9 @@ struct PushBench: Sendable {
             "\n## latency: \(rate) messages a second for \(seconds) s, each in a request of its own; accepted is when the"
                 + " answer came\n")
         Report.print(Report.table(Self.latencyHead, rows))
+        Self.remarks(figures)
         Report.print("pywebpush and apprise cannot send so many a second: see their rates.")
         Self.missing(missing)
         return isGood
-    }
-
-    // MARK: Beside a dead service
-
-    private func dead(_ runner: PushRunner, _ peers: PushPeers) async throws -> Bool {
-        var (alone, beside): ([PushFigure], [PushFigure]) = ([], [])
-        var (otherAlone, otherBeside): ([PushFigure], [PushFigure]) = ([], [])
-        let isThere = await PushPeers.has("aioapns")
-        for round in 1...rounds {
-            Report.progress("dead: round \(round) of \(rounds)")
-            alone.append(try await runner.live(counts.apns, .apns))
-            beside.append(try await runner.live(counts.apns, .apns, dead: counts.apns))
-            guard isThere else { continue }
-            otherAlone.append(try await peers.aioapns(counts.aioapns, window: window))
-            otherBeside.append(try await peers.aioapns(counts.aioapns, window: window, besideDead: true))
-        }
-        Report.progress("dead: \(rate) a second to each for \(seconds) s")
-        let steadyAlone = try await runner.steady(rate * seconds, perSecond: rate, .apns)
-        let steadyBeside = try await runner.steady(rate * seconds, perSecond: rate, .apns, dead: counts.apns)
-        Report.print(
-            "\n## dead: APNs beside a second one that takes pushes and never answers, with as many messages waiting\n")
-        var rows: [[String]] = []
-        var isMet = true
-        for (name, without, with) in [
-            ("Farbell, as fast as it goes", PushFigure.median(alone), PushFigure.median(beside)),
-            ("Farbell, \(rate) a second to each", steadyAlone, steadyBeside),
-            ("aioapns 4.0, as fast as it goes", PushFigure.median(otherAlone), PushFigure.median(otherBeside)),
-        ] {
-            guard let without, let with else {
-                rows.append([name, "not measured", "-", "-", "-", "-", "", ""])
-                continue
-            }
-            let loss = 1 - with.perSecond / without.perSecond
-            let isJudged = name.hasPrefix("Farbell")
-            if isJudged { isMet = loss <= Self.deadLoss && with.isWhole && isMet }
-            rows.append([
-                name, Report.decimal(without.perSecond, 0), Report.decimal(with.perSecond, 0),
-                Report.decimal(loss * 100), PushFigure.times(without.fromAccept).joined(separator: " / "),
-                PushFigure.times(with.fromAccept).joined(separator: " / "), isJudged ? "<= 5 %" : "",
-                isJudged ? Report.verdict(loss <= Self.deadLoss && with.isWhole) : "",
-            ])
-        }
-        Report.print(
-            Report.table(
-                [
-                    "who", "alone, a second", "beside it, a second", "lost %", "alone p50 / p99 ms",
-                    "beside it p50 / p99 ms", "bar", "verdict",
-                ], rows))
-        Self.remarks(alone + beside)
-        Self.missing(isThere ? [] : ["aioapns 4.0"])
-        return (alone + beside + [steadyAlone, steadyBeside]).allSatisfy(\.isWhole) && (isMet || isQuick)
     }
 }

@@ -18,6 +18,7 @@ struct PushFigure: Sendable {
     /// Resident, in KiB.
     var memory = 0
     var remark = ""
+    var conditions: PushConditions?
 
     var lost: Int { max(0, sent - arrived) }
     /// Whether everything arrived, and nothing twice.
@@ -70,6 +71,25 @@ struct PushFigure: Sendable {
             who, source, "\(sent)", Report.decimal(perSecond, 0), ratio.map { Report.decimal($0, 2) } ?? "",
             Report.decimal(processor), Report.decimal(Double(memory) / 1024, 0), "\(lost)", "\(doubled)", bar, verdict,
         ]
+    }
+}
+
+/// What the machine gave while a run was measured.
+struct PushConditions: Sendable {
+    /// `MachineProbe.sealing`, right before.
+    private let sealing: Duration
+    private let begin: MachineProbe.Ticks
+    private var stolenShare = 0.0
+
+    /// What is measured begins when this returns.
+    /// - Throws: what the probe throws.
+    init() async throws { (sealing, begin) = (try await MachineProbe.sealing(), MachineProbe.ticks) }
+
+    /// What was measured ends here.
+    mutating func end() { stolenShare = MachineProbe.ticks.stolenShare(since: begin) }
+
+    var text: String {
+        "\(Report.decimal(stolenShare * 100)) % stolen, \(Report.decimal(sealing.inSeconds * 1e6, 0)) us to seal"
     }
 }
 

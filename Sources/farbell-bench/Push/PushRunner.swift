@@ -15,9 +15,12 @@ struct PushRunner: Sendable {
         _ = try await PushLoad(gateway: gateway, http: http).putAll(count, at: service)
         await gateway.stop()
         try await fakes.clear()
+        var conditions = try await PushConditions()
         try await gateway.start(sends: true, waits: false)
         _ = try await fakes.wait(service, count: count)
+        conditions.end()
         var figure = PushFigure(who: "Farbell", source: "its store, after a start", sent: count)
+        figure.conditions = conditions
         figure.count(try await fakes.arrivals(service))
         // All of it is this run's, the start included.
         let used = try ProcessMeter.processorTime(of: gateway.processID)
@@ -31,11 +34,14 @@ struct PushRunner: Sendable {
     /// - Parameter dead: so many stand before a service that hangs, before the first of the others comes.
     func live(_ count: Int, _ service: PushService, dead: Int = 0) async throws -> PushFigure {
         let (gateway, load) = try await warm(service, dead: dead)
+        var conditions = try await PushConditions()
         let meter = try PushMeter(gateway.processID)
         let begin = MonotonicClock.nanoseconds
         let times = try await load.putAll(count, at: service)
         _ = try await fakes.wait(service, count: count)
+        conditions.end()
         var figure = PushFigure(who: "Farbell", source: "HTTP, stored", sent: count)
+        figure.conditions = conditions
         figure.count(try await fakes.arrivals(service), begin: begin, times: times)
         try meter.read(into: &figure)
         figure.remark = await finish(gateway, hangs: dead > 0)
@@ -46,13 +52,16 @@ struct PushRunner: Sendable {
     /// - Parameter dead: so many stand before a service that hangs, and as many as to the other come to it beside.
     func steady(_ count: Int, perSecond: Int, _ service: PushService, dead: Int = 0) async throws -> PushFigure {
         let (gateway, load) = try await warm(service, dead: dead)
+        var conditions = try await PushConditions()
         let meter = try PushMeter(gateway.processID)
         async let beside: PushLoad.Times? =
             dead > 0 ? load.putSteadily(count, perSecond: perSecond, at: .dead) : nil
         let times = try await load.putSteadily(count, perSecond: perSecond, at: service)
         _ = try await beside
         _ = try await fakes.wait(service, count: count)
+        conditions.end()
         var figure = PushFigure(who: "Farbell", source: "HTTP, stored", sent: count)
+        figure.conditions = conditions
         figure.count(try await fakes.arrivals(service), times: times)
         try meter.read(into: &figure)
         figure.remark = await finish(gateway, hangs: dead > 0)
