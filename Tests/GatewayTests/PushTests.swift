@@ -68,6 +68,36 @@ struct PushTests {
         }
     }
 
+    @Test("pushes that end together, more than a step takes, are noted once each, and told in the log")
+    func endTogether() async throws {
+        let count = 2 * Notifier.announcedAtOnce + 3
+        var parts = TestGateway.Parts()
+        let service = RecordingPushAdapter(concurrency: count)
+        parts.pushes["phone"] = service
+        parts.notify.group = .zero
+        try await TestGateway.run(parts) { test in
+            let phone = try await test.device()
+            service.hold()
+            let postings = (0..<count).map { _ in
+                Posting(MessageDraft(sender: .account("bob"), app: "mail"), to: .account("alice"))
+            }
+            let posted = try await test.gateway.mailroom.post(postings).compactMap(\.message)
+            _ = test.gateway.messages.accepted(posted)
+            try await service.pushes.wait(count: count)
+            service.release()
+            try await test.waitUntilIdle()
+            let keys = posted.map(\.key)
+            let deliveries = try await test.store.deliveries(of: keys)
+            #expect(deliveries.map(\.message).sorted() == keys)
+            for delivery in deliveries {
+                #expect(delivery.outcome == .pushed)
+                #expect(delivery.notification == test.gateway.identities.notification(delivery.message, phone.id))
+            }
+            let told = test.log.records(of: .notificationSent).compactMap { $0.fields["messageId"] }
+            #expect(Set(told).count == count && told.count == count)
+        }
+    }
+
     @Test("the badge is what is unread when the push leaves its lane, not when it came there")
     func badge() async throws {
         let (parts, slow) = Self.slowPhone()
