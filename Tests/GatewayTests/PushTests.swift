@@ -68,7 +68,7 @@ struct PushTests {
         }
     }
 
-    @Test("pushes that end together, more than a step takes, are noted once each, and told in the log")
+    @Test("pushes that end together are noted once each, and told in the log")
     func endTogether() async throws {
         let count = 2 * Notifier.announcedAtOnce + 3
         var parts = TestGateway.Parts()

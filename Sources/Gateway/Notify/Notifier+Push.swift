@@ -161,28 +161,25 @@ extension Notifier {
             }
         }
         guard let representative = job.representative, !job.messages.isEmpty else { return }
-        let ended = EndedPush(
-            job: job, representative: representative, report: report, outcome: outcome, took: time.now - job.accepted)
-        if outcome != .pushed || !ends.add(ended) { note([ended]) }
-    }
-
-    /// Notes how pushes have ended; each step for all of them before the next one, as `announcedAtOnce` says.
-    func note(_ ended: [EndedPush]) {
-        // The lines are written when the records are durable.
-        let aftermath = ended.filter { $0.outcome == .pushed }.map { ended in
-            Aftermath(
-                representative: ended.representative, device: ended.job.push.device,
-                notification: NotificationID(ended.job.push.id)
+        let detail = [report.status.map(String.init), report.reason].compactMap { $0 }.joined(separator: " ")
+        var aftermath: Aftermath?
+        if outcome == .pushed {
+            let milliseconds = time.now - job.accepted
+            // The line is written when the record is durable.
+            aftermath = Aftermath(
+                representative: representative, device: job.push.device, notification: NotificationID(job.push.id)
             ) { [log] in
-                log.info(.notificationSent, "The push service took a notification", ended.fields)
+                log.info(
+                    .notificationSent, "The push service took a notification",
+                    job.fields(report) + [
+                        "attempts": .count(job.attempt + 1), "milliseconds": .milliseconds(milliseconds),
+                    ])
             }
         }
         step(aftermath) { machine, view in
-            ended.flatMap { ended in
-                machine.pushFinished(
-                    ended.job.push.device, representative: ended.representative, messages: ended.job.messages,
-                    outcome: ended.outcome, detail: ended.detail, channel: ended.job.channel.adapter, view)
-            }
+            machine.pushFinished(
+                job.push.device, representative: representative, messages: job.messages, outcome: outcome,
+                detail: detail.isEmpty ? nil : detail, channel: job.channel.adapter, view)
         }
     }
 

@@ -23,8 +23,6 @@ package final class Notifier: Service {
     let log: Log
     let defaults: NotifyDefaults
     private let alarm: Alarm
-    /// Pushes that a service took and that are not yet noted.
-    let ends = Gathering<EndedPush>(limit: announcedAtOnce)
     private let stopped = ShutdownSignal()
 
     package init(
@@ -107,8 +105,6 @@ package final class Notifier: Service {
             collapse: page.message(representative).flatMap(Messages.collapse))
         machine.withLock { $0.restore(delivery.message, shown) }
     }
-    /// Pushes that a service took, of which neither machine nor store know yet.
-    package var unnotedCount: Int { ends.count }
     package var pendingCount: Int { machine.withLock { $0.pendingCount } }
 
     /// Takes messages out of the machine because they are being settled; what `withdraw` needs.
@@ -161,13 +157,13 @@ package final class Notifier: Service {
     }
 
     func step(
-        _ aftermath: [Aftermath] = [], _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
+        _ aftermath: Aftermath? = nil, _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
     ) {
         _ = decide(aftermath, body)
     }
 
     func decide(
-        _ aftermath: [Aftermath] = [], _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
+        _ aftermath: Aftermath? = nil, _ body: (inout NotifierMachine, NotifierView) -> [NotifierMachine.Action]
     ) -> [NotifierMachine.Action] {
         let view = NotifierView(
             now: time.now, timestamp: time.timestamp, ack: defaults.ack,
@@ -192,11 +188,10 @@ package final class Notifier: Service {
     }
 
     /// What there is to record goes to the store in one piece.
-    private func perform(_ actions: [NotifierMachine.Action], _ aftermath: [Aftermath]) {
+    private func perform(_ actions: [NotifierMachine.Action], _ aftermath: Aftermath?) {
         var records: [StoreChange] = []
         // Those of a digest have one notification, and its id costs two hashes.
-        var named = aftermath[...]
-        var known: (representative: MessageKey, device: DeviceID, id: NotificationID)?
+        var known = aftermath.map { (representative: $0.representative, device: $0.device, id: $0.notification) }
         // Before what they lead to, all of them: one step after the other.
         for case .decided(let subject, let device, let decision, let reason) in actions {
             decided(subject, device, decision, reason)
@@ -214,11 +209,7 @@ package final class Notifier: Service {
                 continue
             }
             if known?.representative != representative || known?.device != device {
-                // Records come in the order of what they belong to.
-                named = named.drop { $0.representative != representative || $0.device != device }
-                known = (
-                    representative, device, named.first?.notification ?? identities.notification(representative, device)
-                )
+                known = (representative, device, identities.notification(representative, device))
             }
             guard let id = known?.id else { continue }
             let record = DeliveryRecord(
@@ -228,9 +219,10 @@ package final class Notifier: Service {
             if outcome == .pushed { mailroom.hop(key, .notified, device) }
         }
         push(&pushes)
-        guard !records.isEmpty || !aftermath.isEmpty else { return }
+        guard !records.isEmpty || aftermath != nil else { return }
+        let then = aftermath?.then
         store.submit(records) { result in
-            if case .success = result { for each in aftermath { each.then() } }
+            if case .success = result { then?() }
         }
     }
 
@@ -281,11 +273,6 @@ package final class Notifier: Service {
                 while true {
                     try await self.alarm.wait()
                     self.step { $0.fire($1) }
-                }
-            }
-            group.addTask {
-                await self.ends.collect { ended in
-                    Batch.run { self.note(ended) }
                 }
             }
             group.addTask { await self.stopped.wait() }
