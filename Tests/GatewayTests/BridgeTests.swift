@@ -99,6 +99,25 @@ private final class ScriptedBridge: Bridge {
         }
     }
 
+    @Test("IM-7 what comes while an account is being linked comes through")
+    func meanwhile() async throws {
+        try await run { test, bridge in
+            try await test.account()
+            try await test.post(body: "before")
+            let host = try await bridge.host()
+            test.store.pause()
+            let inbox = ScriptedBridge.Inbox()
+            async let attached = host.attach("alice", inbox, after: 0)
+            try await Eventually.wait("the device is on its way to the disk") { test.store.heldAnswers == 1 }
+            async let posted = test.post(body: "meanwhile")
+            try await Eventually.wait("the message, too") { test.store.heldAnswers == 2 }
+            test.store.resume()
+            #expect(try await attached)
+            _ = try await posted
+            try await Eventually.wait("the message") { inbox.texts == ["meanwhile"] }
+        }
+    }
+
     @Test("SG-12 a bridge's device is never rung and does not take the place of the one seen last")
     func neverRung() async throws {
         try await run { test, bridge in

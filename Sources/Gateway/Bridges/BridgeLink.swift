@@ -51,12 +51,10 @@ final class BridgeLink: BridgeHost {
         guard let account = self.account(account.text) else {
             throw GatewayError(.notFound, "there is no account '\(account)'")
         }
+        // What was there before was never meant for the other side. What comes while the device is being made is.
+        let newest = parts.mailroom.lastNumber(.account(account))
         let (device, isNew) = try await parts.devices.bridge(account, by: name)
-        if isNew {
-            // What was there before was never meant for the other side.
-            let newest = parts.mailroom.lastNumber(.account(account))
-            try await parts.devices.skip(device.id, upTo: newest)
-        }
+        if isNew { try await parts.devices.skip(device.id, upTo: newest) }
         let stream = BridgeStream(account, inbox) { [sink] in sink.yield($0) }
         open.withLock { $0[account] = stream }
         let current = parts.devices.device(device.id) ?? device
