@@ -49,6 +49,12 @@ extension JSON {
 
     fileprivate static func write(_ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
+        unsafe writeCharacters(utf8, to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// What stands between the quotes.
+    fileprivate static func writeCharacters(_ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8]) {
         // What needs no escape is copied in runs.
         var runStart = 0
         var index = unsafe ByteScan.beyondPlain(in: utf8.span, from: 0)
@@ -67,7 +73,6 @@ extension JSON {
             index = unsafe ByteScan.beyondPlain(in: utf8.span, from: index)
         }
         unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: utf8[runStart...]))
-        bytes.append(UInt8(ascii: "\""))
     }
 
     /// The code point to escape that starts with these bytes of UTF-8; nil if it may stand as it is.
@@ -98,6 +103,26 @@ extension JSON {
 extension [UInt8] {
     /// Appends a text as a JSON string, in quotes.
     package mutating func appendJSON(_ text: String) { JSON.write(text, to: &self) }
+
+    /// Appends two texts as one JSON string, without joining them first.
+    /// - Parameter start: needs no escape.
+    package mutating func appendJSON(_ start: String, _ text: String) {
+        append(UInt8(ascii: "\""))
+        append(contentsOf: start.utf8)
+        var text = text
+        text.withUTF8 { utf8 in unsafe JSON.writeCharacters(utf8, to: &self) }
+        append(UInt8(ascii: "\""))
+    }
+
+    /// Appends UTF-8 as a JSON string; what is none is replaced by U+FFFD.
+    package mutating func appendJSON(utf8 text: [UInt8]) {
+        do throws(UTF8.ValidationError) {
+            _ = try UTF8Span(validating: text.span)
+        } catch {
+            return appendJSON(String(decoding: text, as: UTF8.self))
+        }
+        unsafe text.withUnsafeBufferPointer { utf8 in unsafe JSON.write(utf8, to: &self) }
+    }
 
     /// The same of a text of the program's.
     mutating func appendJSON(_ text: StaticString) {

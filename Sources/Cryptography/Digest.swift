@@ -5,18 +5,34 @@ package enum SHA256 {
     /// Bytes of a hash.
     package static let size = 32
 
+    /// The sole owner of an `EVP_MD_CTX`.
+    @safe private final class Context: @unchecked Sendable {
+        // Sendable: one thread has it at a time.
+        let pointer: OpaquePointer
+        init(_ pointer: OpaquePointer) { unsafe self.pointer = pointer }
+        deinit { unsafe EVP_MD_CTX_free(pointer) }
+    }
+
     /// Looked up once: where the algorithm is named by `EVP_sha256()` the library looks for it at each hash. Never freed.
     private nonisolated(unsafe) static let algorithm = unsafe EVP_MD_fetch(nil, "SHA256", nil)
+    /// To make one takes as long as a short hash.
+    private static let contexts = Spares<Context>()
 
     /// The 32-byte hash of a message.
     /// - Throws: `CryptographyError.libraryFailure`.
     package static func hash(_ message: [UInt8]) throws(CryptographyError) -> [UInt8] {
-        var result = [UInt8](repeating: 0, count: size)
-        var count: UInt32 = 0
-        guard unsafe EVP_Digest(message, message.count, &result, &count, algorithm, nil) == 1, count == 32 else {
-            throw .openSSL("SHA-256 failed")
+        try contexts.using { () throws(CryptographyError) in
+            guard let context = unsafe EVP_MD_CTX_new() else { throw .openSSL("no memory for a hash") }
+            return unsafe Context(context)
+        } _: { (context) throws(CryptographyError) in
+            var result = [UInt8](repeating: 0, count: size)
+            var count: UInt32 = 0
+            guard unsafe EVP_DigestInit_ex2(context.pointer, algorithm, nil) == 1,
+                unsafe EVP_DigestUpdate(context.pointer, message, message.count) == 1,
+                unsafe EVP_DigestFinal_ex(context.pointer, &result, &count) == 1, count == 32
+            else { throw .openSSL("SHA-256 failed") }
+            return result
         }
-        return result
     }
 }
 

@@ -96,8 +96,12 @@ package struct RequestHeaders: Sendable {
 
     /// The first value of a name, compared without case; bytes that are not UTF-8 are replaced.
     package subscript(_ name: String) -> String? {
-        for field in index where matches(field.name, name) { return text(field.value) }
-        return nil
+        bytes(name).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The bytes of the first value of a name, compared without case.
+    package func bytes(_ name: String) -> ArraySlice<UInt8>? {
+        index.first { matches($0.name, name) }.map { block[$0.value] }
     }
 
     /// All values of a name, in their order.

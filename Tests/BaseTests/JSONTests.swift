@@ -110,6 +110,21 @@ import Testing
         #expect(throws: Never.self) { try JSONParser.parse(text) }
     }
 
+    @Test("text that is kept in pieces or as UTF-8 is written as the text itself is, what is no UTF-8 replaced")
+    func pieces() throws {
+        for text in ["", "oa", "Łukasz \"quoted\"\n", "\u{85}\u{2028}", "病房"] {
+            var (pieces, utf8, whole): ([UInt8], [UInt8], [UInt8]) = ([], [], [])
+            pieces.appendJSON("account/", text)
+            utf8.appendJSON(utf8: Array("account/\(text)".utf8))
+            whole.appendJSON("account/\(text)")
+            #expect(pieces == whole)
+            #expect(utf8 == whole)
+        }
+        var broken: [UInt8] = []
+        broken.appendJSON(utf8: [0x61, 0xFF, 0xC3, 0x22])
+        #expect(broken == Array("\"a\u{FFFD}\u{FFFD}\\\"\"".utf8))
+    }
+
     @Test("an object keeps its order and replaces in place")
     func objects() {
         var object: JSONObject = ["b": 1, "a": 2]

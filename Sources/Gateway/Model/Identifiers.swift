@@ -86,12 +86,23 @@ package enum QueueAddress: Sendable, Hashable, CustomStringConvertible {
         if case .app = self { false } else { true }
     }
 
-    package var description: String {
+    /// What the text begins with, up to the name.
+    package var start: String {
         switch self {
-        // Joined, not interpolated: this is written with every message.
-        case .account(let id): "account/" + id.text
-        case .device(let id): "device/" + id.text
-        case .app(let id): "app/" + id.text
+        case .account: "account/"
+        case .device: "device/"
+        case .app: "app/"
         }
     }
+
+    package var name: String {
+        switch self {
+        case .account(let id): id.text
+        case .device(let id): id.text
+        case .app(let id): id.text
+        }
+    }
+
+    // Joined, not interpolated: this is written with every message.
+    package var description: String { start + name }
 }

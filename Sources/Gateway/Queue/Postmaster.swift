@@ -52,11 +52,12 @@ package final class Postmaster: Sendable {
 
     /// A conversation with an application that is called keeps its order, unless the sender has ordered it otherwise.
     private func posting(_ draft: MessageDraft, to recipient: Recipient) -> Posting {
-        var draft = draft
-        if draft.group == nil, case .app(let id) = recipient.address, called.contains(id) {
-            draft.group = "conversation/\(draft.sender)"
+        guard draft.group == nil, case .app(let id) = recipient.address, called.contains(id) else {
+            return Posting(draft, to: recipient)
         }
-        return Posting(draft, to: recipient)
+        var ordered = draft
+        ordered.group = "conversation/\(draft.sender)"
+        return Posting(ordered, to: recipient)
     }
 
     private func draft(_ order: SendOrder, _ party: Party, _ recipients: [Recipient]) -> MessageDraft {

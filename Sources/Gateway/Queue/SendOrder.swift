@@ -89,15 +89,10 @@ extension SendOrder {
         guard (1...Self.targetsLimit).contains(to.count) else {
             throw .invalid("to", "name 1 to \(Self.targetsLimit) recipients")
         }
-        for (field, value, limit) in [
-            ("id", id, Self.nameLimit), ("group", group, Self.nameLimit),
-            ("correlation", correlation, Self.nameLimit),
-            ("collapse", collapse, Self.collapseLimit),
-        ] {
-            if let value, !(1...limit).contains(value.utf8.count) {
-                throw .invalid(field, "expected 1 to \(limit) bytes")
-            }
-        }
+        try Self.check("id", id, limit: Self.nameLimit)
+        try Self.check("group", group, limit: Self.nameLimit)
+        try Self.check("correlation", correlation, limit: Self.nameLimit)
+        try Self.check("collapse", collapse, limit: Self.collapseLimit)
         if let subject, subject.utf8.count > Self.subjectLimit {
             throw .invalid("subject", "at most \(Self.subjectLimit) bytes")
         }
@@ -111,6 +106,11 @@ extension SendOrder {
             throw .invalid("ttlSeconds", "expected 1 to 31536000")
         }
         try checkAttachments(upTo: attachmentBytes)
+    }
+
+    private static func check(_ field: String, _ value: String?, limit: Int) throws(GatewayError) {
+        guard let value, !(1...limit).contains(value.utf8.count) else { return }
+        throw .invalid(field, "expected 1 to \(limit) bytes")
     }
 
     private func checkAttachments(upTo bytes: Int) throws(GatewayError) {

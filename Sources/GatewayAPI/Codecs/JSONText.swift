@@ -1,4 +1,5 @@
 internal import Base
+internal import Gateway
 
 /// JSON put together as text, without a tree in between: for what is answered thousands of times a second.
 struct JSONText {
@@ -45,6 +46,18 @@ struct JSONText {
     mutating func add(_ name: String, _ text: String) {
         begin(name)
         bytes.appendJSON(text)
+    }
+
+    /// An address's text.
+    mutating func add(_ name: String, _ address: QueueAddress) {
+        begin(name)
+        bytes.appendJSON(address.start, address.name)
+    }
+
+    /// Text that is kept as UTF-8.
+    mutating func add(_ name: String, utf8 text: [UInt8]) {
+        begin(name)
+        bytes.appendJSON(utf8: text)
     }
 
     /// A string that needs no escape.

@@ -17,17 +17,17 @@ enum MessageCodec {
 
     /// What every view of a message has.
     private static func write(_ message: Message, to text: inout JSONText) {
-        text.add("id", message.key.description)
+        text.add("id", write: message.key.write)
         text.add("seq", message.key.seq)
-        text.add("queue", message.address.description)
+        text.add("queue", message.address)
         if let app = message.app { text.add("app", app.text) }
         text.object("header") { text in
             if message.header.isEmpty { return }
             for (name, value) in message.header.sorted(by: { $0.key < $1.key }) { text.add(foreign: name, value) }
         }
         if let subject = message.subject { text.add("subject", subject) } else { text.addNull("subject") }
-        text.add("body", String(decoding: message.body, as: UTF8.self))
-        text.add("sender", message.sender.description)
+        text.add("body", utf8: message.body)
+        text.add("sender", message.sender)
         text.add("enqueued", message.enqueued)
         if let correlation = message.correlation { text.add("correlation", correlation) }
         if let group = message.group { text.add("group", group) }

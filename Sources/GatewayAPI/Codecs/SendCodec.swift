@@ -141,7 +141,9 @@ struct SendCodec {
         guard object.members.count == 1, let member = object.members.first else {
             throw fault(path, "name one of account, device, tag and app")
         }
-        let text = try string("\(path).\(member.key.printable)", member.value)
+        guard let text = member.value.string else {
+            throw fault("\(path).\(member.key.printable)", "expected a string, found \(member.value.kind)")
+        }
         switch member.key {
         case "account": return .account(AccountID(text))
         case "device": return .device(DeviceID(text))
@@ -164,8 +166,8 @@ struct SendCodec {
         text.array("messages") { text in
             for item in sent {
                 text.object { text in
-                    text.add("id", item.key.description)
-                    text.add("to", item.address.description)
+                    text.add("id", write: item.key.write)
+                    text.add("to", item.address)
                     text.add("seq", item.key.seq)
                     text.add("state", item.state.rawValue)
                 }

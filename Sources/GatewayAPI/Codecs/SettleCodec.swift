@@ -71,7 +71,7 @@ enum SettleCodec {
     }
 
     static func write(_ key: MessageKey, _ state: Message.State, to text: inout JSONText) {
-        text.add("id", key.description)
+        text.add("id", write: key.write)
         text.add("state", state.rawValue)
     }
 

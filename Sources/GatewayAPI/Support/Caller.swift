@@ -8,17 +8,21 @@ enum Authorization {
     case basic(name: String, password: Secret)
     case none
 
+    private static let bearer = Array("Bearer ".utf8)
+    private static let space = UInt8(ascii: " ")
+
     init(_ request: InboundRequest) {
         self = .none
-        guard let header = request.headers["Authorization"] else { return }
+        guard let bytes = request.headers.bytes("Authorization") else { return }
         // As nearly everybody writes it, without a detour.
-        if header.hasPrefix("Bearer "), header.utf8.count > 7, header.utf8.last != UInt8(ascii: " ") {
-            let token = header.utf8.dropFirst(7)
-            if token.first != UInt8(ascii: " ") {
+        if bytes.starts(with: Self.bearer) {
+            let token = bytes.dropFirst(Self.bearer.count)
+            if let first = token.first, first != Self.space, token.last != Self.space {
                 self = .bearer(Secret(bytes: Array(token)))
                 return
             }
         }
+        let header = String(decoding: bytes, as: UTF8.self)
         guard let space = header.firstIndex(of: " ") else { return }
         let value = String(header[space...]).trimmingSpace
         switch header[..<space].lowercased() {
