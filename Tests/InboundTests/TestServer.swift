@@ -46,10 +46,13 @@ final class StreamLog: Sendable {
     let streams = Box<[EventStream]>([])
     let reasons = Box<[EventStream.CloseReason]>([])
     let drained = Box(0)
+    private let time: any TimeSource
+
+    init(time: any TimeSource = SystemTime()) { self.time = time }
 
     func make(limits: StreamLimits = StreamLimits()) -> EventStream {
         let stream = EventStream(
-            limits: limits, onDrain: { self.drained.change { $0 += 1 } },
+            limits: limits, time: time, onDrain: { self.drained.change { $0 += 1 } },
             onClose: { reason in self.reasons.change { $0.append(reason) } })
         streams.change { $0.append(stream) }
         return stream
@@ -59,7 +62,7 @@ final class StreamLog: Sendable {
 /// Runs a server around `body` on a free port, then shuts it down and waits for its end.
 func withServer(
     _ router: Router, address: String = "127.0.0.1", tls: TLSFiles? = nil, log: Log = Log(sink: NullLogSink()),
-    limits change: (inout ServerLimits) -> Void = { _ in },
+    time: any TimeSource = SystemTime(), limits change: (inout ServerLimits) -> Void = { _ in },
     _ body: @escaping @Sendable (UInt16, Server) async throws -> Void
 ) async throws {
     var limits = ServerLimits()
@@ -67,7 +70,8 @@ func withServer(
     limits.drainTimeout = .seconds(2)
     change(&limits)
     let server = try Server(
-        ServerConfiguration(address: address, tls: tls, limits: limits, threads: 2), handler: router, log: log)
+        ServerConfiguration(address: address, tls: tls, limits: limits, threads: 2), handler: router, log: log,
+        time: time)
     try server.listen()
     let port = try #require(server.port)
     try await withThrowingTaskGroup(of: Void.self) { group in
