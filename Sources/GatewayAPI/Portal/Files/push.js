@@ -76,7 +76,7 @@ export async function announce(news) {
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = ({ data }) => resolve(data);
     setTimeout(() => resolve(document.visibilityState === "visible"), 3000);
-    worker.postMessage({ farbell: "notify", news }, [port2]);
+    worker.postMessage({ farbell: "notify", news, isVisible: document.visibilityState === "visible" }, [port2]);
   });
 }
 

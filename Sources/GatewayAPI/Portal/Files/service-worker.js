@@ -182,14 +182,15 @@ async function tell(message) {
 
 // News that came on the page's stream: shown by the system only where no page of ours can be seen.
 self.addEventListener("message", (event) => {
-  const { farbell, news, ids } = event.data ?? {};
-  if (farbell === "notify") event.waitUntil(announce(news, event.ports[0]));
+  const { farbell, news, ids, isVisible } = event.data ?? {};
+  if (farbell === "notify") event.waitUntil(announce(news, isVisible, event.source?.id, event.ports[0]));
   if (farbell === "clear") event.waitUntil(clear({ clear: ids }));
 });
 
-async function announce(news, port) {
+/** `isVisible`: whether the page that asks can be seen. It knows before the browser says so of it here. */
+async function announce(news, isVisible, page, port) {
   const windows = await self.clients.matchAll({ type: "window" });
-  let isShown = windows.some((client) => client.visibilityState === "visible");
+  let isShown = isVisible || windows.some((client) => client.id !== page && client.visibilityState === "visible");
   if (!isShown && Notification.permission === "granted") {
     await show(news);
     isShown = true;
