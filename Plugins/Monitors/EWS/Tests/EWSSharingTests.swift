@@ -68,6 +68,8 @@ import Testing
         try await withClient { client in
             let subject = try EWSSubject(client, .serviceBasic)
             try await watching(2, subject) { hosts in
+                // What comes before the first comparison is no news.
+                try await Eventually.wait("both watch") { hosts.allSatisfy { $0.watchingCount > 0 } }
                 for round in 1...3 {
                     try await Eventually.wait("a stream") { subject.exchange.openStreams == 1 }
                     subject.exchange.endStreams()
@@ -77,6 +79,52 @@ import Testing
                 #expect(hosts.allSatisfy { $0.failures.isEmpty })
             }
             #expect(subject.exchange.count(of: "Subscribe") == 2)
+        }
+    }
+
+    @Test("an event sent into a connection that breaks: the mailbox is compared when the next one stands")
+    func lostInBreak() async throws {
+        try await withClient { client in
+            let subject = try EWSSubject(client, .serviceBasic) { $0.stream.reconcile = .seconds(600) }
+            try await watching(1, subject) { hosts in
+                try await Eventually.wait("watched") {
+                    hosts[0].watchingCount > 0 && subject.exchange.watchedSubscriptions == 1
+                }
+                subject.exchange.setLosesWakeUps(true)
+                subject.exchange.deliver(TestNews("n", id: "n"), to: "u0@example.org")
+                subject.exchange.setLosesWakeUps(false)
+                try await subject.exchange.cutConnections()
+                try await Eventually.wait("it rang") { hosts[0].rung.count == 1 }
+                #expect(hosts[0].failures.isEmpty)
+            }
+            #expect(subject.exchange.count(of: "Subscribe") == 1)
+        }
+    }
+
+    @Test("an event sent into a connection that was closed for another member: compared when the next one stands")
+    func lostInReopening() async throws {
+        try await withClient { client in
+            let subject = try EWSSubject(client, .serviceBasic) { $0.stream.reconcile = .seconds(600) }
+            let late = RecordingMonitorHost()
+            try await watching(2, subject) { hosts in
+                try await Eventually.wait("both watched") { subject.exchange.watchedSubscriptions == 2 }
+                subject.exchange.setLosesWakeUps(true)
+                subject.exchange.deliver(TestNews("n", id: "n"), to: "u1@example.org")
+                subject.exchange.setLosesWakeUps(false)
+                let target = MonitorTarget(
+                    registration: "late", account: "late", credentials: [:], cursor: nil)
+                try await withThrowingTaskGroup(of: Void.self) { tasks in
+                    tasks.addTask { try await subject.monitor.watch(target, host: late) }
+                    tasks.addTask {
+                        try await Eventually.wait("it rang") { hosts[1].rung.count == 1 }
+                        try await Eventually.wait("all watched") { subject.exchange.watchedSubscriptions == 3 }
+                    }
+                    defer { tasks.cancelAll() }
+                    try await tasks.next()
+                }
+                #expect(hosts.allSatisfy { $0.failures.isEmpty })
+            }
+            #expect(subject.exchange.violations == [])
         }
     }
 

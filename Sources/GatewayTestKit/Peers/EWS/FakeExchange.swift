@@ -124,6 +124,12 @@ package final class FakeExchange: Sendable {
         try await peer.listener.dropConnections()
     }
 
+    /// All connections are cut; the subscriptions live on.
+    package func cutConnections() async throws {
+        core.state.withLock { $0.streams = [] }
+        try await peer.listener.dropConnections()
+    }
+
     /// Away: every connection is cut.
     package func setRunning(_ running: Bool) async throws {
         core.state.withLock { state in

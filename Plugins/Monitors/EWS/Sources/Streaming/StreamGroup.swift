@@ -7,8 +7,9 @@ internal import XML
 /// (learn.microsoft.com/exchange/client-developer/exchange-web-services/how-to-stream-notifications-about-a-mailbox-by-using-ews-in-exchange).
 ///
 /// Events are hints: whoever gets one compares with its sync state. Whatever may have lost events (a subscription the
-/// server does not know, a failover) makes the mailbox subscribe anew and compare then. Reopening the connection loses
-/// nothing, because the server keeps the events of a subscription meanwhile.
+/// server does not know, a failover) makes the mailbox subscribe anew and compare then. The server keeps the events of
+/// a subscription while it has no connection; but what it wrote into one that broke, or that we closed to take others
+/// in, may have reached nobody, so all compare when the next connection stands.
 final class StreamGroup: Sendable {
     struct Settings: Sendable {
         /// Subscriptions of a connection; the server takes no more than 200.
@@ -30,6 +31,8 @@ final class StreamGroup: Sendable {
         var stream: (any HTTPStream)?
         /// The connection's subscriptions are not the group's any more.
         var isStale = false
+        /// The last connection did not end with the server's word: it may have sent events that nobody read.
+        var mayHaveMissed = false
     }
 
     private enum End {
@@ -108,6 +111,8 @@ final class StreamGroup: Sendable {
                 if case .empty = try await converse(client) { try await changed.wait() }
                 hasRetried = false
             } catch let failure as MonitorFailure {
+                // The server may have answered what broke before we heard of it.
+                if failure.code == .network { state.withLock { $0.mayHaveMissed = true } }
                 // A connection that broke once may stand again at once; the second time the host decides.
                 if time.now - began > .seconds(30 * settings.minutes) { hasRetried = false }
                 if failure.code == .network, !hasRetried {
@@ -161,13 +166,18 @@ final class StreamGroup: Sendable {
             stream.close()
             state.withLock { $0.stream = nil }
         }
-        let isStale = state.withLock { state in
+        let (isStale, missing) = state.withLock { state in
             state.stream = stream
-            return state.isStale
+            // Until the server says that the answer is complete.
+            defer { state.mayHaveMissed = true }
+            let compares = state.mayHaveMissed && !state.isStale
+            return (state.isStale, compares ? Array(state.subscribed.values) : [])
         }
         if isStale { return .reopen }
+        for member in missing { member.post(.changed) }
         do {
             try await listen(to: stream, ids)
+            state.withLock { $0.mayHaveMissed = false }
         } catch let error as HTTPTransportError {
             // Closed by us.
             if state.withLock({ $0.isStale }) { return .reopen }
