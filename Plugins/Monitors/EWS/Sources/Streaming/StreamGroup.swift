@@ -9,7 +9,7 @@ internal import XML
 /// Events are hints: whoever gets one compares with its sync state. Whatever may have lost events (a subscription the
 /// server does not know, a failover) makes the mailbox subscribe anew and compare then. The server keeps the events of
 /// a subscription while it has no connection; but what it wrote into one that broke, or that we closed to take others
-/// in, may have reached nobody, so all compare when the next connection stands.
+/// in, may have reached nobody, so who was on it compares when the next connection stands.
 final class StreamGroup: Sendable {
     struct Settings: Sendable {
         /// Subscriptions of a connection; the server takes no more than 200.
@@ -31,8 +31,9 @@ final class StreamGroup: Sendable {
         var stream: (any HTTPStream)?
         /// The connection's subscriptions are not the group's any more.
         var isStale = false
-        /// The last connection did not end with the server's word: it may have sent events that nobody read.
-        var mayHaveMissed = false
+        /// Subscriptions on a connection that has not ended with the server's word: their events may have been sent
+        /// to nobody.
+        var unheard: Set<String> = []
     }
 
     private enum End {
@@ -111,8 +112,6 @@ final class StreamGroup: Sendable {
                 if case .empty = try await converse(client) { try await changed.wait() }
                 hasRetried = false
             } catch let failure as MonitorFailure {
-                // The server may have answered what broke before we heard of it.
-                if failure.code == .network { state.withLock { $0.mayHaveMissed = true } }
                 // A connection that broke once may stand again at once; the second time the host decides.
                 if time.now - began > .seconds(30 * settings.minutes) { hasRetried = false }
                 if failure.code == .network, !hasRetried {
@@ -155,9 +154,13 @@ final class StreamGroup: Sendable {
     }
 
     private func converse(_ client: EWSClient) async throws -> End {
-        let (ids, first, affinity) = state.withLock { state in
+        let (ids, unheard, first, affinity) = state.withLock { state in
             state.isStale = false
-            return (state.subscribed.keys.sorted(), state.subscribed.values.first, state.affinity)
+            let ids = state.subscribed.keys.sorted()
+            let unheard = state.unheard.intersection(ids)
+            // Before it is asked for: it may be answered and break before we know.
+            state.unheard = Set(ids)
+            return (ids, unheard, state.subscribed.values.first, state.affinity)
         }
         guard let first else { return .empty }
         let stream = try await client.open(
@@ -168,16 +171,13 @@ final class StreamGroup: Sendable {
         }
         let (isStale, missing) = state.withLock { state in
             state.stream = stream
-            // Until the server says that the answer is complete.
-            defer { state.mayHaveMissed = true }
-            let compares = state.mayHaveMissed && !state.isStale
-            return (state.isStale, compares ? Array(state.subscribed.values) : [])
+            return (state.isStale, unheard.compactMap { state.subscribed[$0] })
         }
         if isStale { return .reopen }
         for member in missing { member.post(.changed) }
         do {
             try await listen(to: stream, ids)
-            state.withLock { $0.mayHaveMissed = false }
+            state.withLock { $0.unheard = [] }
         } catch let error as HTTPTransportError {
             // Closed by us.
             if state.withLock({ $0.isStale }) { return .reopen }
