@@ -31,8 +31,7 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
     private var transfers: [UInt64: HTTPTransfer] = [:]
     private var spares: [TransferProfile: [CurlEasy]] = [:]
     private var spareCount = 0
-    private var backlog: [PoolScheduler.Action] = []
-    private var isPerforming = false
+    private var rounds = Rounds<PoolScheduler.Action>()
     private lazy var streamDeadlines = StreamDeadlines(loop: loop)
     private let http2Buffer = HTTP2Buffer()
     private let plainServers = PlainServers()
@@ -115,18 +114,9 @@ final class HTTPDispatcher: LoopTimer, @unchecked Sendable {
         if deadline.map({ moment < $0 }) ?? true { deadline = moment }
     }
 
-    /// Actions cause further ones; a list instead of recursion, which thousands of failing requests would
-    /// take too deep.
     private func perform(_ actions: [PoolScheduler.Action]) {
-        backlog += actions
-        guard !isPerforming else { return }
-        isPerforming = true
-        defer { isPerforming = false }
-        while !backlog.isEmpty {
-            let round = backlog
-            backlog = []
-            performRound(round)
-        }
+        guard rounds.add(actions) else { return }
+        while let round = rounds.next() { performRound(round) }
     }
 
     private func performRound(_ actions: [PoolScheduler.Action]) {

@@ -4,28 +4,6 @@ internal import CCurl
 /// The HTTP/2 connections of one pool: does what its machine says. libcurl makes the connections, nghttp2 speaks on
 /// them. Used on the loop's thread only.
 final class HTTP2Pool {
-    /// Places remembered; beyond these the unused ones are forgotten.
-    private static let placeLimit = 2048
-
-    /// What requests must have in common to share a connection.
-    private struct Place: Hashable {
-        let authority: String
-        let connectTo: String?
-        let caFile: String?
-        let certificate: HTTPRequest.ClientCertificate?
-
-        var request: HTTPRequest {
-            var request = HTTPRequest("GET", "https://\(authority)/")
-            (request.connectTo, request.caFile, request.certificate) = (connectTo, caFile, certificate)
-            return request
-        }
-
-        init(_ request: HTTPRequest, _ target: HTTP2Target) {
-            (authority, connectTo) = (target.authority, request.connectTo)
-            (caFile, certificate) = (request.caFile, request.certificate)
-        }
-    }
-
     /// Who hears of what becomes of the requests.
     struct Reports {
         let ended: (HTTPOrder, Result<HTTPResponse, any Error>) -> Void
@@ -46,15 +24,11 @@ final class HTTP2Pool {
     /// to the proxy as well.
     private let isBehindTLS: Bool
     private var machine: HTTP2PoolMachine
-    private var places: [Place: Int] = [:]
-    /// The one asked for last: most pools have but one.
-    private var lastPlace: (place: Place, number: Int)?
-    private var placeCount = 0
+    private var places = HTTP2Places()
     private var dials: [Int: HTTP2Dial] = [:]
     private var connections: [Int: HTTP2Connection] = [:]
     private var exchanges: [UInt64: HTTP2Exchange] = [:]
-    private var backlog: [HTTP2PoolMachine.Action] = []
-    private var isPerforming = false
+    private var rounds = Rounds<HTTP2PoolMachine.Action>()
 
     init(
         _ key: PoolKey, _ configuration: HTTPClient.Configuration, multi: CurlMulti, loop: EventLoop,
@@ -82,24 +56,11 @@ final class HTTP2Pool {
         guard order.mayMultiplex, !isBehindTLS, let target = HTTP2Target(order.request.url),
             key.http2Only || !plainServers.contains(target.authority)
         else { return false }
-        let place = number(of: Place(order.request, target))
+        let place = places.number(of: HTTP2Place(order.request, target)) { machine.uses($0) }
         let exchange = HTTP2Exchange(order, target)
         exchanges[order.id] = exchange
         perform(machine.submit(order.id, place: place, proves: order.request.provesConnections, now: loop.now))
         return true
-    }
-
-    private func number(of place: Place) -> Int {
-        if let lastPlace, lastPlace.place == place { return lastPlace.number }
-        if let number = places[place] {
-            lastPlace = (place, number)
-            return number
-        }
-        if places.count >= Self.placeLimit { places = places.filter { machine.uses($0.value) } }
-        placeCount += 1
-        places[place] = placeCount
-        lastPlace = (place, placeCount)
-        return placeCount
     }
 
     /// Nobody wants the answer any more; false for a request that is not here.
@@ -136,7 +97,8 @@ final class HTTP2Pool {
             multi.remove(connection.dial)
         }
         for dial in dials.values { multi.remove(dial) }
-        (connections, dials, backlog) = ([:], [:], [])
+        (connections, dials) = ([:], [:])
+        rounds.clear()
         for exchange in left {
             let error = HTTPTransportError(.stopped, "the client stopped", surelyNotProcessed: !exchange.hasBegun)
             reports.ended(exchange.order, .failure(error))
@@ -196,16 +158,9 @@ final class HTTP2Pool {
 
     // MARK: Doing
 
-    /// Actions cause further ones; a list instead of recursion.
     private func perform(_ actions: [HTTP2PoolMachine.Action]) {
-        guard !actions.isEmpty else { return }
-        backlog += actions
-        guard !isPerforming else { return }
-        isPerforming = true
-        defer { isPerforming = false }
-        while !backlog.isEmpty {
-            let round = backlog
-            backlog = []
+        guard rounds.add(actions) else { return }
+        while let round = rounds.next() {
             for action in round { perform(action) }
         }
     }
@@ -244,7 +199,7 @@ final class HTTP2Pool {
     }
 
     private func dial(_ number: Int, _ place: Int) {
-        guard let site = places.first(where: { $0.value == place })?.key else { return }
+        guard let site = places.place(place) else { return }
         do {
             var request = site.request
             (request.version, request.destination) = (key.http2Only ? .http2 : .automatic, key.destination)
@@ -260,7 +215,7 @@ final class HTTP2Pool {
         }
     }
 
-    private func dialed(_ number: Int, _ site: Place, _ dial: HTTP2Dial, _ code: CURLcode) {
+    private func dialed(_ number: Int, _ site: HTTP2Place, _ dial: HTTP2Dial, _ code: CURLcode) {
         guard dials.removeValue(forKey: number) != nil else { return }
         let descriptor = unsafe farbell_easy_active_socket(dial.easy.handle)
         guard code == CURLE_OK, descriptor >= 0 else {
@@ -296,7 +251,7 @@ final class HTTP2Pool {
     }
 
     /// The server speaks HTTP/1.1 alone: libcurl's matter, unless HTTP/2 is asked for.
-    private func isPlain(_ number: Int, _ site: Place) {
+    private func isPlain(_ number: Int, _ site: HTTP2Place) {
         guard !key.http2Only else { return failed(number, HTTPFailure.noHTTP2) }
         plainServers.insert(site.authority)
         for id in machine.failed(number) {
