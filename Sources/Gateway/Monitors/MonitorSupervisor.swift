@@ -18,12 +18,12 @@ package final class MonitorSupervisor: Service {
     private let machine: Locked<SupervisorMachine>
     private let stops = Locked<[RegistrationID: ShutdownSignal]>([:])
     private let revisions = Locked<[RegistrationID: Int64]>([:])
-    private let registrations: Registrations
-    private let intake: Intake
+    let registrations: Registrations
+    let intake: Intake
     private let farms: [ConfiguredFarm]
     private let facts: any FarmFacts
-    private let time: any TimeSource
-    private let log: Log
+    let time: any TimeSource
+    let log: Log
     private let jitter: @Sendable () -> Double
     private let alarm: Alarm
     private let commands: AsyncStream<Command>
@@ -56,7 +56,7 @@ package final class MonitorSupervisor: Service {
         heard(id, items: items, lag: lag, ["registration": .id(id)])
     }
 
-    private func heard(_ id: RegistrationID, items: Int, lag: Duration?, _ fields: LogFields) {
+    func heard(_ id: RegistrationID, items: Int, lag: Duration?, _ fields: LogFields) {
         let (now, timestamp) = (time.now, time.timestamp)
         let wasOverdue = machine.withLock { $0.heard(id, items: items, lag: lag, now: now, at: timestamp) }
         if wasOverdue { log.info(.monitorRecovered, "A monitor that was overdue is heard again", fields) }
@@ -99,7 +99,7 @@ package final class MonitorSupervisor: Service {
         }
     }
 
-    private func step(_ body: (inout SupervisorMachine) -> [SupervisorMachine.Action]) {
+    func step(_ body: (inout SupervisorMachine) -> [SupervisorMachine.Action]) {
         let (actions, deadline) = machine.withLock { machine in
             let actions = body(&machine)
             return (actions, machine.nextDeadline)
@@ -249,7 +249,7 @@ package final class MonitorSupervisor: Service {
         let target = MonitorTarget(
             registration: registration.id, account: registration.account, credentials: credentials,
             cursor: registration.cursor)
-        let host = Host(registration, username: credentials["username"]?.exposed, self, fields)
+        let host = SupervisedHost(registration, username: credentials["username"]?.exposed, self, fields)
         let hasEnded = Locked(false)
         return await withTaskGroup(of: MonitorFailure?.self) { group in
             group.addTask {
@@ -294,48 +294,6 @@ package final class MonitorSupervisor: Service {
         case .cursorInvalid: registrations.moved(registration.id, cursor: nil, known: registration)
         case nil: log.info(.monitorStopped, "A monitor stopped", fields)
         default: break
-        }
-    }
-
-    /// What a monitor reports to.
-    private final class Host: MonitorHost {
-        private let id: RegistrationID
-        private let revision: Int64
-        private let username: String?
-        private let supervisor: MonitorSupervisor
-        private let hasCursor: Locked<Bool>
-        private let fields: LogFields
-
-        init(_ registration: Registration, username: String?, _ supervisor: MonitorSupervisor, _ fields: LogFields) {
-            (id, revision) = (registration.id, registration.credentialsRevision)
-            (self.username, self.supervisor, self.fields) = (username, supervisor, fields)
-            hasCursor = Locked(registration.cursor != nil)
-        }
-
-        func emit(_ batch: MonitorBatch) async throws {
-            try Task.checkCancellation()
-            let isBaseline = !hasCursor.withLock { $0 }
-            let (news, lag) = try await supervisor.intake.accept(
-                id, revision: revision, batch, isBaseline: isBaseline, username: username)
-            hasCursor.withLock { $0 = true }
-            heard(news, lag)
-        }
-
-        func watching() {
-            supervisor.log.info(.monitorWatching, "A monitor would see news from now on", fields)
-            heard()
-            supervisor.step { $0.watching(id, now: supervisor.time.now, at: supervisor.time.timestamp) }
-            supervisor.registrations.proved(id, revision: revision)
-        }
-
-        func replaced(_ field: String, with value: Secret) async throws {
-            try await supervisor.registrations.replace(field, with: value, of: id, revision: revision)
-        }
-
-        func heard() { heard(0, nil) }
-
-        private func heard(_ news: Int, _ lag: Duration?) {
-            supervisor.heard(id, items: news, lag: lag, fields)
         }
     }
 }

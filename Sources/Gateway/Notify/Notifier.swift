@@ -102,7 +102,7 @@ package final class Notifier: Service {
         }
         let shown = NotifierMachine.Shown(
             device: delivery.device, representative: representative, pushed: delivery.outcome == .pushed,
-            collapse: page.message(representative).flatMap(Messages.collapse))
+            collapse: page.message(representative).flatMap(Subjects.collapse))
         machine.withLock { $0.restore(delivery.message, shown) }
     }
     package var pendingCount: Int { machine.withLock { $0.pendingCount } }

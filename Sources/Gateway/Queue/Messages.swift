@@ -6,13 +6,12 @@ package final class Messages: Sendable {
     static let startPage = 1000
 
     private let directory: StateKeeper<Directory>
-    private let apps: [AppID: App]
+    private let subjects: Subjects
     private let mailroom: Mailroom
     private let notifier: Notifier
     private let store: any Store
     private let time: any TimeSource
     private let log: Log
-    private let defaults: NotifyDefaults
     private let reader = Locked<Callback<@Sendable (AccountID, QueueAddress, Int64) async throws -> Void>?>(nil)
     private let receipts = Locked<Callback<@Sendable (AccountID, QueueAddress) -> Bool>?>(nil)
 
@@ -21,8 +20,8 @@ package final class Messages: Sendable {
         time: any TimeSource, log: Log, defaults: NotifyDefaults
     ) {
         (self.directory, self.mailroom, self.notifier, self.store) = (directory, mailroom, notifier, store)
-        self.apps = Dictionary(uniqueKeysWithValues: apps.map { ($0.id, $0) })
-        (self.time, self.log, self.defaults) = (time, log, defaults)
+        subjects = Subjects(directory: directory, apps: apps, time: time, defaults: defaults)
+        (self.time, self.log) = (time, log)
     }
 
     /// Who is told that an account has read a message of a conversation: whose, and its entry's number.
@@ -43,15 +42,10 @@ package final class Messages: Sendable {
         let shown = replaced.isEmpty ? [:] : notifier.settled(replaced)
         let decisions = announce(posted.lazy.compactMap(\.message))
         for item in posted {
-            guard let old = item.replaced, let (account, _) = owner(of: item.address) else { continue }
+            guard let old = item.replaced, let (account, _) = subjects.owner(of: item.address) else { continue }
             notifier.replaced(old, by: item.key, account, shown[old] ?? [])
         }
         return decisions
-    }
-
-    /// What an older message and the one that takes its place have in common; nil for one that takes no place.
-    static func collapse(_ message: Message) -> String? {
-        message.collapse.map { "\(message.key.queue)|\(message.sender)|\($0)" }
     }
 
     /// Announces messages that were just stored.
@@ -61,7 +55,7 @@ package final class Messages: Sendable {
 
     /// Goes over them once, without an array of them in between: each is many fields.
     private func announce(_ messages: some Sequence<Message>) -> [MessageKey: NotifierMachine.Decision] {
-        var subjects: [Subject] = []
+        var wanted: [Subject] = []
         for message in messages {
             log.info(
                 .messageAccepted, "A message is stored",
@@ -69,67 +63,11 @@ package final class Messages: Sendable {
                     "messageId": .key(message.key), "queue": .string(message.address.description),
                     "sender": .string(message.sender.description), "app": .string(message.app?.text ?? ""),
                 ])
-            if message.state == .ready, let subject = subject(message, number: message.key.seq) {
-                subjects.append(subject)
+            if message.state == .ready, let subject = subjects.subject(message, number: message.key.seq) {
+                wanted.append(subject)
             }
         }
-        return notifier.announce(subjects)
-    }
-
-    /// What the notifier works from; nil for a message that is not for a person's devices.
-    /// - Parameter shown: the devices that show it already: it takes the place of what they show, and needs no digest and
-    ///   no other device.
-    private func subject(_ message: Message, number: Int64, shown: [DeviceID] = []) -> Subject? {
-        guard let (account, device) = owner(of: message.address) else { return nil }
-        let (registration, locale, sender) = directory.read { directory in
-            (
-                message.app.flatMap { directory.registration(of: account, app: $0) },
-                directory.accounts[account]?.locale, Self.name(of: message.sender, directory)
-            )
-        }
-        let preferences = registration?.preferences
-        let policy = preferences?.summary ?? defaults.summary
-        let targets = device.map { .devices([$0]) } ?? preferences?.targets ?? defaults.targets
-        // As long as the account has chosen, also where what is shown takes the place of whom it chose.
-        let escalation = if case .escalate(_, let after) = targets { after } else { defaults.escalation }
-        return Subject(
-            key: message.key, number: number, account: account, app: message.app, registration: registration?.id,
-            priority: message.priority, expires: message.expires ?? time.timestamp + defaults.itemTTL,
-            targets: shown.isEmpty ? targets : .devices(shown),
-            quietHours: preferences?.quietHours ?? defaults.quietHours,
-            group: shown.isEmpty ? preferences?.group ?? defaults.group : .zero,
-            hold: message.origin == nil ? .zero : defaults.hold,
-            escalation: escalation, collapse: Self.collapse(message),
-            // No more than the policy lets a summary show: it stays in memory until the message is announced, which
-            // for a device that cannot be reached is as long as the message lives.
-            content: SummaryContent(
-                appName: message.app.map { apps[$0]?.name ?? $0.text } ?? sender, policy: policy,
-                sender: policy == .hint ? nil : message.sender.isStreamed ? sender : message.header["from"],
-                subject: policy == .hint ? nil : message.subject?.cut(to: SummaryText.bodyLimit),
-                preview: policy == .full ? Self.preview(message.body) : nil, locale: locale),
-            isAnswerable: message.origin == nil)
-    }
-
-    private static func preview(_ body: [UInt8]) -> String? {
-        body.isEmpty ? nil : String(decoding: body.prefix(SummaryText.bodyLimit), as: UTF8.self)
-    }
-
-    /// How people are told of a sender. Only applications and monitors say themselves, in the header, who wrote.
-    private static func name(of sender: QueueAddress, _ directory: Directory) -> String {
-        switch sender {
-        case .account(let id): id.text
-        case .app(let id): id.text
-        case .device(let id): directory.devices[id]?.name ?? id.text
-        }
-    }
-
-    /// Whose devices hear of an address's messages; all of them, or one.
-    private func owner(of address: QueueAddress) -> (account: AccountID, device: DeviceID?)? {
-        switch address {
-        case .account(let account): (account, nil)
-        case .device(let device): directory.read { $0.devices[device] }.map { ($0.account, device) }
-        case .app: nil
-        }
+        return notifier.announce(wanted)
     }
 
     /// Settles messages, clears what devices show of them, and tells the streams.
@@ -186,7 +124,7 @@ package final class Messages: Sendable {
             guard isPending || !devices.isEmpty else { continue }
             _ = notifier.settled([message.key])
             let number = mailroom.lastNumber(message.address)
-            guard let subject = subject(message, number: number, shown: devices) else { continue }
+            guard let subject = subjects.subject(message, number: number, shown: devices) else { continue }
             notifier.announce([subject])
         }
     }
@@ -293,7 +231,7 @@ package final class Messages: Sendable {
     package func restore() async throws {
         try await mailroom.restore()
         for queue in mailroom.all() where queue.open > 0 {
-            guard let (account, _) = owner(of: queue.address),
+            guard let (account, _) = subjects.owner(of: queue.address),
                 !directory.read({ $0.devices(of: account) }).isEmpty
             else { continue }
             var after: Int64 = 0
@@ -322,7 +260,7 @@ package final class Messages: Sendable {
         notifier.announce(
             // The number of one that came up late is not known any more; it is below the next.
             ready.compactMap { message in
-                subject(
+                subjects.subject(
                     message,
                     number: message.notBefore == nil ? message.key.seq : mailroom.lastNumber(message.address))
             }, done: done)
@@ -331,11 +269,11 @@ package final class Messages: Sendable {
     /// Does what time has brought up: scheduled messages are announced, what has expired is settled.
     package func tick() async throws {
         let ripe = try await mailroom.fire()
-        notifier.announce(ripe.due.compactMap { subject($0.message, number: $0.number) })
+        notifier.announce(ripe.due.compactMap { subjects.subject($0.message, number: $0.number) })
         let byAddress = Dictionary(grouping: ripe.expired) { mailroom.address(of: $0.queue) }
         for (address, keys) in byAddress {
             guard let address else { continue }
-            if let (account, _) = owner(of: address) {
+            if let (account, _) = subjects.owner(of: address) {
                 try await settle(keys, account: account, as: .expired, reason: "expired", by: nil)
             } else {
                 let settled = try await mailroom.settle(keys, as: .expired, reason: "expired", receipts: [.expired]) {

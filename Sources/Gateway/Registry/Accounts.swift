@@ -63,7 +63,7 @@ package final class Accounts: Sendable {
     /// Sets the language an account's devices are spoken to in where they name none themselves; nil: the default.
     /// - Throws: `not_found`, `invalid_field`.
     package func setLocale(_ id: AccountID, _ text: String?) async throws {
-        let locale = try Devices.locale(text)
+        let locale = try DeviceRules.locale(text)
         try await directory.change { directory in
             guard var account = directory.accounts[id] else {
                 throw GatewayError(.notFound, "there is no account '\(id)'")

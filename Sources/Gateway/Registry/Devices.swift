@@ -37,6 +37,7 @@ package final class Devices: Sendable {
     let time: any TimeSource
     let log: Log
     private let limits: Limits
+    private let rules: DeviceRules
 
     package init(
         directory: StateKeeper<Directory>, mailroom: Mailroom, hub: StreamHub, sessions: Sessions, notifier: Notifier,
@@ -45,6 +46,7 @@ package final class Devices: Sendable {
         (self.directory, self.mailroom, self.hub, self.sessions) = (directory, mailroom, hub, sessions)
         (self.notifier, self.dispatcher, self.identities) = (notifier, dispatcher, identities)
         (self.time, self.log, self.limits) = (time, log, limits)
+        rules = DeviceRules(dispatcher: dispatcher, identities: identities, time: time)
     }
 
     package func device(_ id: DeviceID) -> Device? { directory.read { $0.devices[id] } }
@@ -73,10 +75,10 @@ package final class Devices: Sendable {
     package func bind(
         _ account: AccountID, _ description: Description
     ) async throws -> (device: Device, token: Secret, isNew: Bool) {
-        try check(description)
-        let channel = try description.channel.map { try self.channel($0, "channel") }
-        let further = try description.furtherChannels.map(furtherChannels)
-        let locale = try Self.locale(description.locale)
+        try rules.check(description)
+        let channel = try description.channel.map { try rules.channel($0, "channel") }
+        let further = try description.furtherChannels.map(rules.furtherChannels)
+        let locale = try DeviceRules.locale(description.locale)
         let (token, hash) = identities.makeToken()
         let id: DeviceID = identities.make("dev")
         let now = time.timestamp
@@ -119,7 +121,7 @@ package final class Devices: Sendable {
                 device.furtherChannels.removeAll { $0.adapter == device.channel?.adapter }
             }
             if let encryption = description.encryption { device.encryption = encryption }
-            try Self.checkChannels(of: device)
+            try DeviceRules.checkChannels(of: device)
             directory.put(device)
             return ((device, known == nil), [.putDevice(device)])
         }
@@ -132,75 +134,6 @@ package final class Devices: Sendable {
                 "push": .string(device.channel?.adapter ?? ""),
             ])
         return (device, token, isNew)
-    }
-
-    private func check(_ description: Description) throws(GatewayError) {
-        for (field, text) in [
-            ("installation", description.installation), ("name", description.name), ("platform", description.platform),
-        ] where !(1...Self.textLimit).contains(text.utf8.count) {
-            throw .invalid(field, "expected 1 to \(Self.textLimit) bytes")
-        }
-        try check(tags: description.tags)
-        if let encryption = description.encryption { try check(encryption) }
-        guard !description.installation.hasPrefix(Device.bridgePrefix) else {
-            throw .invalid("installation", "'\(Device.bridgePrefix)' is kept for bridges")
-        }
-    }
-
-    private func check(_ encryption: Device.Encryption) throws(GatewayError) {
-        guard encryption.publicKey.count == Device.Encryption.publicKeySize, encryption.publicKey.first == 4,
-            identities.isPublicKey(encryption.publicKey)
-        else {
-            throw .invalid(
-                "encryption.p256dh", "expected a public key on P-256: 65 bytes that begin with 4, as base64url")
-        }
-        guard encryption.secret.count == Device.Encryption.secretSize else {
-            throw .invalid("encryption.auth", "expected 16 bytes as base64url")
-        }
-    }
-
-    /// Checks a language tag's form (BCP 47); `en_US`, as some platforms write it, is understood.
-    /// - Throws: `invalid_field`.
-    static func locale(_ text: String?) throws(GatewayError) -> String? {
-        guard let text else { return nil }
-        let tag = text.replacing("_", with: "-")
-        guard LocaleTag.isTag(tag) else { throw .invalid("locale", "expected a language tag such as en or zh-CN") }
-        return tag
-    }
-
-    private func check(tags: [String]) throws(GatewayError) {
-        guard tags.count <= Self.tagsLimit, tags.allSatisfy({ (1...128).contains($0.utf8.count) }) else {
-            throw .invalid("tags", "at most \(Self.tagsLimit) tags of 1 to 128 bytes")
-        }
-    }
-
-    /// Works out the channel of what the terminal brought (MN-8).
-    private func channel(_ order: ChannelOrder, _ field: String) throws(GatewayError) -> Channel {
-        guard let service = dispatcher.adapter(order.adapter) else {
-            throw .invalid(
-                "\(field).adapter",
-                "there is no push service '\(order.adapter)'"
-                    + Suggestion.text(for: order.adapter, among: dispatcher.names))
-        }
-        if let fault = service.fault(in: order.address) { throw .invalid(field, fault) }
-        return Channel(adapter: order.adapter, address: order.address, since: time.timestamp)
-    }
-
-    private func furtherChannels(_ orders: [ChannelOrder]) throws(GatewayError) -> [Channel] {
-        var channels: [Channel] = []
-        for (index, order) in orders.enumerated() { channels.append(try channel(order, "channels[\(index)]")) }
-        return channels
-    }
-
-    /// A push service is asked once for a device: it is how a message's way is noted and gone on with.
-    private static func checkChannels(of device: Device) throws(GatewayError) {
-        guard device.furtherChannels.count <= Device.furtherChannelsLimit else {
-            throw .invalid("channels", "at most \(Device.furtherChannelsLimit) further channels")
-        }
-        let names = device.services
-        guard Set(names).count == names.count else {
-            throw .invalid("channels", "name each push service once; 'channel' counts")
-        }
     }
 
     /// What of a device to change; nil leaves it.
@@ -220,11 +153,11 @@ package final class Devices: Sendable {
         if let name = update.name, !(1...Self.textLimit).contains(name.utf8.count) {
             throw GatewayError.invalid("name", "expected 1 to \(Self.textLimit) bytes")
         }
-        if let tags = update.tags { try check(tags: tags) }
-        if let encryption = update.encryption ?? nil { try check(encryption) }
-        let channel = try update.channel.map { try $0.map { try self.channel($0, "channel") } }
-        let further = try update.furtherChannels.map(furtherChannels)
-        let locale = try update.locale.map(Self.locale)
+        if let tags = update.tags { try rules.check(tags: tags) }
+        if let encryption = update.encryption ?? nil { try rules.check(encryption) }
+        let channel = try update.channel.map { try $0.map { try rules.channel($0, "channel") } }
+        let further = try update.furtherChannels.map(rules.furtherChannels)
+        let locale = try update.locale.map(DeviceRules.locale)
         return try await directory.change { directory in
             guard var device = directory.devices[id], device.account == account else {
                 throw GatewayError(.notFound, "the account has no device '\(id)'")
@@ -236,7 +169,7 @@ package final class Devices: Sendable {
             if let further { device.furtherChannels = further }
             if let encryption = update.encryption { device.encryption = encryption }
             if let locale { device.locale = locale }
-            try Self.checkChannels(of: device)
+            try DeviceRules.checkChannels(of: device)
             directory.put(device)
             return (device, [.putDevice(device)])
         }
