@@ -18,6 +18,10 @@ enum BenchPaths {
     /// - Throws: `BenchError` when it was not built.
     static func load() throws -> String { try sibling("farbell-load") }
 
+    /// The least a put takes.
+    /// - Throws: `BenchError` when it was not built.
+    static func floor() throws -> String { try sibling("farbell-floor") }
+
     private static func sibling(_ name: String) throws -> String {
         let path = "\(FileSystem.folder(of: program))/\(name)"
         guard FileSystem.exists(path) else {

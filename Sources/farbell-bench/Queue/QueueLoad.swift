@@ -34,7 +34,7 @@ struct QueueLoad: Sendable {
     ) async throws -> QueueLoad {
         let time = SystemTime()
         let (before, begin) = (try server.processorTime(), time.now)
-        var words = [server.peer.rawValue, mode, "--port", "\(server.place.port)", "--body", "\(bodyBytes)"]
+        var words = [server.peer.language, mode, "--port", "\(server.place.port)", "--body", "\(bodyBytes)"]
         if server.peer == .farbell {
             words += ["--app", QueuePlace.app, "--secret-file", server.place.keyFile]
         }

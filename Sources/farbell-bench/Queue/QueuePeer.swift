@@ -7,6 +7,8 @@ enum QueuePeer: String, CaseIterable, Sendable {
     case postgresql
     /// PostgreSQL again, with the lock as an open transaction instead of columns.
     case postgresqlOpen = "postgresql-open"
+    /// No queue: the least that a put takes with Farbell's own libraries (`farbell-floor`).
+    case floor
 
     var title: String {
         switch self {
@@ -16,6 +18,7 @@ enum QueuePeer: String, CaseIterable, Sendable {
         case .rabbitmq: "RabbitMQ"
         case .postgresql: "PostgreSQL"
         case .postgresqlOpen: "PG, open tx"
+        case .floor: "floor"
         }
     }
 
@@ -41,17 +44,32 @@ enum QueuePeer: String, CaseIterable, Sendable {
         case .postgresqlOpen:
             "PG, open tx: SELECT … FOR UPDATE SKIP LOCKED, DELETE, COMMIT: one sync, but the lock is the consumer's open"
                 + " transaction: no lease, one connection for each message being worked on."
+        case .floor:
+            "floor: no queue, and none of the others: libmicrohttpd and SQLite in 300 lines of C, which put a row for each"
+                + " message, sync once for all that wait, and answer always the same. What Farbell does comes on top."
         }
     }
 
     /// The parts that say something new about it.
-    var parts: Set<QueuePart> { self == .postgresqlOpen ? [.take, .drain] : Set(QueuePart.allCases) }
+    var parts: Set<QueuePart> {
+        switch self {
+        case .floor: [.put]
+        case .postgresqlOpen: [.take, .drain]
+        default: Set(QueuePart.allCases)
+        }
+    }
+
+    /// Whether Farbell has to be ahead of it.
+    var isRival: Bool { self != .farbell && self != .floor }
+
+    /// As the load client calls what it speaks.
+    var language: String { self == .floor ? Self.farbell.rawValue : rawValue }
 
     /// The most messages it is asked for at once by the client that drains it: Farbell's own limit, or all.
     var drainBatch: Int { self == .farbell ? 100 : 1000 }
 
     /// Whether it can be told not to sync, for filling it only.
-    var canHurry: Bool { self != .farbell && self != .rabbitmq }
+    var canHurry: Bool { self != .farbell && self != .floor && self != .rabbitmq }
 
     /// The Debian package.
     var package: String {
@@ -61,6 +79,7 @@ enum QueuePeer: String, CaseIterable, Sendable {
         case .redis: "redis-server"
         case .rabbitmq: "rabbitmq-server"
         case .postgresql, .postgresqlOpen: "postgresql"
+        case .floor: "farbell-floor"
         }
     }
 }

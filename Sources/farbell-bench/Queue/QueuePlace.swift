@@ -40,7 +40,7 @@ final class QueuePlace: Sendable {
         case .farbell: try prepareFarbell()
         case .postgresql, .postgresqlOpen: try await preparePostgreSQL()
         case .rabbitmq: try folder.write("[].\n", to: "plugins")
-        case .beanstalkd, .redis: break
+        case .beanstalkd, .redis, .floor: break
         }
     }
 
@@ -69,6 +69,7 @@ final class QueuePlace: Sendable {
                     "--appendfsync", hurries ? "no" : "always", "--logfile", folder.file("log"),
                 ])
         case .rabbitmq: return rabbitMQ(data)
+        case .floor: return Command(program: try BenchPaths.floor(), arguments: ["\(port)", "\(data)/floor.sqlite"])
         case .postgresql, .postgresqlOpen:
             return Self.asRole(
                 "\(Self.postgresql ?? "")/postgres",

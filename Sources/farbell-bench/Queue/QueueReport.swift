@@ -26,7 +26,7 @@ struct QueueReport: Sendable {
     /// How many times as good as the best other one Farbell is; nil without both.
     private func ratio(_ measure: QueueMeasure) -> Double? {
         guard !measure.isMachine else { return nil }
-        let others = peers.filter { $0 != .farbell }.compactMap { figure(measure, $0)?.value }.filter { $0 > 0 }
+        let others = peers.filter(\.isRival).compactMap { figure(measure, $0)?.value }.filter { $0 > 0 }
         guard let own = figure(measure, .farbell)?.value, own > 0,
             let best = measure.isTime ? others.min() : others.max()
         else { return nil }

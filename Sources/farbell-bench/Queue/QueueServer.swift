@@ -62,7 +62,7 @@ final class QueueServer: Sendable {
     /// Whether its programs are installed.
     static func isInstalled(_ peer: QueuePeer) -> Bool {
         switch peer {
-        case .farbell: true
+        case .farbell, .floor: true
         case .beanstalkd: BenchPaths.has("beanstalkd")
         case .redis: BenchPaths.has("redis-server")
         case .rabbitmq: FileSystem.exists(QueuePlace.rabbitmq) && BenchPaths.has("epmd")
