@@ -8,7 +8,7 @@ import Testing
 struct ConformanceTests {
     @Test("MN-4 PL-10 the embedded store", .timeLimit(.minutes(2)), arguments: StoreConformance.Check.allCases)
     func sqlite(check: StoreConformance.Check) async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let count = Locked(0)
         let conformance = StoreConformance(
             make: {

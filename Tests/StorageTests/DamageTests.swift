@@ -84,7 +84,7 @@ struct DamageTests {
 
     @Test("a file cut at any page or within one is damaged")
     func truncated() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let (bytes, content) = try await sample(folder.database)
         let pages = bytes.count / 4096
         try #require(pages > 20)
@@ -103,7 +103,7 @@ struct DamageTests {
 
     @Test("a flipped bit of the header is harmless or refused", arguments: 0..<10)
     func header(tenth: Int) async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let (bytes, content) = try await sample(folder.database)
         for offset in tenth * 10..<tenth * 10 + 10 {
             for bit in 0..<8 {
@@ -119,7 +119,7 @@ struct DamageTests {
 
     @Test("a flipped bit in a page is refused where it is seen, and crashes nothing", arguments: 0..<4)
     func pages(seed: Int) async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let (bytes, content) = try await sample(folder.database)
         var random = SplitMix(state: UInt64(seed) + 1)
         for _ in 0..<100 {
@@ -134,7 +134,7 @@ struct DamageTests {
 
     @Test("a page of noise is refused by the opening or the read that meets it")
     func noise() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let (bytes, content) = try await sample(folder.database)
         for page in 1..<bytes.count / 4096 {
             for value in [UInt8(0), 0xA5, 0xFF] {
@@ -209,7 +209,7 @@ struct DamagedLogTests {
 
     @Test("MN-4 a log cut at any frame or within one holds all commits before the cut, and no part of one")
     func cut() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let sample = try await sample(folder.database)
         let frames = (sample.log.count - LogHeader.bytes) / Self.frame
         try #require(frames > Self.commits * 2)
@@ -227,7 +227,7 @@ struct DamagedLogTests {
 
     @Test("MN-4 zeros behind the last frame are no part of the log")
     func reserved() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let sample = try await sample(folder.database)
         let zeros = [UInt8](repeating: 0, count: LogSpace.room(for: 1) * LogSpace.frameBytes)
         #expect(try await open(sample.main, sample.log + zeros, at: folder.database) == expected(Self.commits))
@@ -239,7 +239,7 @@ struct DamagedLogTests {
 
     @Test("the log's file is longer than the log, so that a sync need not note its length")
     func reserves() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let store = try await SQLiteStore.open(path: folder.database)
         for seq in 1...4 as ClosedRange<Int64> {
             try await store.commit([.insertMessage(StoreSamples.message(1, seq))])
@@ -256,7 +256,7 @@ struct DamagedLogTests {
 
     @Test("a flipped bit in a frame ends the log before its commit")
     func flippedFrame() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let sample = try await sample(folder.database)
         let frames = (sample.log.count - LogHeader.bytes) / Self.frame
         for frame in 0..<frames {
@@ -272,7 +272,7 @@ struct DamagedLogTests {
 
     @Test("a log with a damaged header is refused and left alone")
     func header() async throws {
-        let folder = try TemporaryFolder()
+        let folder = try TemporaryFolder(inMemory: true)
         let sample = try await sample(folder.database)
         #expect(LogHeader(sample.log).isValid)
         for offset in 0..<LogHeader.bytes {

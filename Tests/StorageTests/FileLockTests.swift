@@ -1,4 +1,5 @@
 import Base
+import GatewayTestKit
 import Glibc
 import Testing
 

@@ -5,19 +5,9 @@ import GatewayTestKit
 import Storage
 import Testing
 
-/// A folder that is removed at the end of a test.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() throws {
-        path = FileManager.default.temporaryDirectory.path + "/farbell-store-\(UUID().uuidString)"
-        try #require(FileSystem.createFolder(path))
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
     /// The database's place.
-    var database: String { path + "/farbell.db" }
+    var database: String { file("farbell.db") }
 }
 
 extension Store {

@@ -5,9 +5,15 @@ internal import Glibc
 package final class TemporaryFolder: Sendable {
     package let path: String
 
+    /// Where files are in memory, and a sync costs nothing.
+    private static let memory = "/dev/shm"
+
+    /// - Parameter inMemory: where the system has such a place. For tests of what files hold, which write hundreds of
+    ///   them: on a disk that others keep busy their syncs take minutes.
     /// - Throws: `PeerError` when the folder cannot be made.
-    package init() throws {
-        let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    package init(inMemory: Bool = false) throws {
+        let usual = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+        let parent = unsafe inMemory && access(Self.memory, W_OK | X_OK) == 0 ? Self.memory : usual
         var template = Array("\(parent)/farbell-XXXXXX".utf8CString)
         guard unsafe mkdtemp(&template) != nil else { throw PeerError(.file, FileSystem.lastError) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
