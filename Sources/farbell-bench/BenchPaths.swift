@@ -18,7 +18,7 @@ enum BenchPaths {
     /// - Throws: `BenchError` when it was not built.
     static func load() throws -> String { try sibling("farbell-load") }
 
-    /// The least a put takes.
+    /// What a put takes without a queue.
     /// - Throws: `BenchError` when it was not built.
     static func floor() throws -> String { try sibling("farbell-floor") }
 

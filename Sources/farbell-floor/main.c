@@ -1,4 +1,4 @@
-// The least that a durable put over HTTP takes with the libraries Farbell is made of: libmicrohttpd reads the request,
+// What a durable put over HTTP takes with the libraries Farbell is made of, used in one plain way: libmicrohttpd reads the request,
 // SQLite gets a row for each message, one sync serves all that wait, and the answer is always the same. Nobody is
 // authenticated, no JSON is read, no queue is kept: what makes a queue comes on top of it. `Scripts/bench queue`
 // measures it beside the queues, to show what these libraries leave room for. As in Farbell the connections are polled

@@ -7,7 +7,7 @@ enum QueuePeer: String, CaseIterable, Sendable {
     case postgresql
     /// PostgreSQL again, with the lock as an open transaction instead of columns.
     case postgresqlOpen = "postgresql-open"
-    /// No queue: the least that a put takes with Farbell's own libraries (`farbell-floor`).
+    /// No queue: what a put takes with Farbell's own libraries (`farbell-floor`).
     case floor
 
     var title: String {
